@@ -1,0 +1,35 @@
+"""The `reference` backend: the textbook ops themselves, in NumPy. What every other one is tested against."""
+
+from scratchgpt.backends.base import Backend, Ops
+from scratchgpt.ops import (
+    attention,
+    cross_entropy,
+    dropout,
+    embedding,
+    gelu_exact,
+    gelu_tanh,
+    layernorm,
+    linear,
+    merge_heads,
+    split_heads,
+    unembedding,
+)
+
+OPS = Ops(
+    embedding=embedding,
+    layernorm=layernorm,
+    linear=linear,
+    split_heads=split_heads,
+    attention=attention,
+    merge_heads=merge_heads,
+    gelu_tanh=gelu_tanh,
+    gelu_exact=gelu_exact,
+    dropout=dropout,
+    unembedding=unembedding,
+    cross_entropy=cross_entropy,
+)
+
+
+def create(threads: int | None = None) -> Backend:
+    """Return the backend; `threads` limits the threads of a matrix product."""
+    return Backend("reference", OPS, threads)

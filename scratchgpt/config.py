@@ -1,0 +1,92 @@
+"""The shape of a model: GPT-2's fields under GPT-2's names."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from scratchgpt.errors import InputError
+
+Activation = Literal["gelu_tanh", "gelu_exact"]
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a GPT-2 style model; together with a seed it determines the initial weights.
+
+    Attributes:
+        vocab_size: number of token ids, V.
+        block_size: longest context in tokens.
+        n_layer: number of blocks.
+        n_head: attention heads per block; must divide n_embd.
+        n_embd: channels of the residual stream, C.
+        n_inner: width of the MLP, F; None means 4 * n_embd.
+        dropout: probability of dropping an element of the embedding, of the attention
+            probabilities and of each residual branch, in [0, 1).
+        bias: whether linear maps and LayerNorms have biases.
+        tie_weights: whether the head shares the token embedding.
+        activation: "gelu_tanh" (GPT-2's) or "gelu_exact" (nanoGPT's).
+        layer_norm_epsilon: added to the variance, inside the root.
+        init_std: standard deviation of initial weights; residual projections get
+            init_std / sqrt(2 n_layer).
+    """
+
+    vocab_size: int
+    block_size: int = 1024
+    n_layer: int = 12
+    n_head: int = 12
+    n_embd: int = 768
+    n_inner: int | None = None
+    dropout: float = 0.0
+    bias: bool = True
+    tie_weights: bool = True
+    activation: Activation = "gelu_tanh"
+    layer_norm_epsilon: float = 1e-5
+    init_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "mlp_width"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                shown = "n_inner" if name == "mlp_width" else name
+                raise InputError(f"{shown} is {value!r}; expected a whole number of at least 1")
+        if self.n_embd % self.n_head:
+            raise InputError(
+                f"n_embd is {self.n_embd} and n_head is {self.n_head}; "
+                "expected n_embd to be divisible by n_head (every head gets n_embd / n_head channels)"
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise InputError(f"dropout is {self.dropout!r}; expected a probability in [0, 1)")
+        if self.activation not in get_args(Activation):
+            expected = " or ".join(get_args(Activation))
+            raise InputError(f"activation is {self.activation!r}; expected {expected}")
+        for name in ("layer_norm_epsilon", "init_std"):
+            if not getattr(self, name) > 0.0:
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected a positive number")
+
+    @property
+    def mlp_width(self) -> int:
+        """Width of the MLP's hidden layer, F."""
+        return 4 * self.n_embd if self.n_inner is None else self.n_inner
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "GPTConfig":
+        """Build a config from a mapping, refusing keys that no field has.
+
+        Raises:
+            InputError: an unknown key (the message names the nearest field) or a bad value.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in values:
+            if key not in known:
+                raise InputError(f"unknown model option {key!r}{did_you_mean(key, known)}")
+        if "vocab_size" not in values:
+            raise InputError("vocab_size is missing; expected the number of token ids")
+        return cls(**values)
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return '; did you mean ...?' with the nearest of the known words, or list them all."""
+    nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; expected one of {', '.join(known)}"

@@ -1,0 +1,33 @@
+"""The embedding layer: the bottom of the model."""
+
+from typing import Any
+
+from scratchgpt.config import GPTConfig
+from scratchgpt.context import Context
+from scratchgpt.layers.dropout import Dropout
+from scratchgpt.params import Param
+from scratchgpt.shapes import BTC, Tokens
+
+
+class Embedding:
+    """Token plus position embedding, then dropout."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        self.wte = Param("wte.weight", (config.vocab_size, config.n_embd), std=config.init_std)
+        self.wpe = Param("wpe.weight", (config.block_size, config.n_embd), std=config.init_std)
+        self.dropout = Dropout(config.dropout)
+        self.params = [self.wte, self.wpe]
+
+    def forward(self, ctx: Context, tokens: Tokens) -> tuple[BTC, Any]:
+        """Return the start of the residual stream and what backward needs."""
+        x, saved_embedding = ctx.ops.embedding.forward(tokens, ctx.params[self.wte], ctx.params[self.wpe])
+        x, saved_dropout = self.dropout.forward(ctx, x)
+        return x, (saved_embedding, saved_dropout)
+
+    def backward(self, ctx: Context, saved: Any, dx: BTC) -> None:
+        """Add dwte and dwpe; below the embedding there is nothing to differentiate."""
+        saved_embedding, saved_dropout = saved
+        dx = self.dropout.backward(ctx, saved_dropout, dx)
+        dwte, dwpe = ctx.ops.embedding.backward(saved_embedding, dx)
+        ctx.grads[self.wte] += dwte
+        ctx.grads[self.wpe] += dwpe

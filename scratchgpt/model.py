@@ -1,0 +1,60 @@
+"""The map: GPT-2 from tokens to logits, and back."""
+
+from typing import Any
+
+from scratchgpt.config import GPTConfig
+from scratchgpt.context import Context
+from scratchgpt.layers import Block, Embedding, LayerNorm, Unembedding
+from scratchgpt.params import Param, ParamVector
+from scratchgpt.shapes import AnyV, Tokens
+
+
+class GPT:
+    """The structure of a GPT: layers and parameter handles, no arrays.
+
+    Source: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019), with the
+    parameter names and shapes of its released checkpoints.
+
+    Attributes:
+        config: the shape.
+        params: the handle of every parameter, each once, in the order of the forward pass.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        self.config = config
+        self.embedding = Embedding(config)
+        self.blocks = [Block(f"h.{i}", config) for i in range(config.n_layer)]
+        self.ln_f = LayerNorm("ln_f", config.n_embd, config.layer_norm_epsilon, config.bias)
+        wte = self.embedding.wte
+        self.lm_head = Unembedding(
+            wte if config.tie_weights else Param("lm_head.weight", wte.shape, std=config.init_std)
+        )
+        layers = [self.embedding, *self.blocks, self.ln_f, self.lm_head]
+        self.params = tuple(dict.fromkeys(param for layer in layers for param in layer.params))
+
+    def init(self, seed: int = 1337, dtype: str = "float32") -> ParamVector:
+        """Return freshly drawn weights; the same seed always draws the same ones."""
+        return ParamVector.initial(self.params, seed, dtype)
+
+    def forward(self, ctx: Context, tokens: Tokens) -> tuple[AnyV, Any]:
+        """Return the logits (B, T, V) and what backward needs.
+
+        logits[b, t] scores the token after tokens[b, t] and depends on tokens[b, :t+1] only.
+        """
+        x, saved_embedding = self.embedding.forward(ctx, tokens)
+        saved_blocks = []
+        for block in self.blocks:
+            x, saved_block = block.forward(ctx, x)
+            saved_blocks.append(saved_block)
+        x, saved_ln_f = self.ln_f.forward(ctx, x)
+        logits, saved_lm_head = self.lm_head.forward(ctx, x)
+        return logits, (saved_embedding, saved_blocks, saved_ln_f, saved_lm_head)
+
+    def backward(self, ctx: Context, saved: Any, dlogits: AnyV) -> None:
+        """Add the gradient of every parameter into ctx.grads."""
+        saved_embedding, saved_blocks, saved_ln_f, saved_lm_head = saved
+        dx = self.lm_head.backward(ctx, saved_lm_head, dlogits)
+        dx = self.ln_f.backward(ctx, saved_ln_f, dx)
+        for block, saved_block in zip(reversed(self.blocks), reversed(saved_blocks), strict=True):
+            dx = block.backward(ctx, saved_block, dx)
+        self.embedding.backward(ctx, saved_embedding, dx)

@@ -1,0 +1,62 @@
+"""Causal scaled dot-product attention of every head.
+
+    scores = q kᵀ / √D,  probs = softmax(scores, future masked with -inf),  y = dropout(probs) v
+
+Source: Vaswani et al., "Attention Is All You Need" (2017), equation 1,
+https://arxiv.org/abs/1706.03762.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.ops import dropout, softmax
+from scratchgpt.shapes import BHSD, BHTD, BHTS, Array
+
+
+class Saved(NamedTuple):
+    """What backward needs: the three inputs, and the probabilities before and after dropout."""
+
+    q: BHTD
+    k: BHSD
+    v: BHSD
+    softmax: softmax.Saved
+    dropout: dropout.Saved
+    dropped: BHTS
+
+
+def forward(
+    q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: np.random.Generator | None = None
+) -> tuple[BHTD, Saved]:
+    """Let every query average the values of its own and earlier positions, weighted by similarity.
+
+    With S > T keys the queries are the last T of the S positions: query t sees keys up to
+    S - T + t. The scale 1/√D keeps the variance of a score near 1 for any D. A masked score is
+    -inf, so its probability is exactly zero. `p` drops probabilities; it acts only with `rng`.
+    """
+    T, S, D = q.shape[2], k.shape[2], q.shape[3]
+    scores = (q @ k.swapaxes(2, 3)) * (1.0 / math.sqrt(D))  # (B, H, T, S)
+    visible = np.tri(T, S, S - T, dtype=bool, like=q)
+    scores = np.where(visible, scores, -math.inf)
+    probs, saved_softmax = softmax.forward(scores)
+    dropped, saved_dropout = dropout.forward(probs, p, rng)
+    y: Array = dropped @ v
+    return y, Saved(q, k, v, saved_softmax, saved_dropout, dropped)
+
+
+def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
+    """Return dq, dk, dv.
+
+    dv = droppedᵀ dy,  dprobs = dropout'(dy vᵀ),  dscores = softmax'(dprobs),
+    dq = dscores k / √D,  dk = dscoresᵀ q / √D. Masked places need no care: their probability is
+    zero, and the softmax gradient carries that factor.
+    """
+    q, k, v, saved_softmax, saved_dropout, dropped = saved
+    dv: Array = dropped.swapaxes(2, 3) @ dy
+    (dprobs,) = dropout.backward(saved_dropout, dy @ v.swapaxes(2, 3))
+    (dscores,) = softmax.backward(saved_softmax, dprobs)
+    dscores = dscores * (1.0 / math.sqrt(q.shape[3]))
+    dq: Array = dscores @ k
+    dk: Array = dscores.swapaxes(2, 3) @ q
+    return dq, dk, dv

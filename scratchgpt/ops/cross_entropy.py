@@ -1,0 +1,57 @@
+"""Softmax cross-entropy: the mean negative log-probability of the targets.
+
+    loss = mean over valid positions of  log Σ_v exp(z_v) - z_target
+
+Conventions: natural logarithm; positions whose target is `ignore_index` count neither in the
+sum nor in the mean. The logarithm of the sum is taken directly (log-sum-exp), never of a
+probability that may have become zero. Source: Goodfellow, Bengio, Courville, "Deep Learning"
+(2016), section 6.2.2.3.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.ops import softmax
+from scratchgpt.shapes import AnyV, Array, AnyShape
+
+IGNORE_INDEX = -100  # the value that PyTorch and Hugging Face use, too
+
+
+class Saved(NamedTuple):
+    """What backward needs; `valid` is 1 where a target counts and 0 where it is ignored."""
+
+    probs: AnyV
+    targets: AnyShape
+    valid: AnyShape
+    count: int
+
+
+def forward(logits: AnyV, targets: AnyShape, ignore_index: int = IGNORE_INDEX) -> tuple[Array, Saved]:
+    """Return the mean loss in nats as an array of rank 0, over all leading dimensions.
+
+    `targets` holds integers in [0, V) or `ignore_index`, one for each row of `logits`.
+
+    Raises:
+        ValueError: every target is `ignore_index`, so that there is no mean to take.
+    """
+    valid: Array = targets != ignore_index
+    count = int(valid.sum())
+    if count == 0:
+        raise ValueError(f"cross_entropy: all {targets.size} targets are ignore_index ({ignore_index})")
+    targets = np.where(valid, targets, 0)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    log_sum: Array = np.log(np.exp(shifted).sum(axis=-1))
+    at_target: Array = np.take_along_axis(shifted, targets[..., None], axis=-1)[..., 0]
+    loss: Array = np.where(valid, log_sum - at_target, 0.0).sum() / count
+    probs, _ = softmax.forward(shifted)
+    return loss, Saved(probs, targets, valid, count)
+
+
+def backward(saved: Saved, dloss: float = 1.0) -> tuple[AnyV]:
+    """Return dlogits = dloss · (p - onehot(target)) / count, and zero where the target is ignored."""
+    probs, targets, valid, count = saved
+    dlogits: Array = probs.reshape(-1, probs.shape[-1]).copy()  # (N, V)
+    dlogits[np.arange(dlogits.shape[0]), targets.reshape(-1)] -= 1.0
+    dlogits *= (valid.reshape(-1, 1) * (dloss / count)).astype(dlogits.dtype)
+    return (dlogits.reshape(probs.shape),)

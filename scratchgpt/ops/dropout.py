@@ -1,0 +1,35 @@
+"""Inverted dropout: zero a share p of the elements, scale the others by 1/(1-p).
+
+The scaling keeps the mean, so nothing has to change when dropout is switched off. Source:
+Srivastava et al., "Dropout" (2014), section 10 (the inverted form).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.shapes import AnyShape, Array
+
+
+class Saved(NamedTuple):
+    """What backward needs: 0 or 1/(1-p) for each element, or None where nothing was dropped."""
+
+    mask: AnyShape | None
+
+
+def forward(x: AnyShape, p: float, rng: np.random.Generator | None) -> tuple[AnyShape, Saved]:
+    """Drop each element with probability `p`; without `rng` (evaluation) or with p = 0, pass `x` on.
+
+    The random numbers are always drawn by NumPy, so that every backend drops the same elements.
+    """
+    if rng is None or p == 0.0:
+        return x, Saved(None)
+    keep: Array = rng.random(x.shape, dtype=np.float32) >= p
+    mask: Array = np.asarray(keep.astype(x.dtype) / (1.0 - p), like=x)
+    return x * mask, Saved(mask)
+
+
+def backward(saved: Saved, dy: AnyShape) -> tuple[AnyShape]:
+    """Return dx = dy ∘ mask: the very mask of the forward pass, scale included."""
+    (mask,) = saved
+    return (dy if mask is None else dy * mask,)

@@ -1,0 +1,44 @@
+"""Token and position embedding: x = wte[tokens] + wpe[0..T-1].
+
+A lookup is a product with one-hot rows, so its adjoint adds each row's gradient back to the row
+it came from. Source: Radford et al., "Improving Language Understanding by Generative
+Pre-Training" (2018), equation 2.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.shapes import BTC, PC, VC, Array, Tokens
+
+
+class Saved(NamedTuple):
+    """What backward needs: which rows were taken; the two tables only for their shape."""
+
+    tokens: Tokens
+    wte: VC
+    wpe: PC
+
+
+def forward(tokens: Tokens, wte: VC, wpe: PC) -> tuple[BTC, Saved]:
+    """Look up each token's row and add the row of its position.
+
+    `wte` is (V, C), one row per word; `wpe` is (P, C), one row per position, P >= T.
+    """
+    T = tokens.shape[1]
+    x: Array = wte[tokens] + wpe[:T]
+    return x, Saved(tokens, wte, wpe)
+
+
+def backward(saved: Saved, dx: BTC) -> tuple[VC, PC]:
+    """Return dwte and dwpe.
+
+    dwte[v] = Σ dx[b, t] over every (b, t) where token v stood: repeated tokens add up, absent
+    tokens get zero. dwpe[t] = Σ_b dx[b, t]; positions beyond T get zero.
+    """
+    tokens, wte, wpe = saved
+    dwte = np.zeros_like(wte)
+    np.add.at(dwte, tokens, dx)  # `dwte[tokens] += dx` would keep only one of several equal tokens
+    dwpe = np.zeros_like(wpe)
+    dwpe[: tokens.shape[1]] = dx.sum(axis=0)
+    return dwte, dwpe

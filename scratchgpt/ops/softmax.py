@@ -1,0 +1,35 @@
+"""Softmax over the last axis: p = exp(x) / Σ exp(x).
+
+Source: Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs"
+(1990). Its Jacobian is diag(p) - p pᵀ.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.shapes import AnyN, Array
+
+
+class Saved(NamedTuple):
+    """What backward needs: the Jacobian is a function of the output alone."""
+
+    probs: AnyN
+
+
+def forward(x: AnyN) -> tuple[AnyN, Saved]:
+    """Turn every row of scores into probabilities.
+
+    Subtracting the row's maximum changes nothing in exact arithmetic and keeps exp from
+    overflowing. A score of -inf becomes probability 0; a row must have one finite score.
+    """
+    exp: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    probs = exp / exp.sum(axis=-1, keepdims=True)
+    return probs, Saved(probs)
+
+
+def backward(saved: Saved, dprobs: AnyN) -> tuple[AnyN]:
+    """Return dx = p ∘ (dp - Σ p ∘ dp): the Jacobian-vector product without the Jacobian."""
+    (probs,) = saved
+    mean = (probs * dprobs).sum(axis=-1, keepdims=True)
+    return (probs * (dprobs - mean),)

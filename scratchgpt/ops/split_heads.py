@@ -1,0 +1,31 @@
+"""Cut the fused projection into queries, keys and values, one slice of channels per head.
+
+The C channels of each third are H heads of D = C/H channels. Source: Vaswani et al., "Attention
+Is All You Need" (2017), section 3.2.2, https://arxiv.org/abs/1706.03762; the order q, k, v
+within the fused 3C channels is GPT-2's.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.shapes import BHTD, QKV, Array
+
+
+class Saved(NamedTuple):
+    """Nothing: backward is the inverse permutation, whatever the values were."""
+
+
+def forward(qkv: QKV, n_head: int) -> tuple[tuple[BHTD, BHTD, BHTD], Saved]:
+    """Return q, k, v as views of `qkv`: heads become a dimension, no number is copied."""
+    B, T, C3 = qkv.shape
+    D = C3 // 3 // n_head
+    q, k, v = qkv.reshape(B, T, 3, n_head, D).transpose(2, 0, 3, 1, 4)  # 3 x (B, H, T, D)
+    return (q, k, v), Saved()
+
+
+def backward(saved: Saved, dqkv: tuple[BHTD, BHTD, BHTD]) -> tuple[QKV]:
+    """Return the gradient of the fused projection: the adjoint of a permutation is its inverse."""
+    B, H, T, D = dqkv[0].shape
+    stacked: Array = np.stack(dqkv)  # (3, B, H, T, D)
+    return (stacked.transpose(1, 3, 0, 2, 4).reshape(B, T, 3 * H * D),)
