@@ -29,8 +29,11 @@ class GPT:
         self.lm_head = Unembedding(
             wte if config.tie_weights else Param("lm_head.weight", wte.shape, std=config.init_std)
         )
-        layers = [self.embedding, *self.blocks, self.ln_f, self.lm_head]
-        self.params = tuple(dict.fromkeys(param for layer in layers for param in layer.params))
+        handles = [*self.embedding.params]
+        for block in self.blocks:
+            handles += block.params
+        handles += [*self.ln_f.params, *self.lm_head.params]
+        self.params = tuple(dict.fromkeys(handles))  # a tied head's weight is wte, once
 
     def init(self, seed: int = 1337, dtype: str = "float32") -> ParamVector:
         """Return freshly drawn weights; the same seed always draws the same ones."""

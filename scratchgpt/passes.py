@@ -101,7 +101,9 @@ def check_targets(targets: Tokens, tokens: Tokens, config: GPTConfig) -> Tokens:
         raise InputError(f"targets has shape {targets.shape}; expected that of tokens, {np.shape(tokens)}")
     counted = targets != IGNORE_INDEX
     if not counted.any():
-        raise InputError(f"all {targets.size} targets are {IGNORE_INDEX} (ignored); expected at least one other")
+        raise InputError(
+            f"all {targets.size} targets are {IGNORE_INDEX} (ignored); expected at least one other"
+        )
     _check_range(np.where(counted, targets, 0), config.vocab_size, "target")
     return targets
 
@@ -119,4 +121,6 @@ def _check_range(ids: Array, vocab_size: int, name: str) -> None:
     outside = (ids < 0) | (ids >= vocab_size)
     if outside.any():
         b, t = np.argwhere(outside)[0]
-        raise InputError(f"{name} at [{b}, {t}] is {ids[b, t]}; expected an id in [0, vocab_size = {vocab_size})")
+        raise InputError(
+            f"{name} at [{b}, {t}] is {ids[b, t]}; expected an id in [0, vocab_size = {vocab_size})"
+        )

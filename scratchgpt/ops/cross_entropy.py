@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchgpt.ops import softmax
-from scratchgpt.shapes import AnyV, Array, AnyShape
+from scratchgpt.shapes import AnyShape, AnyV, Array
 
 IGNORE_INDEX = -100  # the value that PyTorch and Hugging Face use, too
 
@@ -24,7 +24,7 @@ class Saved(NamedTuple):
     probs: AnyV
     targets: AnyShape
     valid: AnyShape
-    count: int
+    n_valid: int
 
 
 def forward(logits: AnyV, targets: AnyShape, ignore_index: int = IGNORE_INDEX) -> tuple[Array, Saved]:
@@ -36,22 +36,22 @@ def forward(logits: AnyV, targets: AnyShape, ignore_index: int = IGNORE_INDEX) -
         ValueError: every target is `ignore_index`, so that there is no mean to take.
     """
     valid: Array = targets != ignore_index
-    count = int(valid.sum())
-    if count == 0:
+    n_valid = int(valid.sum())
+    if n_valid == 0:
         raise ValueError(f"cross_entropy: all {targets.size} targets are ignore_index ({ignore_index})")
     targets = np.where(valid, targets, 0)
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_sum: Array = np.log(np.exp(shifted).sum(axis=-1))
     at_target: Array = np.take_along_axis(shifted, targets[..., None], axis=-1)[..., 0]
-    loss: Array = np.where(valid, log_sum - at_target, 0.0).sum() / count
+    loss: Array = np.where(valid, log_sum - at_target, 0.0).sum() / n_valid
     probs, _ = softmax.forward(shifted)
-    return loss, Saved(probs, targets, valid, count)
+    return loss, Saved(probs, targets, valid, n_valid)
 
 
 def backward(saved: Saved, dloss: float = 1.0) -> tuple[AnyV]:
     """Return dlogits = dloss · (p - onehot(target)) / count, and zero where the target is ignored."""
-    probs, targets, valid, count = saved
+    probs, targets, valid, n_valid = saved
     dlogits: Array = probs.reshape(-1, probs.shape[-1]).copy()  # (N, V)
     dlogits[np.arange(dlogits.shape[0]), targets.reshape(-1)] -= 1.0
-    dlogits *= (valid.reshape(-1, 1) * (dloss / count)).astype(dlogits.dtype)
+    dlogits *= (valid.reshape(-1, 1) * (dloss / n_valid)).astype(dlogits.dtype)
     return (dlogits.reshape(probs.shape),)

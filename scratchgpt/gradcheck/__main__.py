@@ -1,0 +1,45 @@
+"""`python -m scratchgpt.gradcheck`: check every gradient and print a table."""
+
+import argparse
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from scratchgpt.backends import BACKENDS, get_backend
+from scratchgpt.gradcheck import check_models, check_ops
+
+
+def main() -> int:
+    """Run the checks; return 0 if every gradient is right, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scratchgpt.gradcheck",
+        description="Compare every hand-written gradient with finite differences, in float64.",
+    )
+    parser.add_argument(
+        "--backend", choices=list(BACKENDS), default="numpy", help="whose ops (default: numpy)"
+    )
+    backend = get_backend(parser.parse_args().backend)
+
+    console = Console()
+    table = Table(title=f"Gradients of the {backend.name} backend against finite differences")
+    table.add_column("op")
+    table.add_column("tensor")
+    table.add_column("relative error", justify="right")
+    table.add_column("verdict")
+    results = [*check_ops(backend.ops), *check_models(backend)]
+    previous = ""
+    for result in results:
+        verdict = "[green]ok[/]" if result.passed else f"[bold red]WRONG[/] {escape(result.note)}"
+        op = "" if result.op == previous else result.op
+        table.add_row(op, result.tensor, f"{result.error:.1e}", verdict)
+        previous = result.op
+    console.print(table)
+    wrong = sum(not result.passed for result in results)
+    console.print(f"{len(results)} gradients checked, {wrong} wrong.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Compare a hand-written backward with finite differences of its own forward."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scratchgpt.gradcheck.numerical import numerical_gradient
+from scratchgpt.shapes import Array
+
+TOLERANCE = 1e-7
+SMALLEST_SCALE = 1e-2  # a gradient that is zero everywhere is compared absolutely, at this scale
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict on one gradient.
+
+    Attributes:
+        op: what was checked.
+        tensor: which of its inputs.
+        error: the largest difference of any element, relative to the gradient's largest element.
+        tolerance: the largest error that passes.
+        note: what is wrong, where a number cannot say it; or the worst element.
+    """
+
+    op: str
+    tensor: str
+    error: float
+    tolerance: float
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance; NaN is not."""
+        return self.error <= self.tolerance
+
+
+def check(
+    forward: Callable[..., tuple[Any, Any]],
+    backward: Callable[..., Any],
+    inputs: Mapping[str, Any] | Sequence[Any],
+    *,
+    name: str = "op",
+    tolerance: float = TOLERANCE,
+    seed: int = 0,
+) -> list[Result]:
+    """Check every element of every gradient that `backward` returns.
+
+    The upstream gradient is random: with ones, or with a sum as the loss, whole terms of a
+    gradient cancel and their absence cannot be seen.
+
+    Args:
+        forward: called as `forward(**inputs)`, returns `(y, saved)`; y is an array or a tuple of
+            arrays. It must be deterministic: freeze a random mask inside it.
+        backward: called as `backward(saved, dy)`, returns one gradient (or None) for each
+            floating-point array among the inputs, in their order; a single one needs no tuple.
+        inputs: the arguments by name, or in order. Floating-point arrays (of any layout) are
+            differentiated and become float64; everything else is passed on as it is.
+        name: what to call the op in the results.
+        tolerance: the largest relative error that passes.
+        seed: draws the upstream gradient.
+
+    Returns:
+        One result for each floating-point array among the inputs.
+    """
+    if not isinstance(inputs, Mapping):
+        inputs = dict(zip(inspect.signature(forward).parameters, inputs, strict=False))
+    values = {key: _read_only(value) for key, value in inputs.items()}
+    names = [key for key, value in values.items() if _is_float_array(value)]
+
+    y, saved = forward(**values)
+    dy = _random_upstream(y, np.random.default_rng(seed))
+    returned = backward(saved, dy)
+    returned = returned if isinstance(returned, tuple) else (returned,)
+    gradients = [gradient for gradient in returned if gradient is not None]
+    if len(gradients) != len(names):
+        note = f"backward returned {len(gradients)} gradients for {len(names)} inputs ({', '.join(names)})"
+        return [Result(name, key, float("nan"), tolerance, note) for key in names]
+
+    results = []
+    for key, gradient in zip(names, gradients, strict=True):
+
+        def loss(x: Array, key: str = key) -> float:
+            return _inner(forward(**{**values, key: _read_only(x)})[0], dy)
+
+        expected = numerical_gradient(loss, values[key])
+        results.append(compare(name, key, gradient, expected, tolerance))
+    return results
+
+
+def compare(op: str, tensor: str, gradient: Any, expected: Array, tolerance: float) -> Result:
+    """Compare a gradient with the one expected, element by element, shape and dtype first."""
+    gradient = np.asarray(gradient)
+    if gradient.shape != expected.shape:
+        note = f"shape {gradient.shape}, expected {expected.shape}"
+        return Result(op, tensor, float("nan"), tolerance, note)
+    if gradient.dtype != expected.dtype:
+        note = f"dtype {gradient.dtype}, expected {expected.dtype}"
+        return Result(op, tensor, float("nan"), tolerance, note)
+    difference = np.abs(gradient - expected)
+    scale = max(float(np.abs(expected).max()), float(np.abs(gradient).max()), SMALLEST_SCALE)
+    worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
+    note = f"at {list(worst)}: backward {gradient[worst]:.6g}, finite differences {expected[worst]:.6g}"
+    return Result(op, tensor, float(difference[worst]) / scale, tolerance, note)
+
+
+def _is_float_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _read_only(value: Any) -> Any:
+    """Return a float64 view or copy that raises when it is written to; the memory layout is kept."""
+    if not _is_float_array(value):
+        return value
+    value = value.astype(np.float64, copy=False).view()
+    value.flags.writeable = False
+    return value
+
+
+def _random_upstream(y: Any, rng: np.random.Generator) -> Any:
+    if isinstance(y, tuple):
+        return tuple(_random_upstream(part, rng) for part in y)
+    if np.ndim(y) == 0:
+        return float(rng.uniform(0.5, 1.5))
+    return _read_only(rng.standard_normal(y.shape))
+
+
+def _inner(y: Any, dy: Any) -> float:
+    if isinstance(y, tuple):
+        return sum(_inner(part, dpart) for part, dpart in zip(y, dy, strict=True))
+    return float((y * dy).sum())

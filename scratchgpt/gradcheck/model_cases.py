@@ -1,0 +1,91 @@
+"""The whole model against finite differences: two pre-norm blocks, in every variant of the architecture."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from scratchgpt.backends import Backend
+from scratchgpt.config import GPTConfig
+from scratchgpt.context import Context
+from scratchgpt.gradcheck.check import SMALLEST_SCALE, Result
+from scratchgpt.gradcheck.numerical import directional_derivative
+from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS, C, H, P, V
+from scratchgpt.model import GPT
+from scratchgpt.params import ParamVector
+from scratchgpt.passes import loss_and_grads
+from scratchgpt.shapes import Array
+
+TOLERANCE = 1e-6
+DIRECTIONS = 3
+
+_config = partial(
+    GPTConfig, vocab_size=V, block_size=P, n_layer=2, n_head=H, n_embd=C, layer_norm_epsilon=0.1
+)
+
+CONFIGS = {
+    "tied": _config(),
+    "untied": _config(tie_weights=False),
+    "no biases, exact GELU": _config(bias=False, activation="gelu_exact"),
+    "dropout, narrow MLP": _config(dropout=0.3, n_inner=9),
+}
+
+
+def check_model(backend: Backend, name: str, model: GPT) -> Iterator[Result]:
+    """Check the gradient of every parameter tensor of a model along random directions, in float64.
+
+    Yields one result for each parameter: the error of the worst of `DIRECTIONS` directions.
+    Dropout, where the configuration has it, draws the same masks in every pass.
+    """
+    params = awkward_params(model)
+    rng = np.random.default_rng(8)
+
+    def dropout_rng() -> np.random.Generator:
+        return np.random.default_rng(9)
+
+    _, grads = loss_and_grads(model, params, TOKENS, TARGETS, backend=backend, rng=dropout_rng())
+
+    for param in model.params:
+
+        def loss(values: Array, key: str = param.name) -> float:
+            changed = params.copy()
+            changed[key][...] = values
+            return _loss(model, changed, backend, dropout_rng())
+
+        error, note = 0.0, ""
+        for _ in range(DIRECTIONS):
+            direction = rng.choice((-1.0, 1.0), param.shape) * rng.uniform(0.5, 1.5, param.shape)
+            direction /= np.linalg.norm(direction)  # no component is tiny, so none can hide
+            found = float((grads[param] * direction).sum())
+            expected = directional_derivative(loss, params[param], direction)
+            this = abs(found - expected) / max(abs(found), abs(expected), SMALLEST_SCALE)
+            if not this <= error:
+                error, note = this, f"along a direction: backward {found:.6g}, differences {expected:.6g}"
+        yield Result(f"model, {name}", param.name, error, TOLERANCE, note)
+
+
+def check_models(backend: Backend) -> Iterator[Result]:
+    """Check every configuration of `CONFIGS`."""
+    for name, config in CONFIGS.items():
+        yield from check_model(backend, name, GPT(config))
+
+
+def awkward_params(model: GPT, seed: int = 7) -> ParamVector:
+    """Return float64 weights of size 0.5, γ in [0.5, 1.5], β and biases not near 0.
+
+    At GPT-2's initial values (0.02) attention is nearly uniform and its mistakes are invisible.
+    """
+    rng = np.random.default_rng(seed)
+    params = model.init(dtype="float64")
+    for name, view in params.items():
+        is_gamma = view.ndim == 1 and name.endswith(".weight")
+        view[...] = rng.uniform(0.5, 1.5, view.shape) if is_gamma else 0.5 * rng.standard_normal(view.shape)
+    return params
+
+
+def _loss(model: GPT, params: ParamVector, backend: Backend, rng: np.random.Generator) -> float:
+    """Return the loss with dropout on, which `passes.loss` never has."""
+    ctx = Context(params, params, backend.ops, rng)
+    logits, _ = model.forward(ctx, TOKENS)
+    value, _ = backend.ops.cross_entropy.forward(logits, TARGETS)
+    return float(value)
