@@ -1,0 +1,34 @@
+"""scratchgpt: a GPT written from scratch, every gradient by hand and every gradient checked."""
+
+from scratchgpt import gradcheck
+from scratchgpt.backends import Backend, get_backend
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import InputError
+from scratchgpt.language_model import LanguageModel, load
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW, clip_grad_norm, cosine_with_warmup
+from scratchgpt.params import Param, ParamVector
+from scratchgpt.passes import logits, loss, loss_and_grads
+from scratchgpt.tokenizers import CharTokenizer
+
+__all__ = [
+    "GPT",
+    "AdamW",
+    "Backend",
+    "CharTokenizer",
+    "GPTConfig",
+    "InputError",
+    "LanguageModel",
+    "Param",
+    "ParamVector",
+    "clip_grad_norm",
+    "cosine_with_warmup",
+    "get_backend",
+    "gradcheck",
+    "load",
+    "logits",
+    "loss",
+    "loss_and_grads",
+]
+
+__version__ = "0.1.0"

@@ -80,13 +80,13 @@ class GPTConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
-                raise InputError(f"unknown model option {key!r}{did_you_mean(key, known)}")
+                raise InputError(f"unknown model option {key!r}{nearest(key, known)}")
         if "vocab_size" not in values:
             raise InputError("vocab_size is missing; expected the number of token ids")
         return cls(**values)
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
-    """Return '; did you mean ...?' with the nearest of the known words, or list them all."""
-    nearest = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]!r}?" if nearest else f"; expected one of {', '.join(known)}"
+def nearest(word: str, known: list[str]) -> str:
+    """Return '; did you mean ...?' with the known word nearest to `word`, or list them all."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
+    return f"; did you mean {found[0]!r}?" if found else f"; expected one of {', '.join(known)}"

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.ops import softmax
 from scratchgpt.shapes import AnyShape, AnyV, Array
 
 IGNORE_INDEX = -100  # the value that PyTorch and Hugging Face use, too
@@ -41,15 +40,16 @@ def forward(logits: AnyV, targets: AnyShape, ignore_index: int = IGNORE_INDEX) -
         raise ValueError(f"cross_entropy: all {targets.size} targets are ignore_index ({ignore_index})")
     targets = np.where(valid, targets, 0)
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    log_sum: Array = np.log(np.exp(shifted).sum(axis=-1))
-    at_target: Array = np.take_along_axis(shifted, targets[..., None], axis=-1)[..., 0]
-    loss: Array = np.where(valid, log_sum - at_target, 0.0).sum() / n_valid
-    probs, _ = softmax.forward(shifted)
-    return loss, Saved(probs, targets, valid, n_valid)
+    exp: Array = np.exp(shifted)
+    total: Array = exp.sum(axis=-1, keepdims=True)
+    at_target: Array = np.take_along_axis(shifted, targets[..., None], axis=-1)
+    losses = (np.log(total) - at_target)[..., 0]
+    loss: Array = np.where(valid, losses, 0.0).sum() / n_valid
+    return loss, Saved(exp / total, targets, valid, n_valid)
 
 
 def backward(saved: Saved, dloss: float = 1.0) -> tuple[AnyV]:
-    """Return dlogits = dloss · (p - onehot(target)) / count, and zero where the target is ignored."""
+    """Return dlogits = dloss · (p - onehot(target)) / n_valid, and zero where the target is ignored."""
     probs, targets, valid, n_valid = saved
     dlogits: Array = probs.reshape(-1, probs.shape[-1]).copy()  # (N, V)
     dlogits[np.arange(dlogits.shape[0]), targets.reshape(-1)] -= 1.0

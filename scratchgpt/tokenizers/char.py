@@ -55,9 +55,10 @@ class CharTokenizer:
         if None in ids:
             at = ids.index(None)
             line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+            known = "".join(symbol for symbol in self.symbols if len(symbol) == 1)
             raise InputError(
-                f"character {text[at]!r} (U+{ord(text[at]):04X}) at line {line}, column {column} is not in the "
-                f"tokenizer's vocabulary; expected one of {''.join(s for s in self.symbols if len(s) == 1)!r}"
+                f"character {text[at]!r} (U+{ord(text[at]):04X}) at line {line}, column {column} is not in "
+                f"the tokenizer's vocabulary; expected one of {known!r}"
             )
         return np.array(ids, dtype=np.int32)
 

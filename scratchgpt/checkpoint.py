@@ -1,0 +1,99 @@
+"""Checkpoints: weights, and what training needs to go on, as safetensors files.
+
+A file of weights holds GPT-2's tensor names and shapes and opens in any tool that reads
+safetensors. A training state holds the same, plus AdamW's moments as `adamw.m.<name>` and
+`adamw.v.<name>`. Facts about the file (step, validation loss) are strings in its metadata.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from scratchgpt.errors import InputError
+from scratchgpt.files import atomic_path
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW
+from scratchgpt.params import ParamVector
+from scratchgpt.shapes import Array
+
+
+def save_weights(path: str | Path, params: ParamVector, metadata: Mapping[str, str]) -> None:
+    """Write the weights (in host memory); the file appears whole or not at all."""
+    _write(path, dict(params.items()), metadata)
+
+
+def save_training_state(path: str | Path, optimizer: AdamW, metadata: Mapping[str, str]) -> None:
+    """Write weights and moments (in host memory); the file appears whole or not at all."""
+    tensors = dict(optimizer.params.items())
+    tensors |= {f"adamw.m.{name}": view for name, view in optimizer.m.items()}
+    tensors |= {f"adamw.v.{name}": view for name, view in optimizer.v.items()}
+    _write(path, tensors, {**metadata, "adamw.t": str(optimizer.t)})
+
+
+def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, str]]:
+    """Return the weights in a checkpoint for `model`, and the file's metadata.
+
+    Raises:
+        InputError: missing, corrupted or truncated, or weights of another shape of model.
+    """
+    tensors, metadata = _read(path)
+    name = model.params[0].name
+    dtype = str(tensors[name].dtype) if name in tensors else "float32"
+    params = model.init(dtype=dtype)
+    _fill(params, tensors, "", path)
+    known = {*(key for key, _ in params.items())}
+    for key in tensors:
+        if key not in known and not key.startswith("adamw."):
+            raise InputError(f"{path} has a tensor {key!r} that this model ({_shape(model)}) does not have")
+    return params, metadata
+
+
+def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[str, str]:
+    """Put weights and moments from a checkpoint into the optimizer; return the file's metadata.
+
+    Raises:
+        InputError: missing, corrupted or truncated, of another shape, or weights without moments.
+    """
+    params, metadata = load_weights(path, model)
+    tensors, _ = _read(path)
+    if "adamw.t" not in metadata:
+        raise InputError(f"{path} holds weights only; expected a training state, such as last.safetensors")
+    _fill(optimizer.m, tensors, "adamw.m.", path)
+    _fill(optimizer.v, tensors, "adamw.v.", path)
+    optimizer.params.flat[...] = params.flat
+    optimizer.t = int(metadata["adamw.t"])
+    return metadata
+
+
+def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, str]) -> None:
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"format": "scratchgpt 1", **metadata})
+
+
+def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; expected a checkpoint") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is corrupted or truncated: {error}; expected a safetensors file") from None
+
+
+def _fill(vector: ParamVector, tensors: Mapping[str, Array], prefix: str, path: str | Path) -> None:
+    for name, view in vector.items():
+        tensor = tensors.get(prefix + name)
+        if tensor is None:
+            raise InputError(f"{path} has no tensor {prefix + name!r}; expected one of shape {view.shape}")
+        if tensor.shape != view.shape:
+            raise InputError(
+                f"{path}: {prefix + name!r} has shape {tensor.shape}; this model's has shape {view.shape}"
+            )
+        view[...] = tensor
+
+
+def _shape(model: GPT) -> str:
+    config = model.config
+    return f"{config.n_layer} layers, {config.n_head} heads, {config.n_embd} channels"

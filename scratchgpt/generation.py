@@ -1,0 +1,91 @@
+"""Generation: run the model, pick a token, append it, repeat."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from scratchgpt.backends import Backend
+from scratchgpt.errors import InputError
+from scratchgpt.model import GPT
+from scratchgpt.ops import softmax
+from scratchgpt.params import ParamVector
+from scratchgpt.passes import logits
+from scratchgpt.shapes import Array
+
+
+def pick(scores: Array, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
+    """Return a token id, given the scores (V,) of the next token on the host.
+
+    Args:
+        scores: the logits.
+        temperature: 0 takes the best score (greedy); 1 samples the model's own distribution;
+            less than 1 sharpens it, more flattens it.
+        top_k: sample among the k best only; None or 0 means among all.
+        rng: draws one uniform number (none when greedy).
+    """
+    if temperature == 0.0:
+        return int(scores.argmax())
+    scores = scores.astype(np.float64)
+    if top_k and top_k < len(scores):
+        kept = np.argpartition(-scores, top_k - 1)[:top_k]  # exactly k, even where scores are equal
+        masked = np.full_like(scores, -np.inf)
+        masked[kept] = scores[kept]
+        scores = masked
+    # The maximum goes first, so that a tiny temperature cannot turn a finite score into infinity.
+    probs, _ = softmax.forward((scores - scores.max()) / temperature)
+    cumulative = probs.cumsum()
+    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+
+
+def generate_tokens(
+    model: GPT,
+    params: ParamVector,
+    prompt: Sequence[int],
+    max_new_tokens: int,
+    *,
+    backend: Backend,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    seed: int | None = None,
+    vocab_size: int | None = None,
+) -> Iterator[int]:
+    """Yield `max_new_tokens` token ids that follow the prompt, each as soon as it is known.
+
+    When prompt and continuation outgrow the block, the model sees the last block_size tokens.
+
+    Args:
+        model: the structure.
+        params: its weights.
+        prompt: 1 to block_size token ids.
+        max_new_tokens: how many tokens to generate.
+        backend: where to compute.
+        temperature: see `pick`.
+        top_k: see `pick`.
+        seed: the same seed gives the same tokens; None draws a new one.
+        vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
+
+    Raises:
+        InputError: a prompt that is empty or longer than the block, or a setting out of range.
+    """
+    block_size = model.config.block_size
+    if not 1 <= len(prompt) <= block_size:
+        raise InputError(f"the prompt has {len(prompt)} tokens; expected 1 to block_size = {block_size}")
+    if max_new_tokens < 0:
+        raise InputError(f"max_new_tokens is {max_new_tokens}; expected at least 0")
+    if not 0.0 <= temperature < float("inf"):
+        raise InputError(f"temperature is {temperature}; expected a number of at least 0 (0 is greedy)")
+    if top_k is not None and top_k < 0:
+        raise InputError(f"top_k is {top_k}; expected at least 1, or 0 or none for all tokens")
+    params = params.map(backend.to_device)
+    tokens = list(prompt)
+    rng = np.random.default_rng(seed)
+
+    def follow() -> Iterator[int]:
+        for _ in range(max_new_tokens):
+            window = np.array([tokens[-block_size:]])
+            scores = logits(model, params, window, backend=backend)[0, -1, :vocab_size]
+            token = pick(backend.to_host(scores), temperature, top_k, rng)
+            tokens.append(token)
+            yield token
+
+    return follow()  # a function of its own, so that bad input raises now and not at the first token

@@ -1,0 +1,144 @@
+"""The folder of a run: everything that a training run leaves behind.
+
+config.json         the model's shape          best.safetensors    weights of the least validation loss
+tokenizer.json      characters and their ids   last.safetensors    weights and AdamW's moments
+run.yaml            the resolved settings      metrics.jsonl       one line per step and per evaluation
+loss.png            the picture                sample.txt          what the model wrote at the end
+"""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scratchgpt.checkpoint import load_training_state, save_training_state, save_weights
+from scratchgpt.errors import InputError
+from scratchgpt.files import atomic_path, make_folder, read_text
+from scratchgpt.model import GPT
+from scratchgpt.optim import AdamW
+from scratchgpt.plot import plot_loss
+from scratchgpt.settings import RunSettings
+from scratchgpt.tokenizers import CharTokenizer
+
+
+class RunFolder:
+    """A run on disk. Nothing is written before `begin` or `resume`.
+
+    Attributes:
+        path: the folder.
+        step: optimizer steps that the last checkpoint has taken.
+        best_loss: the least validation loss so far, in nats per token.
+        best_step: when it was reached.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.step = 0
+        self.best_loss = math.inf
+        self.best_step = 0
+        self._records: list[dict[str, Any]] = []
+
+    def begin(self, settings: RunSettings, model: GPT, tokenizer: CharTokenizer) -> None:
+        """Create the folder and describe the run in it. An earlier run is never written over:
+        if the folder holds one, the next free name (runs/x-2, runs/x-3, ...) is taken.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        base, number = self.path, 2
+        while (self.path / "config.json").exists():
+            self.path = base.with_name(f"{base.name}-{number}")
+            number += 1
+        make_folder(self.path)
+        tokenizer.save(self.path / "tokenizer.json")
+        saved = dataclasses.asdict(settings)
+        del saved["resume"]
+        saved["out"] = str(self.path)
+        self._write("run.yaml", yaml.safe_dump(saved, sort_keys=False, allow_unicode=True))
+        self._write("config.json", json.dumps(dataclasses.asdict(model.config), indent=2))
+
+    def resume(self, model: GPT, optimizer: AdamW) -> None:
+        """Load the last checkpoint into the optimizer, and the run's record up to there.
+
+        Raises:
+            InputError: the checkpoint is missing, corrupted or of another shape of model.
+        """
+        make_folder(self.path)
+        metadata = load_training_state(self.path / "last.safetensors", model, optimizer)
+        self.step = int(metadata["step"])
+        self.best_step = int(metadata["best_step"])
+        self.best_loss = float(metadata["best_loss"])
+        lines = read_text(self.path / "metrics.jsonl").splitlines()
+        records = [json.loads(line) for line in lines]
+        self._records = [record for record in records if record["step"] <= self.step]
+
+    def log(self, **record: Any) -> None:
+        """Keep a record of the run; it is on disk from the next checkpoint on."""
+        self._records.append(record)
+
+    def save(self, optimizer: AdamW, step: int, val_loss: float) -> bool:
+        """Write the last checkpoint, the record and, if this loss is the least, the best one.
+
+        Returns:
+            Whether it was the least.
+        """
+        self.step = step
+        is_best = val_loss < self.best_loss
+        if is_best:
+            self.best_loss, self.best_step = val_loss, step
+            save_weights(
+                self.path / "best.safetensors",
+                optimizer.params,
+                {"step": str(step), "val_loss": repr(val_loss)},
+            )
+        self._write("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self._records))
+        save_training_state(
+            self.path / "last.safetensors",
+            optimizer,
+            {
+                "step": str(step),
+                "val_loss": repr(val_loss),
+                "best_step": str(self.best_step),
+                "best_loss": repr(self.best_loss),
+            },
+        )
+        return is_best
+
+    def draw(self, vocab_size: int, val_label: str) -> None:
+        """Draw the loss so far into loss.png."""
+        train = [(record["step"], record["loss"]) for record in self._records if "loss" in record]
+        val = [(record["step"], record["val_loss"]) for record in self._records if "val_loss" in record]
+        if train and val:
+            plot_loss(self.path / "loss.png", train, val, vocab_size, val_label)
+
+    def write_sample(self, text: str) -> None:
+        """Keep what the model wrote."""
+        self._write("sample.txt", text)
+
+    def _write(self, name: str, text: str) -> None:
+        with atomic_path(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def newest_run(folder: str | Path) -> Path | None:
+    """Return the run in `folder` whose checkpoint was written last, or None."""
+    checkpoints = sorted(Path(folder).glob("*/last.safetensors"), key=lambda path: path.stat().st_mtime)
+    return checkpoints[-1].parent if checkpoints else None
+
+
+def saved_generation(run: str | Path) -> dict[str, Any]:
+    """Return the generation settings of a run, or none of them if it has no run.yaml.
+
+    Raises:
+        InputError: the file is not what `RunFolder.begin` writes.
+    """
+    path = Path(run) / "run.yaml"
+    if not path.exists():
+        return {}
+    try:
+        return dict(yaml.safe_load(read_text(path))["generation"])
+    except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}; expected the settings of a run") from None

@@ -1,0 +1,122 @@
+"""The settings of a run, section by section: what a YAML file and the command line can say."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from scratchgpt.errors import InputError
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """Special symbols of the character tokenizer.
+
+    Attributes:
+        pad: add the symbol <pad>, which no text produces.
+        unk: add the symbol <unk>, which stands for characters that the training text lacks.
+    """
+
+    pad: bool = False
+    unk: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train.
+
+    Attributes:
+        seed: determines initial weights, batches and dropout.
+        max_steps: optimizer steps in all.
+        batch_size: windows of text per step.
+        learning_rate: the peak of the cosine schedule.
+        min_learning_rate: where the schedule ends.
+        warmup_steps: steps of linear warm-up.
+        weight_decay: AdamW's decoupled decay, on matrices only.
+        beta1: AdamW's decay of the mean gradient.
+        beta2: AdamW's decay of the mean squared gradient.
+        adam_eps: AdamW's epsilon.
+        grad_clip: largest global gradient norm; null leaves gradients alone.
+        val_fraction: share of the text, at its end, that is held out; 0 evaluates on the training text.
+        eval_interval: steps between evaluations, each followed by a checkpoint.
+        eval_tokens: evaluate on at most this many tokens, spread over the text; null means on all.
+    """
+
+    seed: int = 1337
+    max_steps: int = 1000
+    batch_size: int = 12
+    learning_rate: float = 1e-3
+    min_learning_rate: float = 1e-4
+    warmup_steps: int = 100
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    adam_eps: float = 1e-8
+    grad_clip: float | None = 1.0
+    val_fraction: float = 0.1
+    eval_interval: int = 100
+    eval_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "eval_interval"):
+            _expect(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("seed", "warmup_steps", "weight_decay", "learning_rate", "min_learning_rate"):
+            _expect(self, name, getattr(self, name) >= 0, "at least 0")
+        for name in ("beta1", "beta2", "val_fraction"):
+            _expect(self, name, 0 <= getattr(self, name) < 1, "a number in [0, 1)")
+        _expect(self, "adam_eps", self.adam_eps > 0, "a positive number")
+        _expect(self, "grad_clip", self.grad_clip is None or self.grad_clip > 0, "a positive number, or null")
+        _expect(self, "eval_tokens", self.eval_tokens is None or self.eval_tokens >= 1, "at least 1, or null")
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How to write text.
+
+    Attributes:
+        prompt: the text to continue; null starts a new line.
+        max_new_tokens: tokens to generate.
+        temperature: 0 always takes the likeliest token, 1 samples the model's own distribution.
+        top_k: sample among the k likeliest tokens only; null means among all.
+    """
+
+    prompt: str | None = None
+    max_new_tokens: int = 300
+    temperature: float = 0.8
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        _expect(self, "max_new_tokens", self.max_new_tokens >= 0, "at least 0")
+        _expect(self, "temperature", 0 <= self.temperature < float("inf"), "at least 0 (0 is greedy)")
+        _expect(self, "top_k", self.top_k is None or self.top_k >= 1, "at least 1, or null")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that `train.py` can be told.
+
+    Attributes:
+        data: the text file to train on.
+        out: the folder of the run.
+        backend: who computes, "numpy" or "reference".
+        threads: threads of a matrix product; None leaves it to the BLAS library.
+        resume: the folder of a run to go on with, or None.
+        tokenizer: special symbols.
+        model: fields of GPTConfig; a vocab_size of None means the tokenizer's.
+        training: how to train.
+        generation: how to write the sample at the end.
+    """
+
+    data: str
+    out: str
+    backend: str = "numpy"
+    threads: int | None = None
+    resume: str | None = None
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    model: dict[str, Any] = field(default_factory=dict)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+
+
+def _expect(settings: object, name: str, good: bool, expected: str) -> None:
+    if not good:
+        section = type(settings).__name__.removesuffix("Settings").lower()
+        raise InputError(f"{section}.{name} is {getattr(settings, name)!r}; expected {expected}")

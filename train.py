@@ -1,0 +1,137 @@
+"""Train a GPT on a text and let it write.
+
+python train.py                                        the embedded fables, about two minutes
+python train.py --data my.txt --out runs/mine          your own text
+python train.py --config configs/shakespeare-cpu.yaml --data shakespeare.txt
+python train.py --resume runs/mine --training.max_steps 2000
+"""
+
+import dataclasses
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+import scratchgpt as sg
+from scratchgpt import cli, data
+from scratchgpt.evaluation import evaluate
+from scratchgpt.files import read_text
+from scratchgpt.interrupt import ctrl_c_requests_stop
+from scratchgpt.progress import TrainingProgress
+from scratchgpt.rng import step_rng
+from scratchgpt.run_folder import RunFolder
+from scratchgpt.settings import RunSettings
+
+ROOT = Path(__file__).parent
+console = Console(soft_wrap=True, highlight=False, markup=False)
+
+
+def main() -> None:
+    """Read the settings, train, show the result."""
+    started = time.perf_counter()
+    settings = cli.parse_train_args(None, ROOT)
+    run = RunFolder(settings.out)
+    backend = sg.get_backend(settings.backend, settings.threads)
+    stopped = train(settings, run, backend)
+    if stopped:
+        console.print(
+            f"Stopped and saved at step {run.step}. Go on with: python train.py --resume {run.path}"
+        )
+        sys.exit(130)
+
+    prompt = settings.generation.prompt
+    sample = sg.load(run.path, backend=backend).generate(
+        **dataclasses.asdict(settings.generation), seed=settings.training.seed
+    )
+    run.write_sample((prompt or "") + sample)
+    console.rule("a sample")
+    console.print((prompt or "") + sample)
+    console.rule()
+    console.print(
+        f"best loss {run.best_loss:.4f} nats per token at step {run.best_step} of {run.step}, "
+        f"{time.perf_counter() - started:.0f} s in all\n"
+        f"checkpoints, settings and metrics: {run.path}\n"
+        f"picture: {run.path / 'loss.png'}\n"
+        f'more text: python sample.py {run.path} --prompt "Once"'
+    )
+
+
+def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
+    """Train from the beginning or from the run's last checkpoint; return whether Ctrl-C ended it early."""
+    training = settings.training
+
+    # Text becomes tokens; the last tenth of them is held out.
+    text = read_text(settings.data)
+    if settings.resume:
+        tokenizer = sg.CharTokenizer.load(run.path / "tokenizer.json")
+    else:
+        tokenizer = sg.CharTokenizer.train(text, **dataclasses.asdict(settings.tokenizer))
+    shape = settings.model | {"vocab_size": settings.model["vocab_size"] or tokenizer.vocab_size}
+    config = sg.GPTConfig.from_dict(shape)
+    train_tokens, val_tokens = data.split(tokenizer.encode(text), training.val_fraction, config.block_size)
+    val_label = "held-out" if training.val_fraction else "whole-text"
+
+    # The model is a structure without arrays; its weights are one flat vector, which AdamW changes.
+    model = sg.GPT(config)
+    params = model.init(training.seed).map(backend.to_device)
+    betas = (training.beta1, training.beta2)
+    optimizer = sg.AdamW(params, betas=betas, eps=training.adam_eps, weight_decay=training.weight_decay)
+    # A prompt that the tokenizer cannot encode is better known now than after training.
+    sg.LanguageModel(model, params, tokenizer, backend).stream(settings.generation.prompt, 0)
+    if settings.resume:
+        run.resume(model, optimizer)
+    else:
+        run.begin(settings, model, tokenizer)
+    console.print(
+        f"{params.size:,} parameters: {config.n_layer} layers, {config.n_head} heads, "
+        f"{config.n_embd} channels, block {config.block_size}, vocabulary {config.vocab_size}\n"
+        f"{len(train_tokens):,} training tokens, {len(val_tokens):,} {val_label}, from {settings.data}\n"
+        f"backend {backend.name}, run folder {run.path}"
+    )
+
+    np.seterr(over="ignore", invalid="ignore")  # the loop looks for a loss that is not finite itself
+    with ctrl_c_requests_stop() as stop, TrainingProgress(console, training.max_steps, run.step) as progress:
+        for step in range(run.step, training.max_steps):
+            progress.step_begins()
+            rng = step_rng(training.seed, step)
+            lr = sg.cosine_with_warmup(
+                step,
+                peak=training.learning_rate,
+                floor=training.min_learning_rate,
+                warmup_steps=training.warmup_steps,
+                max_steps=training.max_steps,
+            )
+            x, y = data.random_batch(train_tokens, training.batch_size, config.block_size, rng)
+            loss, grads = sg.loss_and_grads(model, params, x, y, backend=backend, rng=rng)
+            norm = sg.clip_grad_norm(grads, training.grad_clip or math.inf)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise sg.InputError(
+                    f"at step {step + 1} the loss is {loss} and the gradient norm {norm}; "
+                    f"expected finite numbers. What {run.path} held of step {run.step} is untouched. "
+                    f"Try a smaller --training.learning_rate (now {training.learning_rate:g})"
+                )
+            optimizer.step(grads, lr)
+            done = step + 1
+            run.log(step=done, loss=loss, lr=lr, grad_norm=norm)
+            progress.step_ends(done, loss, lr, x.size)
+
+            if done % training.eval_interval == 0 or done == training.max_steps or stop.is_set():
+                val_loss = evaluate(
+                    model, params, val_tokens,
+                    batch_size=training.batch_size, backend=backend, max_tokens=training.eval_tokens,
+                )  # fmt: skip
+                run.log(step=done, val_loss=val_loss, tokens_per_second=progress.tokens_per_second)
+                is_best = run.save(optimizer, done, val_loss)
+                run.draw(config.vocab_size, val_label)
+                progress.evaluated(done, loss, val_loss, val_label, is_best)
+                if stop.is_set():
+                    return done < training.max_steps
+    return False
+
+
+if __name__ == "__main__":
+    with cli.errors_in_words("train.py"):
+        main()
