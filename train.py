@@ -92,8 +92,11 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
         f"backend {backend.name}, run folder {run.path}"
     )
 
-    np.seterr(over="ignore", invalid="ignore")  # the loop looks for a loss that is not finite itself
-    with ctrl_c_requests_stop() as stop, TrainingProgress(console, training.max_steps, run.step) as progress:
+    with (
+        ctrl_c_requests_stop() as stop,
+        TrainingProgress(console, training.max_steps, run.step) as progress,
+        np.errstate(over="ignore", invalid="ignore"),  # the loop itself looks for what is not finite
+    ):
         for step in range(run.step, training.max_steps):
             progress.step_begins()
             rng = step_rng(training.seed, step)

@@ -1,0 +1,56 @@
+"""What the tests share."""
+
+import os
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from scratchgpt.backends import BACKENDS, Backend, get_backend
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every backend that computes here, one after the other."""
+    return get_backend(request.param)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared data (SCRATCHGPT_SHARED, or ../shared); skips where there is none."""
+    folder = Path(os.environ.get("SCRATCHGPT_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no shared data in {folder}; set SCRATCHGPT_SHARED")
+    return folder
+
+
+class Outcome(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Outcome]:
+    """Run train.py or sample.py in this process, in an empty folder, as the command line would."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(script: str, *args: str) -> Outcome:
+        monkeypatch.setattr("sys.argv", [script, *args])
+        code = 0
+        try:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
