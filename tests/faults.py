@@ -1,0 +1,159 @@
+"""A bank of planted mistakes: one-line patches of the engine's own source, each a gradient that is wrong.
+
+The numbers are those of a catalogue of mistakes that learners and libraries have really made;
+a letter tells variants apart. Every fault must be caught by the gradient checks.
+"""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """Replace `old`, which occurs exactly once in the module's source, by `new`."""
+
+    id: str
+    module: str
+    old: str
+    new: str
+    mistake: str
+
+
+OP_FAULTS = [
+    # Cross-entropy and softmax
+    Fault("5", "cross_entropy", "(dloss / n_valid)", "dloss", "not divided by the number of targets"),
+    Fault("6", "cross_entropy", "(dloss / n_valid)", "(dloss / targets.shape[0])", "divided by B only"),
+    Fault("6b", "cross_entropy", "(dloss / n_valid)", "(dloss / targets.size)", "ignored targets counted in the mean"),
+    Fault("7", "cross_entropy", "(dloss / n_valid)", "(dloss / n_valid / probs.shape[-1])", "mean over V, too"),
+    Fault("9", "cross_entropy", "targets.reshape(-1)] -= 1.0", "targets.reshape(-1)] -= 0.0", "-1 at the target missing"),
+    Fault("10", "cross_entropy", "dlogits[np.arange(dlogits.shape[0]), targets.reshape(-1)] -= 1.0",
+          "dlogits[:, targets.reshape(-1)] -= 1.0", "-1 in every row"),
+    Fault("11", "cross_entropy", "valid.reshape(-1, 1) * ", "np.ones_like(valid.reshape(-1, 1)) * ",
+          "ignored targets get a gradient"),
+    Fault("12", "softmax", "probs * (dprobs - mean)", "probs * dprobs", "sum term of the Jacobian missing"),
+    Fault("12b", "softmax", "probs * (dprobs - mean)", "probs * (1.0 - probs) * dprobs", "diagonal of the Jacobian only"),
+    Fault("12c", "softmax", "probs * (dprobs - mean)", "probs * (dprobs + mean)", "sign of the sum term"),
+    Fault("13", "softmax", "(probs * dprobs).sum(axis=-1,", "(probs * dprobs).sum(axis=-2,", "summed along the wrong axis"),
+    # Linear and unembedding
+    Fault("14", "linear", "drows.sum(axis=0)", "drows.mean(axis=0)", "bias gradient averaged"),
+    Fault("14b", "linear", "drows.sum(axis=0)", "dy[0].sum(axis=0)", "bias gradient not summed over the batch"),
+    Fault("15", "linear", "rows.T @ drows", "(drows.T @ rows)", "weight gradient transposed"),
+    Fault("16", "linear", "rows.T @ drows", "x.reshape(-1, x.shape[-1])[: dy.shape[0]].T @ drows[: dy.shape[0]]",
+          "only the first rows counted: wrong for rank 3, right for rank 2"),
+    Fault("15b", "unembedding", "(drows @ weight)", "(-drows @ weight)", "sign of dx"),
+    Fault("15c", "unembedding", "drows.T @ rows", "(rows.T @ drows)", "weight gradient transposed"),
+    # Embedding
+    Fault("19", "embedding", "np.add.at(dwte, tokens, dx)", "dwte[tokens] = dx", "the last of several equal tokens wins"),
+    Fault("20", "embedding", "np.add.at(dwte, tokens, dx)", "dwte[tokens] += dx", "buffered += loses equal tokens"),
+    Fault("21", "embedding", "dx.sum(axis=0)", "dx[0]", "position gradient not summed over the batch"),
+    Fault("21b", "embedding", "dx.sum(axis=0)", "dx.sum(axis=(0, 1))", "position gradient summed over time, too"),
+    Fault("21c", "embedding", "dx.sum(axis=0)", "dx.mean(axis=0)", "position gradient averaged over the batch"),
+    Fault("22", "embedding", "np.add.at(dwte, tokens, dx)", "np.add.at(dwte, tokens - 1, dx)", "ids off by one"),
+    # Heads
+    Fault("26", "merge_heads", "return (dy.reshape(B, T, H, C // H).transpose(0, 2, 1, 3),)",
+          "return (dy.reshape(B, H, T, C // H),)", "reshape without transpose"),
+    Fault("27", "split_heads", "np.stack(dqkv)", "np.stack((dqkv[1], dqkv[0], dqkv[2]))", "q and k swapped"),
+    Fault("27b", "split_heads", "stacked.transpose(1, 3, 0, 2, 4)", "stacked.transpose(1, 3, 2, 0, 4)",
+          "heads before q, k, v"),
+    # LayerNorm
+    Fault("28", "layernorm", "(h - shift - x_hat * scale)", "(h - x_hat * scale)", "mean term forgotten"),
+    Fault("29", "layernorm", "(h - shift - x_hat * scale)", "(h - shift)", "variance term forgotten"),
+    Fault("30", "layernorm", "(h - shift - x_hat * scale)", "h", "mean and variance held constant"),
+    Fault("31", "layernorm", "(h * x_hat).mean(", "(h * x_hat).sum(", "sum for mean"),
+    Fault("31b", "layernorm", "shift = h.mean(", "shift = h.sum(", "sum for mean in the mean term"),
+    Fault("32", "layernorm", "h = dy * weight", "h = dy", "gamma forgotten"),
+    Fault("33", "layernorm", "(dy * x_hat).sum(axis=rows)", "(dy * x_hat / rstd).sum(axis=rows)",
+          "gamma's gradient from x - mean for x_hat"),
+    Fault("33b", "layernorm", "dy.sum(axis=rows)", "dy.mean(axis=rows)", "beta's gradient averaged"),
+    Fault("34", "layernorm", "scale = (h * x_hat).mean(axis=-1, keepdims=True)",
+          "scale = (h * x_hat).sum(axis=-1, keepdims=True) / (x_hat.shape[-1] - 1)", "divided by C - 1"),
+    Fault("35", "layernorm", "* scale) * rstd", "* scale) * rstd * rstd", "1/variance for 1/std"),
+    # GELU
+    Fault("40", "gelu_tanh", " + 0.5 * x * (1.0 - tanh * tanh) * du", "", "slope of the gate missing"),
+    Fault("40b", "gelu_exact", "cdf + x * density", "cdf", "x phi(x) missing"),
+    Fault("41", "gelu_tanh", "1.0 + 3.0 * CUBIC", "1.0 + CUBIC", "factor 3 missing"),
+    Fault("42", "gelu_exact", "(cdf + x * density)",
+          "(0.5 * (1.0 + (t := np.tanh(0.7978845608028654 * (x + 0.044715 * x**3)))) + 0.5 * x * (1.0 - t * t)"
+          " * 0.7978845608028654 * (1.0 + 0.134145 * x * x))", "tanh slope for the exact forward"),
+    Fault("42b", "gelu_exact", "np.exp(-0.5 * x * x)", "np.exp(-x * x)", "density of another width"),
+    # Attention
+    Fault("44", "attention", "dscores = dscores * (1.0 / math.sqrt(q.shape[3]))", "dscores = dscores * 1.0",
+          "1/sqrt(D) missing backward"),
+    Fault("44b", "attention", "dscores = dscores * (1.0 / math.sqrt(q.shape[3]))", "dscores = dscores / q.shape[3]",
+          "1/sqrt(D) applied twice"),
+    Fault("45", "attention", "math.sqrt(q.shape[3])", "math.sqrt(q.shape[1] * q.shape[3])", "1/sqrt(C) for 1/sqrt(D)"),
+    Fault("51", "attention", "dropped.swapaxes(2, 3) @ dy", "np.broadcast_to(dropped.sum(2)[..., None] * 0.2, v.shape) * 1.0",
+          "values' gradient does not follow dy"),
+    Fault("51b", "attention", "dscores.swapaxes(2, 3) @ q", "dscores.swapaxes(2, 3) @ dy", "keys' gradient from dy for q"),
+    Fault("52", "attention", "(dscores,) = softmax.backward(saved_softmax, dprobs)", "dscores = dprobs",
+          "softmax's Jacobian forgotten"),
+    Fault("52b", "attention", "dropout.backward(saved_dropout, dy @ v.swapaxes(2, 3))", "(dy @ v.swapaxes(2, 3),)",
+          "dropout's mask forgotten on the way to the probabilities"),
+    Fault("52c", "attention", "dropped.swapaxes(2, 3) @ dy", "saved_softmax.probs.swapaxes(2, 3) @ dy",
+          "values' gradient from probabilities that were not dropped"),
+    # Dropout
+    Fault("55", "dropout", "else dy * mask", "else dy * (mask > 0) / 0.3", "scaled by 1/p"),
+    Fault("56", "dropout", "else dy * mask", "else dy * (mask > 0)", "scale missing backward"),
+    Fault("56b", "dropout", "dy if mask is None else dy * mask", "dy", "mask missing backward"),
+    Fault("57", "dropout", "else dy * mask", "else dy * mask[::-1]",
+          "another mask backward"),
+]  # fmt: skip
+
+MODEL_FAULTS = [
+    # Sharing
+    Fault("23", "layers.embedding", "ctx.grads[self.wte] += dwte", "ctx.grads[self.wte][...] = dwte",
+          "tied weight: the embedding's gradient overwrites the head's"),
+    Fault("23b", "layers.unembedding", "ctx.grads[self.weight] += dweight", "dweight",
+          "head's weight gets no gradient"),
+    Fault("23c", "layers.unembedding", "ctx.grads[self.weight] += dweight", "ctx.grads[self.weight] += 2.0 * dweight",
+          "head's weight gets its gradient twice"),
+    Fault("21d", "layers.embedding", "ctx.grads[self.wpe] += dwpe", "dwpe", "positions get no gradient"),
+    # Residual stream
+    Fault("36", "layers.block", "        dx = dx + dh\n        return dx", "        dx = dh\n        return dx",
+          "skip gradient of the attention branch forgotten"),
+    Fault("36b", "layers.block", "        dx = dx + dh\n        dh = self.attn", "        dx = dh\n        dh = self.attn",
+          "skip gradient of the MLP branch forgotten"),
+    Fault("37", "layers.block", "        dx = dx + dh\n        return dx", "        return dx",
+          "branch gradient of attention forgotten"),
+    Fault("37b", "layers.block", "dh = self.attn.backward(ctx, saved_attn, dx)",
+          "dh = self.attn.backward(ctx, saved_attn, dx - dh)", "attention branch misses the MLP's gradient"),
+    Fault("38", "layers.block", "dh = self.ln_2.backward(ctx, saved_ln_2, dh)",
+          "self.ln_2.backward(ctx, saved_ln_2, dh)", "LayerNorm's backward skipped in the block"),
+    Fault("38b", "layers.block", "dh = self.ln_1.backward(ctx, saved_ln_1, dh)",
+          "dh = self.ln_1.backward(ctx, saved_ln_1, dx)", "LayerNorm fed with the stream's gradient"),
+    Fault("39", "model", "dx = self.ln_f.backward(ctx, saved_ln_f, dx)", "self.ln_f.backward(ctx, saved_ln_f, dx)",
+          "final LayerNorm's backward skipped"),
+    Fault("39b", "model", "zip(reversed(self.blocks), reversed(saved_blocks), strict=True)",
+          "zip(self.blocks, reversed(saved_blocks), strict=True)", "blocks walked upward"),
+    # Branches
+    Fault("24", "layers.attention", "dq, dk, dv = ctx", "dk, dq, dv = ctx", "q and k gradients swapped"),
+    Fault("25", "layers.mlp", "(dh,) = gelu.backward(saved_gelu, dh)", "gelu.backward(saved_gelu, dh)",
+          "GELU's backward skipped"),
+    Fault("57b", "layers.mlp", "dh = self.dropout.backward(ctx, saved_dropout, dh)", "dh = dh * 1.0",
+          "residual dropout skipped backward"),
+    Fault("57c", "layers.embedding", "dx = self.dropout.backward(ctx, saved_dropout, dx)", "dx = dx * 1.0",
+          "embedding dropout skipped backward"),
+    Fault("14c", "layers.linear", "ctx.grads[self.bias] += dbias", "dbias", "biases get no gradient"),
+    Fault("33c", "layers.layernorm", "ctx.grads[self.weight] += dweight", "ctx.grads[self.weight] += dbias if self.bias else dweight * 0.0",
+          "gamma gets beta's gradient"),
+]  # fmt: skip
+
+ADAMW_FAULTS = [
+    Fault("61", "optim.adamw", "        self.t += 1\n", "", "t starts at 0"),
+    Fault("62", "optim.adamw", "self.t += 1", "self.t += 2", "t runs ahead"),
+    Fault("64", "optim.adamw", "1.0 - beta1**self.t", "1.0 - beta1", "bias correction of step 1 for ever"),
+    Fault("65", "optim.adamw", "(lr / correction1) * m /", "lr * np.divide(m, correction1, out=m) /",
+          "bias correction written back into m"),
+    Fault("66", "optim.adamw", "(lr / correction1) * m", "lr * m", "no correction of the mean"),
+    Fault("66b", "optim.adamw", "math.sqrt(1.0 - beta2**self.t)", "1.0", "no correction of the square"),
+    Fault("66c", "optim.adamw", "math.sqrt(1.0 - beta2**self.t)", "(1.0 - beta2**self.t)", "correction outside the root"),
+    Fault("67", "optim.adamw", "g, m, v = self.params.flat[block], grads.flat[block],",
+          "g, m, v = self.params.flat[block], grads.flat[block] + 0.3 * self.params.flat[block],",
+          "decay added to the gradient"),
+    Fault("68", "optim.adamw", "1.0 - lr * self.weight_decay", "1.0 - self.weight_decay", "decay not times lr"),
+    Fault("69", "optim.adamw", "(np.sqrt(v) / correction2 + self.eps)", "(np.sqrt(v + self.eps) / correction2)",
+          "eps inside the root"),
+    Fault("69b", "optim.adamw", "(1.0 - beta2) * (g * g)", "(1.0 - beta2) * g", "g for its square"),
+    Fault("69c", "optim.adamw", "beta1, beta2 = self.betas", "beta2, beta1 = self.betas", "betas swapped"),
+    Fault("70", "optim.adamw", "self.v = self.m.zeros_like()", "self.v = self.m", "one buffer for both moments"),
+    Fault("70b", "optim.adamw", "decaying = self.params.decaying", "decaying = self.params.flat",
+          "decay on biases and LayerNorms"),
+]  # fmt: skip
