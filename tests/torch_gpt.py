@@ -40,7 +40,5 @@ def forward(config: GPTConfig, p: dict[str, torch.Tensor], tokens: torch.Tensor)
 def loss(
     config: GPTConfig, p: dict[str, torch.Tensor], tokens: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    config: GPTConfig, p: dict[str, torch.Tensor], tokens: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
     """Return the mean cross-entropy; targets of -100 are ignored."""
     return F.cross_entropy(forward(config, p, tokens).flatten(0, 1), targets.flatten(), ignore_index=-100)
