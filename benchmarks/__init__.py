@@ -1,0 +1,1 @@
+"""Measurements: one module, one command, one table. Nothing here is a test."""
