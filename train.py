@@ -55,7 +55,7 @@ def main() -> None:
         f"{time.perf_counter() - started:.0f} s in all\n"
         f"checkpoints, settings and metrics: {run.path}\n"
         f"picture: {run.path / 'loss.png'}\n"
-        f'more text: python sample.py {run.path} --prompt "Once"'
+        f"more text: python sample.py {run.path}"
     )
 
 
@@ -86,8 +86,8 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
     else:
         run.begin(settings, model, tokenizer)
     console.print(
-        f"{params.size:,} parameters: {config.n_layer} layers, {config.n_head} heads, "
-        f"{config.n_embd} channels, block {config.block_size}, vocabulary {config.vocab_size}\n"
+        f"{params.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
+        f"n_embd {config.n_embd}, block_size {config.block_size}, vocab_size {config.vocab_size}\n"
         f"{len(train_tokens):,} training tokens, {len(val_tokens):,} {val_label}, from {settings.data}\n"
         f"backend {backend.name}, run folder {run.path}"
     )

@@ -2,11 +2,14 @@
 
 A file of weights holds GPT-2's tensor names and shapes and opens in any tool that reads
 safetensors. A training state holds the same, plus AdamW's moments as `adamw.m.<name>` and
-`adamw.v.<name>`. Facts about the file (step, validation loss) are strings in its metadata.
+`adamw.v.<name>`. Facts about the file (step, validation loss) are JSON in its metadata, under
+the key `scratchgpt`.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -18,21 +21,23 @@ from scratchgpt.optim import AdamW
 from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
 
+FORMAT_VERSION = 1
 
-def save_weights(path: str | Path, params: ParamVector, metadata: Mapping[str, str]) -> None:
+
+def save_weights(path: str | Path, params: ParamVector, metadata: Mapping[str, Any]) -> None:
     """Write the weights (in host memory); the file appears whole or not at all."""
     _write(path, dict(params.items()), metadata)
 
 
-def save_training_state(path: str | Path, optimizer: AdamW, metadata: Mapping[str, str]) -> None:
+def save_training_state(path: str | Path, optimizer: AdamW, metadata: Mapping[str, Any]) -> None:
     """Write weights and moments (in host memory); the file appears whole or not at all."""
     tensors = dict(optimizer.params.items())
     tensors |= {f"adamw.m.{name}": view for name, view in optimizer.m.items()}
     tensors |= {f"adamw.v.{name}": view for name, view in optimizer.v.items()}
-    _write(path, tensors, {**metadata, "adamw.t": str(optimizer.t)})
+    _write(path, tensors, {**metadata, "adamw.t": optimizer.t})
 
 
-def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, str]]:
+def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, Any]]:
     """Return the weights in a checkpoint for `model`, and the file's metadata.
 
     Raises:
@@ -50,7 +55,7 @@ def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, s
     return params, metadata
 
 
-def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[str, str]:
+def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[str, Any]:
     """Put weights and moments from a checkpoint into the optimizer; return the file's metadata.
 
     Raises:
@@ -63,22 +68,25 @@ def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[
     _fill(optimizer.m, tensors, "adamw.m.", path)
     _fill(optimizer.v, tensors, "adamw.v.", path)
     optimizer.params.flat[...] = params.flat
-    optimizer.t = int(metadata["adamw.t"])
+    optimizer.t = metadata["adamw.t"]
     return metadata
 
 
-def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, str]) -> None:
+def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, Any]) -> None:
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"format": "scratchgpt 1", **metadata})
+        # One entry, because safetensors writes several in an order that changes from call to call.
+        content = json.dumps({"version": FORMAT_VERSION, **metadata})
+        save_file(tensors, temporary, {"scratchgpt": content})
 
 
-def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
+def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, json.loads((file.metadata() or {}).get("scratchgpt", "{}"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected a checkpoint") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is corrupted or truncated: {error}; expected a safetensors file") from None
 
 

@@ -15,6 +15,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-d
 
 from scratchgpt.config import GPTConfig, nearest
 from scratchgpt.errors import InputError
+from scratchgpt.files import load_yaml
 from scratchgpt.run_folder import newest_run, saved_generation
 from scratchgpt.settings import GenerationSettings, RunSettings, TokenizerSettings, TrainingSettings
 
@@ -52,7 +53,7 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _train_parser()
     first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first_look.add_argument("--config", nargs="?")
+    first_look.add_argument("--config", nargs="?", action="append", default=[])
     first_look.add_argument("--resume", nargs="?")
     chosen, _ = first_look.parse_known_args(argv)
     if chosen.resume is not None:
@@ -60,8 +61,11 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
         if not saved.is_file():
             raise InputError(f"{chosen.resume} is not a run; expected a folder with a run.yaml to resume")
         argv = ["--config", str(saved), *argv]
-    elif chosen.config is None:
+    elif not chosen.config:
         argv = ["--config", str(root / "configs" / "default.yaml"), *argv]
+    for path in chosen.config:
+        if path is not None:  # a flag without its value is the parser's to report
+            load_yaml(path)
     values = parser.parse_args(argv).as_dict()
     if values["data"] is None:
         parser.error("data is missing; expected --data FILE, the text to train on")

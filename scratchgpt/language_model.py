@@ -31,6 +31,13 @@ class LanguageModel:
     tokenizer: CharTokenizer
     backend: Backend
 
+    def __post_init__(self) -> None:
+        if self.tokenizer.vocab_size > self.model.config.vocab_size:
+            raise InputError(
+                f"the tokenizer has {self.tokenizer.vocab_size} symbols; "
+                f"expected at most the model's vocab_size = {self.model.config.vocab_size}"
+            )
+
     def generate(
         self,
         prompt: str | None = None,
@@ -101,11 +108,6 @@ def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | 
         checkpoint = "best" if (folder / "best.safetensors").exists() else "last"
     model = GPT(GPTConfig.from_dict(load_json(folder / "config.json")))
     tokenizer = CharTokenizer.load(folder / "tokenizer.json")
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise InputError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} symbols; "
-            f"expected at most the model's vocab_size = {model.config.vocab_size}"
-        )
     params, _ = load_weights(folder / f"{checkpoint}.safetensors", model)
     backend = backend or get_backend()
     return LanguageModel(model, params.map(backend.to_device), tokenizer, backend)

@@ -16,7 +16,7 @@ import yaml
 
 from scratchgpt.checkpoint import load_training_state, save_training_state, save_weights
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, make_folder, read_text
+from scratchgpt.files import atomic_path, load_yaml, make_folder, read_text
 from scratchgpt.model import GPT
 from scratchgpt.optim import AdamW
 from scratchgpt.plot import plot_loss
@@ -68,11 +68,14 @@ class RunFolder:
         """
         make_folder(self.path)
         metadata = load_training_state(self.path / "last.safetensors", model, optimizer)
-        self.step = int(metadata["step"])
-        self.best_step = int(metadata["best_step"])
-        self.best_loss = float(metadata["best_loss"])
-        lines = read_text(self.path / "metrics.jsonl").splitlines()
-        records = [json.loads(line) for line in lines]
+        self.step = metadata["step"]
+        self.best_step = metadata["best_step"]
+        self.best_loss = metadata["best_loss"]
+        metrics = self.path / "metrics.jsonl"
+        try:
+            records = [json.loads(line) for line in read_text(metrics).splitlines()]
+        except json.JSONDecodeError as error:
+            raise InputError(f"{metrics} is damaged: {error}; expected one JSON object per line") from None
         self._records = [record for record in records if record["step"] <= self.step]
 
     def log(self, **record: Any) -> None:
@@ -92,17 +95,17 @@ class RunFolder:
             save_weights(
                 self.path / "best.safetensors",
                 optimizer.params,
-                {"step": str(step), "val_loss": repr(val_loss)},
+                {"step": step, "val_loss": val_loss},
             )
         self._write("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self._records))
         save_training_state(
             self.path / "last.safetensors",
             optimizer,
             {
-                "step": str(step),
-                "val_loss": repr(val_loss),
-                "best_step": str(self.best_step),
-                "best_loss": repr(self.best_loss),
+                "step": step,
+                "val_loss": val_loss,
+                "best_step": self.best_step,
+                "best_loss": self.best_loss,
             },
         )
         return is_best
@@ -138,7 +141,7 @@ def saved_generation(run: str | Path) -> dict[str, Any]:
     path = Path(run) / "run.yaml"
     if not path.exists():
         return {}
-    try:
-        return dict(yaml.safe_load(read_text(path))["generation"])
-    except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {error}; expected the settings of a run") from None
+    generation = load_yaml(path).get("generation")
+    if not isinstance(generation, dict):
+        raise InputError(f"{path} has no section 'generation'; expected the settings of a run")
+    return generation
