@@ -82,7 +82,11 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
     # A prompt that the tokenizer cannot encode is better known now than after training.
     sg.LanguageModel(model, params, tokenizer, backend).stream(settings.generation.prompt, 0)
     if settings.resume:
-        run.resume(model, optimizer)
+        run.resume(settings, model, optimizer)
+        if run.step >= training.max_steps:
+            console.print(
+                f"at step {run.step} of {training.max_steps} already; --training.max_steps sets another end"
+            )
     else:
         run.begin(settings, model, tokenizer)
     console.print(

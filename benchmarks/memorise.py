@@ -25,21 +25,24 @@ PROMPT_LENGTH = 18
 
 # From the 780 parameters down: what is left out, step by step. Flags on top of the configuration named first.
 LADDER = [
-    ("memorise-780", ""),
-    ("memorise-780", "--model.tie_weights=true"),
-    ("memorise-780", "--model.tie_weights=true --model.bias=false"),
-    ("memorise-780", "--model.tie_weights=true --model.bias=false --model.n_inner=1"),
-    ("smallest", "--model.n_embd=3 --model.layer_norm_epsilon=1 --training.learning_rate=0.01"),
+    ("memorise-780", []),
+    ("memorise-780", ["model.tie_weights=true"]),
+    ("memorise-780", ["model.tie_weights=true", "model.bias=false"]),
+    ("memorise-780", ["model.tie_weights=true", "model.bias=false", "model.n_inner=1"]),
+    ("smallest", ["model.n_embd=3", "model.layer_norm_epsilon=1"]),
+    ("smallest", ["model.n_embd=3", "model.layer_norm_epsilon=1", "model.bias=false"]),
+    ("smallest", []),
+    ("smallest", ["training.learning_rate=0.03"]),
+    ("smallest", ["model.init_std=0.02"]),
+    ("smallest", ["model.layer_norm_epsilon=1"]),
+    ("smallest", ["model.layer_norm_epsilon=1e-5"]),
+    ("smallest", ["model.bias=false"]),
+    ("smallest", ["model.block_size=48", "training.batch_size=8"]),
+    ("smallest", ["model.block_size=32", "training.batch_size=8"]),
     (
         "smallest",
-        "--model.n_embd=3 --model.layer_norm_epsilon=1 --training.learning_rate=0.01 --model.bias=false",
+        ["model.block_size=20", "training.batch_size=8", "model.n_embd=4", "training.learning_rate=0.01"],
     ),
-    ("smallest", ""),
-    ("smallest", "--model.layer_norm_epsilon=1"),
-    ("smallest", "--model.layer_norm_epsilon=1e-5"),
-    ("smallest", "--model.bias=false"),
-    ("smallest", "--model.block_size=48 --training.batch_size=8"),
-    ("smallest", "--model.block_size=32 --training.batch_size=8"),
 ]
 
 
@@ -81,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     rungs = [(ROOT / "configs" / f"{name}.yaml", flags) for name, flags in LADDER]
     if not options.ladder:
-        rungs = [(Path(options.config), "")]
+        rungs = [(Path(options.config), [])]
 
     table = Table(
         title=f"Recall of {len(TEXT) - PROMPT_LENGTH} characters from the first {PROMPT_LENGTH}, one thread"
@@ -99,12 +102,12 @@ def main() -> None:
     for config, flags in rungs:
         attempts = []
         for seed in range(options.seeds):
-            attempts.append(attempt(config, flags.split(), seed))
-            console.print(config.stem, flags, "seed", seed, attempts[-1], highlight=False, soft_wrap=True)
+            attempts.append(attempt(config, [f"--{flag}" for flag in flags], seed))
+            console.print(config.stem, *flags, "seed", seed, attempts[-1], highlight=False, soft_wrap=True)
         exact = sum(each.n_recalled == len(TEXT) - PROMPT_LENGTH for each in attempts)
         table.add_row(
             str(attempts[0].n_params),
-            f"{config.stem} {flags.replace('--', '')}",
+            " ".join([config.stem, *flags]),
             f"{exact} of {options.seeds}",
             str(min(each.n_recalled for each in attempts)),
             f"{max(each.seconds for each in attempts):.1f} s",

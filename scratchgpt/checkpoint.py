@@ -76,7 +76,10 @@ def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, A
     with atomic_path(path) as temporary:
         # One entry, because safetensors writes several in an order that changes from call to call.
         content = json.dumps({"version": FORMAT_VERSION, **metadata})
-        save_file(tensors, temporary, {"scratchgpt": content})
+        try:
+            save_file(tensors, temporary, {"scratchgpt": content})
+        except SafetensorError as error:
+            raise InputError(f"cannot write {path}: {error}") from None
 
 
 def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:

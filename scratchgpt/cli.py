@@ -73,7 +73,7 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     data = next((place for place in places if place.exists()), places[0])
     return RunSettings(
         data=str(data.resolve()),
-        out=chosen.resume or values["out"],
+        out=chosen.resume or values["out"] or str(Path("runs", data.stem)),
         backend=values["backend"],
         threads=values["threads"],
         resume=chosen.resume,
@@ -92,7 +92,7 @@ def _train_parser() -> Parser:
     )
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of settings, see configs/")
     parser.add_argument("--data", type=str, help="the text file to train on (UTF-8)")
-    parser.add_argument("--out", type=str, default="runs/mine", help="the folder of the run")
+    parser.add_argument("--out", type=str | None, help="the folder of the run; null: runs/DATA")
     parser.add_argument("--resume", type=str | None, help="go on with the run in this folder")
     parser.add_argument("--backend", type=str, default="numpy", help="who computes: numpy or reference")
     parser.add_argument("--threads", type=int | None, help="threads of a matrix product; null: BLAS decides")

@@ -24,9 +24,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.touch()
         try:
             yield temporary
             with temporary.open("rb+") as file:

@@ -45,7 +45,6 @@ def plot_loss(
     axes.axhline(math.log(vocab_size), color="0.5", linestyle=":", label=f"uniform guess, ln {vocab_size}")
     axes.set_xlabel("step")
     axes.set_ylabel("loss (nats per token)")
-    axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)
     axes.legend()
     with atomic_path(path) as temporary:

@@ -42,8 +42,10 @@ class RunFolder:
         self._records: list[dict[str, Any]] = []
 
     def begin(self, settings: RunSettings, model: GPT, tokenizer: CharTokenizer) -> None:
-        """Create the folder and describe the run in it. An earlier run is never written over:
-        if the folder holds one, the next free name (runs/x-2, runs/x-3, ...) is taken.
+        """Create the folder and describe the run in it.
+
+        An earlier run is never written over: if the folder holds one, the next free name
+        (runs/x-2, runs/x-3, ...) is taken.
 
         Raises:
             InputError: the folder cannot be written to.
@@ -54,14 +56,13 @@ class RunFolder:
             number += 1
         make_folder(self.path)
         tokenizer.save(self.path / "tokenizer.json")
-        saved = dataclasses.asdict(settings)
-        del saved["resume"]
-        saved["out"] = str(self.path)
-        self._write("run.yaml", yaml.safe_dump(saved, sort_keys=False, allow_unicode=True))
+        self._write_settings(settings)
         self._write("config.json", json.dumps(dataclasses.asdict(model.config), indent=2))
 
-    def resume(self, model: GPT, optimizer: AdamW) -> None:
+    def resume(self, settings: RunSettings, model: GPT, optimizer: AdamW) -> None:
         """Load the last checkpoint into the optimizer, and the run's record up to there.
+
+        The settings may differ from those that the run began with; the new ones are kept.
 
         Raises:
             InputError: the checkpoint is missing, corrupted or of another shape of model.
@@ -77,6 +78,7 @@ class RunFolder:
         except json.JSONDecodeError as error:
             raise InputError(f"{metrics} is damaged: {error}; expected one JSON object per line") from None
         self._records = [record for record in records if record["step"] <= self.step]
+        self._write_settings(settings)
 
     def log(self, **record: Any) -> None:
         """Keep a record of the run; it is on disk from the next checkpoint on."""
@@ -120,6 +122,11 @@ class RunFolder:
     def write_sample(self, text: str) -> None:
         """Keep what the model wrote."""
         self._write("sample.txt", text)
+
+    def _write_settings(self, settings: RunSettings) -> None:
+        content = dataclasses.asdict(settings) | {"out": str(self.path)}
+        del content["resume"]
+        self._write("run.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def _write(self, name: str, text: str) -> None:
         with atomic_path(self.path / name) as temporary:

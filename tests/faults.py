@@ -50,8 +50,8 @@ OP_FAULTS = [
     # Heads
     Fault("26", "merge_heads", "return (dy.reshape(B, T, H, C // H).transpose(0, 2, 1, 3),)",
           "return (dy.reshape(B, H, T, C // H),)", "reshape without transpose"),
-    Fault("27", "split_heads", "np.stack(dqkv)", "np.stack((dqkv[1], dqkv[0], dqkv[2]))", "q and k swapped"),
-    Fault("27b", "split_heads", "stacked.transpose(1, 3, 0, 2, 4)", "stacked.transpose(1, 3, 2, 0, 4)",
+    Fault("27", "split_heads", "for part in dqkv]", "for part in (dqkv[1], dqkv[0], dqkv[2])]", "q and k swapped"),
+    Fault("27b", "split_heads", "for part in dqkv], axis=2)", "for part in dqkv], axis=3)",
           "heads before q, k, v"),
     # LayerNorm
     Fault("28", "layernorm", "(h - shift - x_hat * scale)", "(h - x_hat * scale)", "mean term forgotten"),

@@ -1,11 +1,16 @@
 """Splitting, random windows, and walking through a text once."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt import InputError, data
+from scratchgpt import CharTokenizer, InputError, data
+from scratchgpt.files import read_text
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 
 
@@ -81,3 +86,22 @@ def test_limited_windows_are_spread_and_never_repeat(n: int, limit: int) -> None
         if len(seen) >= 16:
             assert min(seen) == 1
             assert max(seen) == (n - 1) // 8 * 8
+
+
+def test_tiny_shakespeare_is_what_everybody_else_has(shared: Path) -> None:
+    """65 characters, and nanoGPT's split: 1,003,854 training and 111,540 held-out tokens."""
+    text = read_text(shared / "data" / "tinyshakespeare.txt")
+    tokenizer = CharTokenizer.train(text)
+    train, val = data.split(tokenizer.encode(text), 0.1, block_size=256)
+    assert tokenizer.vocab_size == 65
+    assert (len(train), len(val)) == (1_003_854, 111_540)
+    assert tokenizer.decode(train[:14]) == "First Citizen:"
+
+
+def test_the_embedded_corpus_is_large_and_plain() -> None:
+    text = read_text(ROOT / "data" / "fables.txt")
+    assert len(text) >= 120_000
+    assert text.isascii()
+    titles = [story.split("\n")[0] for story in text.split("\n\n\n")]
+    assert len(titles) == len(set(titles)) == 112
+    assert len(set(re.findall("[a-z]+", text.lower()))) > 3900

@@ -92,6 +92,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(command: Command, text: str) -> 
     assert steps == [step for step, _ in losses("whole")]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be sent Ctrl-C alone on Windows")
 def test_ctrl_c_saves_and_the_resumed_run_equals_the_uninterrupted_one(tmp_path: Path, text: str) -> None:
     flags = [*SMALL, "--training.max_steps=1500", "--training.eval_interval=10000"]
     train = [sys.executable, str(ROOT / "train.py")]
@@ -137,6 +138,21 @@ def test_a_second_run_does_not_write_over_the_first(command: Command, text: str)
     assert "run-2" in second.out
     assert Path("run/best.safetensors").read_bytes() == before
     assert Path("run-2/best.safetensors").read_bytes() != before
+
+
+def test_a_run_is_named_after_its_data(command: Command, text: str) -> None:
+    done = command("train.py", "--data", text, *SMALL, "--training.max_steps=2")
+    assert done.code == 0, done.err
+    assert Path("runs/text/last.safetensors").exists()
+
+
+def test_resuming_keeps_the_new_settings_and_a_finished_run_says_so(command: Command, text: str) -> None:
+    assert command("train.py", "--data", text, "--out", "run", *SMALL).code == 0
+    assert command("train.py", "--resume", "run", "--training.max_steps=50").code == 0
+    assert losses("run")[-1][0] == 50
+    again = command("train.py", "--resume", "run")
+    assert again.code == 0
+    assert "at step 50 of 50 already: give a larger" in again.out
 
 
 def test_sample_continues_from_the_newest_run(command: Command, text: str) -> None:

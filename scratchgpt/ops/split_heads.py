@@ -27,5 +27,5 @@ def forward(qkv: QKV, n_head: int) -> tuple[tuple[BHTD, BHTD, BHTD], Saved]:
 def backward(saved: Saved, dqkv: tuple[BHTD, BHTD, BHTD]) -> tuple[QKV]:
     """Return the gradient of the fused projection: the adjoint of a permutation is its inverse."""
     B, H, T, D = dqkv[0].shape
-    stacked: Array = np.stack(dqkv)  # (3, B, H, T, D)
-    return (stacked.transpose(1, 3, 0, 2, 4).reshape(B, T, 3 * H * D),)
+    stacked: Array = np.stack([part.transpose(0, 2, 1, 3) for part in dqkv], axis=2)  # (B, T, 3, H, D)
+    return (stacked.reshape(B, T, 3 * H * D),)
