@@ -17,9 +17,9 @@ def split(tokens: Array, val_fraction: float, block_size: int) -> tuple[Array, A
     Raises:
         InputError: a part shorter than a block.
     """
-    n_val = round(len(tokens) * val_fraction)
-    train = tokens[: len(tokens) - n_val]
-    val = tokens[len(tokens) - n_val :] if n_val else train
+    n_train = int(len(tokens) * (1.0 - val_fraction))
+    train = tokens[:n_train]
+    val = tokens[n_train:] if val_fraction else train
     for part, what in ((train, "training"), (val, "held-out")):
         if len(part) < block_size:
             raise InputError(
@@ -51,17 +51,18 @@ def windows(
     """Yield batches that together hold every target of the text exactly once.
 
     The text is cut into windows side by side; the last, shorter one comes alone. With
-    `max_tokens`, only as many full windows as fit, spread evenly over the text.
+    `max_tokens`, only as many full windows as fit, at least one, spread evenly over the text.
     """
     n_full = (len(tokens) - 1) // block_size
     chosen = np.arange(n_full)
-    if max_tokens is not None and max_tokens < len(tokens) - 1:
+    whole = max_tokens is None or max_tokens >= len(tokens) - 1 or n_full == 0
+    if max_tokens is not None and not whole:
         n_chosen = max(1, min(n_full, max_tokens // block_size))
-        chosen = np.linspace(0, n_full - 1, n_chosen).astype(int) if n_full else chosen
+        chosen = np.linspace(0, n_full - 1, n_chosen).astype(int)
     for first in range(0, len(chosen), batch_size):
         starts = chosen[first : first + batch_size] * block_size
         places = starts[:, None] + np.arange(block_size)
         yield tokens[places], tokens[places + 1]
     rest = n_full * block_size
-    if len(chosen) == n_full and rest < len(tokens) - 1:
+    if whole and rest < len(tokens) - 1:
         yield tokens[None, rest:-1], tokens[None, rest + 1 :]

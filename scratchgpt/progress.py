@@ -19,17 +19,14 @@ class TrainingProgress:
             TextColumn("step"),
             MofNCompleteColumn(),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  lr {task.fields[lr]:.1e}"),
-            TextColumn("{task.fields[speed]:,.0f} tokens/s"),
+            TextColumn("{task.description}"),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(
-            "", total=max_steps, completed=start, loss=float("nan"), lr=0.0, speed=0.0
-        )
+        self._task = self._bar.add_task("", total=max_steps, completed=start)
         self._tokens = 0
         self._training_seconds = 0.0
         self._step_started = 0.0
@@ -60,7 +57,8 @@ class TrainingProgress:
         self._tokens += n_tokens
         if now - self._shown > 0.1:
             self._shown = now
-            self._bar.update(self._task, completed=step, loss=loss, lr=lr, speed=self.tokens_per_second)
+            status = f"loss {loss:.3f}  learning rate {lr:.1e}  {self.tokens_per_second:,.0f} tokens/s"
+            self._bar.update(self._task, completed=step, description=status)
 
     def evaluated(self, step: int, train_loss: float, val_loss: float, label: str, is_best: bool) -> None:
         """Print the line of one evaluation."""

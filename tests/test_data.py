@@ -75,7 +75,7 @@ def test_windows_hold_every_target_exactly_once(n: int, batch_size: int, block_s
     assert sorted(seen) == list(range(1, n))
 
 
-@given(n=st.integers(40, 400), limit=st.integers(1, 400))
+@given(n=st.integers(2, 400), limit=st.integers(1, 400))
 def test_limited_windows_are_spread_and_never_repeat(n: int, limit: int) -> None:
     seen = [target for _, y in data.windows(np.arange(n), 3, 8, limit) for target in y.reshape(-1).tolist()]
     assert len(seen) == len(set(seen))
