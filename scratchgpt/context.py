@@ -6,6 +6,7 @@ import numpy as np
 
 from scratchgpt.backends.base import Ops
 from scratchgpt.params import ParamVector
+from scratchgpt.rng import UniformSource
 
 NO_GRADS = ParamVector((), np.empty(0))
 
@@ -24,4 +25,4 @@ class Context:
     params: ParamVector
     grads: ParamVector
     ops: Ops
-    rng: np.random.Generator | None = None
+    rng: UniformSource | None = None

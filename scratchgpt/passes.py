@@ -9,6 +9,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.model import GPT
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.params import ParamVector
+from scratchgpt.rng import RowStreams
 from scratchgpt.shapes import AnyV, Array, Tokens
 
 
@@ -33,15 +34,16 @@ def logits(model: GPT, params: ParamVector, tokens: Tokens, *, backend: Backend 
 
 
 def loss(
-    model: GPT, params: ParamVector, tokens: Tokens, targets: Tokens, *, backend: Backend | None = None
+    model: GPT,
+    params: ParamVector,
+    tokens: Tokens,
+    targets: Tokens,
+    *,
+    backend: Backend | None = None,
+    rng: np.random.Generator | None = None,
 ) -> float:
-    """Return the mean cross-entropy in nats per target, without dropout and without gradients."""
-    backend = backend or get_backend()
-    targets = check_targets(targets, tokens, model.config)
-    scores = logits(model, params, tokens, backend=backend)
-    with backend.active():
-        value, _ = backend.ops.cross_entropy.forward(scores, backend.to_device(targets))
-    return float(value)
+    """Return the mean cross-entropy in nats per target; arguments and errors as for `loss_and_grads`."""
+    return _run(model, params, tokens, targets, backend, rng, with_grads=False)[0]
 
 
 def loss_and_grads(
@@ -62,7 +64,7 @@ def loss_and_grads(
         targets: the token that should follow at each place, shape (B, T); places that hold
             IGNORE_INDEX (-100) do not count.
         backend: where to compute; None means `get_backend("numpy")`.
-        rng: draws the dropout masks; without it there is no dropout.
+        rng: starts the dropout masks; without it there is no dropout.
 
     Returns:
         The mean cross-entropy in nats per target that counts, and its gradient, a ParamVector of
@@ -71,17 +73,49 @@ def loss_and_grads(
     Raises:
         InputError: tokens or targets of a wrong shape, type or range, or no target that counts.
     """
+    return _run(model, params, tokens, targets, backend, rng, with_grads=True)
+
+
+def _run(
+    model: GPT,
+    params: ParamVector,
+    tokens: Tokens,
+    targets: Tokens,
+    backend: Backend | None,
+    rng: np.random.Generator | None,
+    with_grads: bool,
+) -> tuple[float, ParamVector]:
+    """Run the lanes of a batch and add up what they return, in their order."""
     backend = backend or get_backend()
     tokens = check_tokens(tokens, model.config)
     targets = check_targets(targets, tokens, model.config)
     params = params.map(backend.to_device)
-    ctx = Context(params, params.zeros_like(), backend.ops, rng)
+    n_targets = int(np.count_nonzero(targets != IGNORE_INDEX))
+    streams = RowStreams.spawn(rng, len(tokens)) if rng is not None and model.config.dropout else None
+
+    def run_lane(micro_batches: list[slice]) -> tuple[float, ParamVector]:
+        grads = params.zeros_like() if with_grads else NO_GRADS
+        total = 0.0
+        for rows in micro_batches:
+            n = int(np.count_nonzero(targets[rows] != IGNORE_INDEX))
+            if n == 0:
+                continue
+            ctx = Context(params, grads, backend.ops, streams and streams[rows])
+            scores, saved = model.forward(ctx, backend.to_device(tokens[rows]))
+            mean, saved_loss = ctx.ops.cross_entropy.forward(scores, backend.to_device(targets[rows]))
+            total += float(mean) * n / n_targets
+            if with_grads:
+                (dlogits,) = ctx.ops.cross_entropy.backward(saved_loss, n / n_targets)
+                model.backward(ctx, saved, dlogits)
+        return total, grads
+
     with backend.active():
-        scores, saved = model.forward(ctx, backend.to_device(tokens))
-        value, saved_loss = ctx.ops.cross_entropy.forward(scores, backend.to_device(targets))
-        (dlogits,) = ctx.ops.cross_entropy.backward(saved_loss)
-        model.backward(ctx, saved, dlogits)
-    return float(value), ctx.grads
+        lanes = backend.share_out(tokens.shape[0], tokens.shape[1], params.size)
+        results = backend.map(run_lane, lanes)
+    grads = results[0][1].flat
+    for _, more in results[1:]:
+        grads += more.flat
+    return sum(value for value, _ in results), results[0][1]
 
 
 def check_tokens(tokens: Tokens, config: GPTConfig) -> Tokens:

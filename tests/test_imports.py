@@ -9,7 +9,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "scratchgpt"
 
 LEVELS = [
     {"shapes", "errors"},
-    {"ops", "files", "config", "rng"},
+    {"rng", "parallel"},
+    {"ops", "files", "config"},
     {"params", "backends"},
     {"context", "optim", "tokenizers", "data"},
     {"layers"},

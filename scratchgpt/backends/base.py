@@ -1,14 +1,17 @@
 """What a backend is: a table of ops, and where arrays live."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 from scratchgpt.shapes import Array
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Op(Protocol):
@@ -44,19 +47,19 @@ class Ops:
     cross_entropy: Op
 
 
-@dataclass(frozen=True)
 class Backend:
-    """A table of ops and the place where its arrays live. This one keeps them in NumPy.
+    """A table of ops and the place where its arrays live. This one keeps them in NumPy and runs in one piece.
 
     Attributes:
         name: what `--backend` calls it.
         ops: its table of pairs.
-        threads: how many threads a matrix product may use; None leaves BLAS as it is.
+        threads: how many threads it may use; None leaves that to the BLAS library.
     """
 
-    name: str
-    ops: Ops
-    threads: int | None = None
+    def __init__(self, name: str, ops: Ops, threads: int | None = None) -> None:
+        self.name = name
+        self.ops = ops
+        self.threads = threads
 
     def to_device(self, array: Array) -> Array:
         """Return the array where this backend computes; the same object if it is there already."""
@@ -67,10 +70,21 @@ class Backend:
         return array
 
     def active(self) -> AbstractContextManager[Any]:
-        """Return a context for a pass: inside, BLAS uses `threads` threads; after it, as before."""
-        if self.threads is None:
-            return nullcontext()
-        return _blas().limit(limits=self.threads, user_api="blas")
+        """Return a context for a pass: inside, BLAS uses this backend's threads; after it, as before."""
+        return nullcontext() if self.threads is None else blas_threads(self.threads)
+
+    def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:
+        """Return the lanes of a batch, each a list of micro-batches; here one with everything in it."""
+        return [[slice(0, n_rows)]]
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return `[function(item) for item in items]`; a backend may compute them side by side."""
+        return [function(item) for item in items]
+
+
+def blas_threads(threads: int) -> AbstractContextManager[Any]:
+    """Return a context in which matrix products use so many threads, in the whole process."""
+    return _blas().limit(limits=threads, user_api="blas")
 
 
 @functools.cache

@@ -7,13 +7,12 @@ import numpy as np
 
 from scratchgpt.backends import Backend
 from scratchgpt.config import GPTConfig
-from scratchgpt.context import Context
 from scratchgpt.gradcheck.check import SMALLEST_SCALE, Result
 from scratchgpt.gradcheck.numerical import directional_derivative
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS, C, H, P, V
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
-from scratchgpt.passes import loss_and_grads
+from scratchgpt.passes import loss, loss_and_grads
 from scratchgpt.shapes import Array
 
 TOLERANCE = 1e-6
@@ -47,17 +46,17 @@ def check_model(backend: Backend, name: str, model: GPT) -> Iterator[Result]:
 
     for param in model.params:
 
-        def loss(values: Array, key: str = param.name) -> float:
+        def loss_at(values: Array, key: str = param.name) -> float:
             changed = params.copy()
             changed[key][...] = values
-            return _loss(model, changed, backend, dropout_rng())
+            return loss(model, changed, TOKENS, TARGETS, backend=backend, rng=dropout_rng())
 
         error, note = 0.0, ""
         for _ in range(DIRECTIONS):
             direction = rng.choice((-1.0, 1.0), param.shape) * rng.uniform(0.5, 1.5, param.shape)
             direction /= np.linalg.norm(direction)  # no component is tiny, so none can hide
             found = float((grads[param] * direction).sum())
-            expected = directional_derivative(loss, params[param], direction)
+            expected = directional_derivative(loss_at, params[param], direction)
             this = abs(found - expected) / max(abs(found), abs(expected), SMALLEST_SCALE)
             if not this <= error:
                 error, note = this, f"along a direction: backward {found:.6g}, differences {expected:.6g}"
@@ -81,11 +80,3 @@ def awkward_params(model: GPT, seed: int = 7) -> ParamVector:
         is_gamma = view.ndim == 1 and name.endswith(".weight")
         view[...] = rng.uniform(0.5, 1.5, view.shape) if is_gamma else 0.5 * rng.standard_normal(view.shape)
     return params
-
-
-def _loss(model: GPT, params: ParamVector, backend: Backend, rng: np.random.Generator) -> float:
-    """Return the loss with dropout on, which `passes.loss` never has."""
-    ctx = Context(params, params, backend.ops, rng)
-    logits, _ = model.forward(ctx, TOKENS)
-    value, _ = backend.ops.cross_entropy.forward(logits, TARGETS)
-    return float(value)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchgpt.ops import dropout, softmax
+from scratchgpt.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, BHTS, Array
 
 
@@ -27,7 +28,7 @@ class Saved(NamedTuple):
 
 
 def forward(
-    q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: np.random.Generator | None = None
+    q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: UniformSource | None = None
 ) -> tuple[BHTD, Saved]:
     """Let every query average the values of its own and earlier positions, weighted by similarity.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratchgpt.rng import UniformSource
 from scratchgpt.shapes import AnyShape, Array
 
 
@@ -17,15 +18,14 @@ class Saved(NamedTuple):
     mask: AnyShape | None
 
 
-def forward(x: AnyShape, p: float, rng: np.random.Generator | None) -> tuple[AnyShape, Saved]:
+def forward(x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape, Saved]:
     """Drop each element with probability `p`; without `rng` (evaluation) or with p = 0, pass `x` on.
 
     The random numbers are always drawn by NumPy, so that every backend drops the same elements.
     """
     if rng is None or p == 0.0:
         return x, Saved(None)
-    keep: Array = rng.random(x.shape, dtype=np.float32) >= p
-    mask: Array = np.asarray(keep.astype(x.dtype) / (1.0 - p), like=x)
+    mask = draw_mask(x.shape, p, rng, like=x)
     return x * mask, Saved(mask)
 
 
@@ -33,3 +33,10 @@ def backward(saved: Saved, dy: AnyShape) -> tuple[AnyShape]:
     """Return dx = dy ∘ mask: the very mask of the forward pass, scale included."""
     (mask,) = saved
     return (dy if mask is None else dy * mask,)
+
+
+def draw_mask(shape: tuple[int, ...], p: float, rng: UniformSource, like: Array) -> Array:
+    """Return an array like `like`, of `shape`: 0 with probability `p`, else 1/(1-p)."""
+    keep: Array = rng.random(shape, dtype=np.float32) >= p
+    mask: Array = np.asarray(keep.astype(like.dtype) / (1.0 - p), like=like)
+    return mask

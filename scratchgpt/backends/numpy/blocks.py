@@ -1,0 +1,24 @@
+"""Walk over arrays in blocks that stay in a core's cache."""
+
+from collections.abc import Iterator
+
+from scratchgpt.shapes import Array
+
+BLOCK = (
+    1 << 14
+)  # elements: a chain of ten ufuncs over a few such blocks costs cache traffic, not memory traffic
+
+
+def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield matching flat pieces of contiguous arrays of one size, as views."""
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, flat[0].size, BLOCK):
+        yield tuple(array[start : start + BLOCK] for array in flat)
+
+
+def row_blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield matching groups of rows of arrays (N, ...), as views, of about BLOCK elements of the first."""
+    n_rows, width = arrays[0].shape
+    step = max(1, BLOCK // width)
+    for start in range(0, n_rows, step):
+        yield tuple(array[start : start + step] for array in arrays)

@@ -1,0 +1,43 @@
+"""The embedding, with its gradient as a matrix product or as sums over sorted tokens: no `np.add.at`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.ops import embedding
+from scratchgpt.shapes import BTC, PC, VC, Array, Tokens
+
+ONE_HOT_LIMIT = 512  # vocabularies up to here: one_hotᵀ dx costs less than sorting
+
+
+class Saved(NamedTuple):
+    """What backward needs, as in the textbook."""
+
+    tokens: Tokens
+    wte: VC
+    wpe: PC
+
+
+def forward(tokens: Tokens, wte: VC, wpe: PC) -> tuple[BTC, Saved]:
+    """Look up each token's row and add the row of its position."""
+    x, _ = embedding.forward(tokens, wte, wpe)
+    return x, Saved(tokens, wte, wpe)
+
+
+def backward(saved: Saved, dx: BTC) -> tuple[VC, PC]:
+    """Return dwte and dwpe, as sums in an order that does not depend on chance."""
+    tokens, wte, wpe = saved
+    ids, rows = tokens.reshape(-1), dx.reshape(-1, dx.shape[-1])  # (N,), (N, C)
+    dwte: Array
+    if len(wte) <= ONE_HOT_LIMIT:
+        one_hot = np.zeros((len(wte), len(ids)), dtype=dx.dtype)  # (V, N)
+        one_hot[ids, np.arange(len(ids))] = 1.0
+        dwte = one_hot @ rows
+    else:
+        order = np.argsort(ids, kind="stable")
+        words, starts = np.unique(ids[order], return_index=True)
+        dwte = np.zeros_like(wte)
+        dwte[words] = np.add.reduceat(rows[order], starts, axis=0)
+    dwpe = np.zeros_like(wpe)
+    dwpe[: tokens.shape[1]] = dx.sum(axis=0)
+    return dwte, dwpe

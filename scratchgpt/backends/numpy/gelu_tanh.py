@@ -1,0 +1,47 @@
+"""GELU's tanh form in cache-sized blocks; forward computes the slope, too, while its parts are in cache."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.backends.numpy.blocks import BLOCK, blocks
+from scratchgpt.ops.gelu_tanh import CUBIC, SQRT_2_OVER_PI
+from scratchgpt.shapes import AnyShape
+
+
+class Saved(NamedTuple):
+    """What backward needs: dy/dx, in place of the textbook's x and tanh u."""
+
+    slope: AnyShape
+
+
+def forward(x: AnyShape) -> tuple[AnyShape, Saved]:
+    """Compute y = x g with the gate g = (1 + tanh u)/2, and its slope.
+
+    Because g' = 2 g (1 - g) u', the slope is g + y (1 - g) · 2u', with 2u' = √(2/π) (2 + 6 · 0.044715 x²).
+    """
+    x = np.ascontiguousarray(x)
+    y, slope = np.empty_like(x), np.empty_like(x)
+    buffer = np.empty(min(BLOCK, x.size), dtype=x.dtype)
+    for x_block, y_block, s in blocks(x, y, slope):
+        gate = buffer[: x_block.size]
+        np.multiply(x_block, x_block, out=s)
+        np.multiply(s, CUBIC * SQRT_2_OVER_PI, out=gate)
+        gate += SQRT_2_OVER_PI
+        gate *= x_block
+        np.tanh(gate, out=gate)
+        gate *= 0.5
+        gate += 0.5
+        np.multiply(x_block, gate, out=y_block)
+        s *= 6.0 * CUBIC * SQRT_2_OVER_PI
+        s += 2.0 * SQRT_2_OVER_PI
+        s *= y_block
+        y_gate = s * gate
+        s -= y_gate
+        s += gate
+    return y, Saved(slope)
+
+
+def backward(saved: Saved, dy: AnyShape) -> tuple[AnyShape]:
+    """Return dx = dy ∘ slope."""
+    return (dy * saved.slope,)

@@ -1,0 +1,84 @@
+"""Sharing a batch among threads: complete, in order, and without influence on the result."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scratchgpt as sg
+from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
+from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
+from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+from scratchgpt.parallel import BIG, LANES, Workers, share_out, usable_cores
+from scratchgpt.rng import RowStreams, step_rng
+
+
+@given(n_rows=st.integers(1, 100), n_time=st.integers(1, 2000), n_params=st.sampled_from([1, BIG + 1]))
+def test_every_row_has_one_place_in_the_plan(n_rows: int, n_time: int, n_params: int) -> None:
+    lanes = share_out(n_rows, n_time, n_params)
+    rows = [row for lane in lanes for part in lane for row in range(n_rows)[part]]
+    assert rows == list(range(n_rows))
+    assert len(lanes) == min(n_rows, 2 if n_params > BIG else LANES)
+    assert all(part.stop > part.start for lane in lanes for part in lane)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_workers_keep_the_order_and_pass_errors_on(threads: int) -> None:
+    workers = Workers(threads)
+    assert workers.map(lambda i: i * i, range(20)) == [i * i for i in range(20)]
+    with pytest.raises(ZeroDivisionError):
+        workers.map(lambda i: 1 // i, [1, 0])
+
+
+def test_at_least_one_core_is_usable() -> None:
+    assert usable_cores() >= 1
+    assert sg.get_backend("numpy").threads == usable_cores()
+
+
+def curve(threads: int, dtype: str = "float32") -> tuple[list[float], np.ndarray]:
+    config = sg.GPTConfig(65, 32, n_layer=2, n_head=2, n_embd=32, dropout=0.1)
+    model = sg.GPT(config)
+    params = model.init(dtype=dtype)
+    optimizer = sg.AdamW(params, lr=1e-2)
+    backend = sg.get_backend("numpy", threads=threads)
+    tokens = np.random.default_rng(0).integers(0, 65, (7, 33))
+    losses = []
+    for step in range(5):
+        loss, grads = sg.loss_and_grads(
+            model, params, tokens[:, :-1], tokens[:, 1:], backend=backend, rng=step_rng(0, step)
+        )
+        sg.clip_grad_norm(grads, 1.0)
+        optimizer.step(grads)
+        losses.append(loss)
+    return losses, params.flat
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    losses, weights = curve(1)
+    for threads in (2, 4):
+        more_losses, more_weights = curve(threads)
+        assert more_losses == losses
+        np.testing.assert_array_equal(more_weights, weights)
+
+
+def test_lanes_agree_with_the_whole_batch_even_where_targets_are_ignored_unevenly() -> None:
+    model = sg.GPT(CONFIGS["dropout, narrow MLP"])
+    params = awkward_params(model)
+    targets = TARGETS.copy()
+    targets[0] = IGNORE_INDEX  # the first row, and so the first lane, has nothing to learn
+    targets[1, :3] = IGNORE_INDEX
+    results = [
+        sg.loss_and_grads(model, params, TOKENS, targets, backend=sg.get_backend(name), rng=step_rng(1, 1))
+        for name in ("reference", "numpy")
+    ]
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-12)
+    np.testing.assert_allclose(results[0][1].flat, results[1][1].flat, rtol=1e-8, atol=1e-12)
+
+
+def test_row_streams_do_not_depend_on_the_company() -> None:
+    whole = RowStreams.spawn(step_rng(3, 4), 5)
+    first = whole.random((5, 2, 3), np.float32)
+    parts = RowStreams.spawn(step_rng(3, 4), 5)
+    np.testing.assert_array_equal(parts[0:2].random((2, 2, 3), np.float32), first[0:2])
+    np.testing.assert_array_equal(parts[2:5].random((3, 2, 3), np.float32), first[2:5])
+    assert len(np.unique(first)) == first.size
