@@ -78,7 +78,9 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
     model = sg.GPT(config)
     params = model.init(training.seed).map(backend.to_device)
     betas = (training.beta1, training.beta2)
-    optimizer = sg.AdamW(params, betas=betas, eps=training.adam_eps, weight_decay=training.weight_decay)
+    optimizer = sg.AdamW(
+        params, betas=betas, eps=training.adam_eps, weight_decay=training.weight_decay, backend=backend
+    )
     # A prompt that the tokenizer cannot encode is better known now than after training.
     sg.LanguageModel(model, params, tokenizer, backend).stream(settings.generation.prompt, 0)
     if settings.resume:

@@ -17,7 +17,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TOKENS = 512  # per micro-batch: enough for BLAS to run at full speed, few enough for the cache
+TOKENS = 1024  # per lane at least, unless that leaves one; and per micro-batch at most, for the cache's sake
 LANES = 4  # of a batch: the most threads that can share it
 BIG = 20_000_000  # parameters: beyond, two lanes, because every lane has gradients of its own
 
@@ -28,7 +28,8 @@ def share_out(n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:
     Micro-batches of a lane run one after the other and add into the lane's gradients; lanes may run
     side by side, and their gradients are added up in order.
     """
-    n_lanes = min(n_rows, 2 if n_params > BIG else LANES)
+    n_lanes = 2 if n_params > BIG else max(2, min(LANES, n_rows * n_time // TOKENS))
+    n_lanes = min(n_rows, n_lanes)
     bounds = [n_rows * lane // n_lanes for lane in range(n_lanes + 1)]
     rows = max(1, TOKENS // n_time)  # of a micro-batch
     return [

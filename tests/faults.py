@@ -145,8 +145,8 @@ ADAMW_FAULTS = [
     Fault("66", "optim.adamw", "(lr / correction1) * m", "lr * m", "no correction of the mean"),
     Fault("66b", "optim.adamw", "math.sqrt(1.0 - beta2**self.t)", "1.0", "no correction of the square"),
     Fault("66c", "optim.adamw", "math.sqrt(1.0 - beta2**self.t)", "(1.0 - beta2**self.t)", "correction outside the root"),
-    Fault("67", "optim.adamw", "g, m, v = self.params.flat[block], grads.flat[block],",
-          "g, m, v = self.params.flat[block], grads.flat[block] + 0.3 * self.params.flat[block],",
+    Fault("67", "optim.adamw", "g, m, v = self.params.flat[block], gradient[block],",
+          "g, m, v = self.params.flat[block], gradient[block] + 0.3 * self.params.flat[block],",
           "decay added to the gradient"),
     Fault("68", "optim.adamw", "1.0 - lr * self.weight_decay", "1.0 - self.weight_decay", "decay not times lr"),
     Fault("69", "optim.adamw", "(np.sqrt(v) / correction2 + self.eps)", "(np.sqrt(v + self.eps) / correction2)",
@@ -154,6 +154,6 @@ ADAMW_FAULTS = [
     Fault("69b", "optim.adamw", "(1.0 - beta2) * (g * g)", "(1.0 - beta2) * g", "g for its square"),
     Fault("69c", "optim.adamw", "beta1, beta2 = self.betas", "beta2, beta1 = self.betas", "betas swapped"),
     Fault("70", "optim.adamw", "self.v = self.m.zeros_like()", "self.v = self.m", "one buffer for both moments"),
-    Fault("70b", "optim.adamw", "decaying = self.params.decaying", "decaying = self.params.flat",
+    Fault("70b", "optim.adamw", "n_decaying = self.params.decaying.size", "n_decaying = self.params.size",
           "decay on biases and LayerNorms"),
 ]  # fmt: skip

@@ -18,7 +18,8 @@ def test_every_row_has_one_place_in_the_plan(n_rows: int, n_time: int, n_params:
     lanes = share_out(n_rows, n_time, n_params)
     rows = [row for lane in lanes for part in lane for row in range(n_rows)[part]]
     assert rows == list(range(n_rows))
-    assert len(lanes) == min(n_rows, 2 if n_params > BIG else LANES)
+    assert len(lanes) <= (2 if n_params > BIG else LANES)
+    assert len(lanes) >= min(n_rows, 2)
     assert all(part.stop > part.start for lane in lanes for part in lane)
 
 

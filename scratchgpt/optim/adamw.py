@@ -9,14 +9,19 @@ import math
 
 import numpy as np
 
+from scratchgpt.backends import Backend, get_backend
 from scratchgpt.errors import InputError
 from scratchgpt.params import ParamVector
+from scratchgpt.shapes import Array
 
 BLOCK = 1 << 16  # elements updated at a time, so that the temporaries stay in cache
+PARTS = 8  # of the vector, for as many threads at most
 
 
 class AdamW:
     """The optimizer of `params`, which it changes in place.
+
+    `backend` is whose threads do it; None means those of `get_backend()`.
 
     Attributes:
         params: the weights.
@@ -32,6 +37,7 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.95),
         eps: float = 1e-8,
         weight_decay: float = 0.1,
+        backend: Backend | None = None,
     ) -> None:
         _check_hyperparameters(lr, betas, eps, weight_decay)
         self.params = params
@@ -39,6 +45,7 @@ class AdamW:
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
+        self._backend = backend or get_backend()
         # The moments are kept in float32 at least: a 16-bit v would stop moving.
         dtype = np.promote_types(params.flat.dtype, np.float32)
         self.m = params.map(lambda flat: np.zeros_like(flat, dtype=dtype))
@@ -57,15 +64,22 @@ class AdamW:
         """
         lr = self.lr if lr is None else lr
         self.t += 1
+        # Element-wise work: any cut gives the same result, so the backend may run the parts side by side.
+        part = max(BLOCK, -(-self.params.size // PARTS))
+        parts = [(start, min(start + part, self.params.size)) for start in range(0, self.params.size, part)]
+        self._backend.map(lambda bounds: self._update(*bounds, grads.flat, lr), parts)
+
+    def _update(self, first: int, last: int, gradient: Array, lr: float) -> None:
+        """Update elements first to last, a block at a time."""
         beta1, beta2 = self.betas
         correction1 = 1.0 - beta1**self.t
         correction2 = math.sqrt(1.0 - beta2**self.t)
-        if self.weight_decay:
-            decaying = self.params.decaying
+        n_decaying = self.params.decaying.size
+        for start in range(first, last, BLOCK):
+            block = slice(start, min(start + BLOCK, last))
+            w, g, m, v = self.params.flat[block], gradient[block], self.m.flat[block], self.v.flat[block]
+            decaying = w[: max(0, n_decaying - start)]
             decaying *= 1.0 - lr * self.weight_decay
-        for start in range(0, self.params.size, BLOCK):
-            block = slice(start, start + BLOCK)
-            w, g, m, v = self.params.flat[block], grads.flat[block], self.m.flat[block], self.v.flat[block]
             m *= beta1
             m += (1.0 - beta1) * g
             v *= beta2
