@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from scratchgpt.shapes import Array
 
 BLOCK = 1 << 16  # elements: a chain of ufuncs over a few such blocks stays in the second-level cache
-    1 << 14
-)  # elements: a chain of ten ufuncs over a few such blocks costs cache traffic, not memory traffic
 
 
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
