@@ -5,9 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[peers]'")
 
-import torch_gpt  # noqa: E402
-
 import scratchgpt as sg  # noqa: E402
+from benchmarks import torch_gpt  # noqa: E402
 from scratchgpt.backends import Backend  # noqa: E402
 from scratchgpt.gradcheck.model_cases import awkward_params  # noqa: E402
 
