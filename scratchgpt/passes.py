@@ -28,7 +28,7 @@ def logits(model: GPT, params: ParamVector, tokens: Tokens, *, backend: Backend 
     backend = backend or get_backend()
     tokens = check_tokens(tokens, model.config)
     ctx = Context(params.map(backend.to_device), NO_GRADS, backend.ops)
-    with backend.active():
+    with backend.active(in_lanes=False):
         result, _ = model.forward(ctx, backend.to_device(tokens))
     return result
 
@@ -109,7 +109,7 @@ def _run(
                 model.backward(ctx, saved, dlogits)
         return total, grads
 
-    with backend.active():
+    with backend.active(in_lanes=True):
         lanes = backend.share_out(tokens.shape[0], tokens.shape[1], params.size)
         results = backend.map(run_lane, lanes)
     grads = results[0][1].flat

@@ -315,6 +315,7 @@ def test_threads_limit_blas_inside_a_pass_and_no_longer() -> None:
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
     before = blas_threads()
-    with sg.get_backend("numpy", threads=1).active():
-        assert blas_threads() == {1}
-    assert blas_threads() == before
+    for name, in_lanes, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
+        with sg.get_backend(name, threads=2).active(in_lanes):
+            assert blas_threads() == {inside}
+        assert blas_threads() == before

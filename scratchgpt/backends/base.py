@@ -69,8 +69,11 @@ class Backend:
         """Return the array as a NumPy array; the same object if it is one already."""
         return array
 
-    def active(self) -> AbstractContextManager[Any]:
-        """Return a context for a pass: inside, BLAS uses this backend's threads; after it, as before."""
+    def active(self, in_lanes: bool) -> AbstractContextManager[Any]:
+        """Return a context for passes: inside, BLAS uses this backend's threads; after it, as before.
+
+        `in_lanes` says that the passes are those of `share_out`, which `map` runs.
+        """
         return nullcontext() if self.threads is None else blas_threads(self.threads)
 
     def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:

@@ -26,12 +26,12 @@ class NumpyBackend(Backend):
 
     def __init__(self, threads: int) -> None:
         super().__init__("numpy", OPS, threads)
-        self._workers = Workers(threads)
+        self.workers = Workers(threads)
         keep_freed_memory()
 
-    def active(self) -> AbstractContextManager[Any]:
-        """Return a context in which BLAS uses one thread: the threads are ours."""
-        return blas_threads(1)
+    def active(self, in_lanes: bool) -> AbstractContextManager[Any]:
+        """Return a context in which BLAS uses one thread, if lanes use the others, and else all."""
+        return blas_threads(1 if in_lanes else self.workers.threads)
 
     def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:
         """Return lanes of micro-batches, which depend on the shapes alone."""
@@ -39,7 +39,7 @@ class NumpyBackend(Backend):
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`, computed by this backend's threads."""
-        return self._workers.map(function, items)
+        return self.workers.map(function, items)
 
 
 def create(threads: int | None = None) -> Backend:
