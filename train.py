@@ -8,6 +8,7 @@ python train.py --resume runs/mine --training.max_steps 2000
 
 import dataclasses
 import math
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ from scratchgpt.run_folder import RunFolder
 from scratchgpt.settings import RunSettings
 
 ROOT = Path(__file__).parent
-console = Console(soft_wrap=True, highlight=False, markup=False)
+console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def main() -> None:
@@ -38,7 +39,8 @@ def main() -> None:
     stopped = train(settings, run, backend)
     if stopped:
         console.print(
-            f"Stopped and saved at step {run.step}. Go on with: python train.py --resume {run.path}"
+            f"Stopped and saved at step {run.step}. "
+            f"Go on with: python train.py --resume {shlex.quote(str(run.path))}"
         )
         sys.exit(130)
 
@@ -55,7 +57,7 @@ def main() -> None:
         f"{time.perf_counter() - started:.0f} s in all\n"
         f"checkpoints, settings and metrics: {run.path}\n"
         f"picture: {run.path / 'loss.png'}\n"
-        f"more text: python sample.py {run.path}"
+        f"more text: python sample.py {shlex.quote(str(run.path))}"
     )
 
 
@@ -69,8 +71,9 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
         tokenizer = sg.CharTokenizer.load(run.path / "tokenizer.json")
     else:
         tokenizer = sg.CharTokenizer.train(text, **dataclasses.asdict(settings.tokenizer))
-    shape = settings.model | {"vocab_size": settings.model["vocab_size"] or tokenizer.vocab_size}
-    config = sg.GPTConfig.from_dict(shape)
+    vocab_size = settings.model["vocab_size"]
+    shape = {"vocab_size": tokenizer.vocab_size if vocab_size is None else vocab_size}
+    config = sg.GPTConfig.from_dict(settings.model | shape)
     train_tokens, val_tokens = data.split(tokenizer.encode(text), training.val_fraction, config.block_size)
     val_label = "held-out" if training.val_fraction else "whole-text"
 
@@ -85,10 +88,6 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
     sg.LanguageModel(model, params, tokenizer, backend).stream(settings.generation.prompt, 0)
     if settings.resume:
         run.resume(settings, model, optimizer)
-        if run.step >= training.max_steps:
-            console.print(
-                f"at step {run.step} of {training.max_steps} already; --training.max_steps sets another end"
-            )
     else:
         run.begin(settings, model, tokenizer)
     console.print(
@@ -116,12 +115,7 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
             x, y = data.random_batch(train_tokens, training.batch_size, config.block_size, rng)
             loss, grads = sg.loss_and_grads(model, params, x, y, backend=backend, rng=rng)
             norm = sg.clip_grad_norm(grads, training.grad_clip or math.inf)
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise sg.InputError(
-                    f"at step {step + 1} the loss is {loss} and the gradient norm {norm}; "
-                    f"expected finite numbers. What {run.path} held of step {run.step} is untouched. "
-                    f"Try a smaller --training.learning_rate (now {training.learning_rate:g})"
-                )
+            run.must_be_finite(step + 1, {"loss": loss, "gradient norm": norm})
             optimizer.step(grads, lr)
             done = step + 1
             run.log(step=done, loss=loss, lr=lr, grad_norm=norm)
@@ -132,6 +126,7 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
                     model, params, val_tokens,
                     batch_size=training.batch_size, backend=backend, max_tokens=training.eval_tokens,
                 )  # fmt: skip
+                run.must_be_finite(done, {f"{val_label} loss": val_loss})
                 run.log(step=done, val_loss=val_loss, tokens_per_second=progress.tokens_per_second)
                 is_best = run.save(optimizer, done, val_loss)
                 run.draw(config.vocab_size, val_label)

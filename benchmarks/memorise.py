@@ -71,8 +71,9 @@ def attempt(config: Path, flags: list[str], seed: int) -> Attempt:
         model = sg.load(out)
         expected = TEXT[PROMPT_LENGTH:]
         text = model.generate(TEXT[:PROMPT_LENGTH], max_new_tokens=len(expected), temperature=0.0)
-    wrong = next((i for i, pair in enumerate(zip(text, expected, strict=True)) if pair[0] != pair[1]), None)
-    return Attempt(model.params.size, len(expected) if wrong is None else wrong, seconds)
+    wrong = [i for i, character in enumerate(expected) if text[i : i + 1] != character]
+    n_equal = wrong[0] if wrong else len(expected)
+    return Attempt(model.params.size, n_equal, seconds)
 
 
 def main() -> None:

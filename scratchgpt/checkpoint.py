@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -44,15 +45,7 @@ def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, A
         InputError: missing, corrupted or truncated, or weights of another shape of model.
     """
     tensors, metadata = _read(path)
-    name = model.params[0].name
-    dtype = str(tensors[name].dtype) if name in tensors else "float32"
-    params = model.init(dtype=dtype)
-    _fill(params, tensors, "", path)
-    known = {*(key for key, _ in params.items())}
-    for key in tensors:
-        if key not in known and not key.startswith("adamw."):
-            raise InputError(f"{path} has a tensor {key!r} that this model ({_shape(model)}) does not have")
-    return params, metadata
+    return _params_of(model, tensors, path), metadata
 
 
 def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[str, Any]:
@@ -61,9 +54,9 @@ def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[
     Raises:
         InputError: missing, corrupted or truncated, of another shape, or weights without moments.
     """
-    params, metadata = load_weights(path, model)
-    tensors, _ = _read(path)
-    if "adamw.t" not in metadata:
+    tensors, metadata = _read(path)
+    params = _params_of(model, tensors, path)
+    if not isinstance(metadata.get("adamw.t"), int):
         raise InputError(f"{path} holds weights only; expected a training state, such as last.safetensors")
     _fill(optimizer.m, tensors, "adamw.m.", path)
     _fill(optimizer.v, tensors, "adamw.v.", path)
@@ -86,11 +79,27 @@ def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, json.loads((file.metadata() or {}).get("scratchgpt", "{}"))
+            metadata = json.loads((file.metadata() or {}).get("scratchgpt", "{}"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected a checkpoint") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, TypeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is corrupted or truncated: {error}; expected a safetensors file") from None
+    if metadata.get("version", FORMAT_VERSION) != FORMAT_VERSION:
+        raise InputError(f"{path} has format version {metadata['version']}; expected {FORMAT_VERSION}")
+    for key, tensor in tensors.items():
+        if tensor.dtype.kind != "f":
+            raise InputError(f"{path}: {key!r} has type {tensor.dtype}; expected floating-point numbers")
+    return tensors, metadata
+
+
+def _params_of(model: GPT, tensors: Mapping[str, Array], path: str | Path) -> ParamVector:
+    first = tensors.get(model.params[0].name)
+    params = ParamVector(model.params, np.empty(model.size, np.float32 if first is None else first.dtype))
+    _fill(params, tensors, "", path)
+    for key in tensors:
+        if key not in params and not key.startswith("adamw."):
+            raise InputError(f"{path} has a tensor {key!r} that this model ({_shape(model)}) does not have")
+    return params
 
 
 def _fill(vector: ParamVector, tensors: Mapping[str, Array], prefix: str, path: str | Path) -> None:

@@ -1,7 +1,7 @@
 """The command line: settings from a YAML file, overridden by flags, with errors in words."""
 
-import argparse
 import dataclasses
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
+from jsonargparse import ArgumentParser
 
-from scratchgpt.config import GPTConfig, nearest
+from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.files import load_yaml
 from scratchgpt.run_folder import newest_run, saved_generation
 from scratchgpt.settings import GenerationSettings, RunSettings, TokenizerSettings, TrainingSettings
+from scratchgpt.validation import from_mapping, nearest
 
 
 class Parser(ArgumentParser):
@@ -25,58 +26,73 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the message and the nearest known option, and exit with code 2."""
-        message = re.sub(r"<class '(\w+)'>", r"\1", " ".join(message.split()))
-        print(f"{self.prog}: error: {message}{self._suggestion(message)}", file=sys.stderr)
+        message = " ".join(message.split())
+        print(f"{self.prog}: error: {_in_words(message)}{self._suggestion(message)}", file=sys.stderr)
         sys.exit(2)
 
     def _suggestion(self, message: str) -> str:
         group = re.search(r"Group '([\w.]+)' does not accept option '([\w.-]+)'", message)
         option = re.search(r"Option '([\w.-]+)' is not accepted|unrecognized arguments: --([\w.-]+)", message)
-        if not group and not option:
+        if group:
+            section, word = group[1], group[2]
+        elif option:
+            section, _, word = (option[1] or option[2]).rpartition(".")
+        else:
             return ""
-        unknown = f"{group[1]}.{group[2]}" if group else option[1] or option[2] if option else ""
         names = [name[2:] for action in self._actions for name in action.option_strings if name[:2] == "--"]
         sections = {name.split(".")[0] for name in names if "." in name}
-        section = unknown.split(".")[0]
         if section in sections:  # the section is right, so the option is one of that section
-            return nearest(unknown, [name for name in names if name.startswith(f"{section}.")])
-        return nearest(unknown, [name for name in names if name not in sections])
+            mine = [name.removeprefix(f"{section}.") for name in names if name.startswith(f"{section}.")]
+            return nearest(word, mine, f"{section}.")
+        places = {name.rpartition(".")[2]: name for name in names if name not in sections}
+        return f"; did you mean {places[word]!r}?" if word in places else nearest(word, places.values())
+
+
+def _in_words(message: str) -> str:
+    """Turn jsonargparse's and Python's names for types into the words of our other messages."""
+    types = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+    message = re.sub(r"<class '(\w+)'>", r"\1", message)
+    simple = re.search(r'Parser key "([\w.]+)": Expected an? (.+?)\. Got value: (.*)', message)
+    optional = r'Parser key "([\w.]+)": Does not validate.*Subtypes: \[(\w+), NoneType\].*value: (.*)'
+    union = re.search(optional, message)
+    found = simple or union
+    if not found:
+        return message
+    expected = types.get(found[2], found[2].replace("typing.Literal", "one of "))
+    return f"{found[1]} is {found[3]}; expected {expected}{' or null' if union else ''}"
 
 
 def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     """Return the settings for `train.py`: defaults < the YAML file < flags.
 
     The file is `--config`, or that of the run which `--resume` names, or `configs/default.yaml`.
-    The text file is looked for where the path says, then in the project's folder `root`, so that
-    the shipped configurations work from anywhere.
+    Files are looked for where the path says, then in the project's folder `root`, so that the
+    shipped configurations work from anywhere.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
     parser = _train_parser()
-    first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first_look.add_argument("--config", nargs="?", action="append", default=[])
-    first_look.add_argument("--resume", nargs="?")
-    chosen, _ = first_look.parse_known_args(argv)
-    if chosen.resume is not None:
-        saved = Path(chosen.resume, "run.yaml")
-        if not saved.is_file():
-            raise InputError(f"{chosen.resume} is not a run; expected a folder with a run.yaml to resume")
-        argv = ["--config", str(saved), *argv]
-    elif not chosen.config:
-        argv = ["--config", str(root / "configs" / "default.yaml"), *argv]
-    for path in chosen.config:
-        if path is not None:  # a flag without its value is the parser's to report
-            load_yaml(path)
-    values = parser.parse_args(argv).as_dict()
-    if values["data"] is None:
+    flags = vars(parser.parse_args(argv, defaults=False))
+    resume, config = flags.get("resume"), flags.get("config")
+    if resume is not None:
+        if not Path(resume, "run.yaml").is_file():
+            raise InputError(f"{resume} is not a run; expected a folder with a run.yaml to resume")
+        if "out" in flags:
+            raise InputError(f"--resume {resume} goes on in that folder; expected no --out beside it")
+        files = [Path(resume, "run.yaml")] + ([find(config, root)] if config else [])
+    else:
+        files = [find(config or "configs/default.yaml", root)]
+    settings = parser.get_defaults()
+    for file in files:
+        settings = parser.parse_object(_sections(file), settings)
+    values = parser.parse_args(argv, namespace=settings).as_dict()
+    if not values["data"]:
         parser.error("data is missing; expected --data FILE, the text to train on")
-    places = (Path(values["data"]), root / values["data"])
-    data = next((place for place in places if place.exists()), places[0])
+    data = find(values["data"], root)
     return RunSettings(
         data=str(data.resolve()),
-        out=chosen.resume or values["out"] or str(Path("runs", data.stem)),
+        out=resume or values["out"] or str(Path("runs", data.stem)),
         backend=values["backend"],
         threads=values["threads"],
-        resume=chosen.resume,
+        resume=resume,
         tokenizer=TokenizerSettings(**values["tokenizer"]),
         model=values["model"],
         training=TrainingSettings(**values["training"]),
@@ -84,25 +100,49 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     )
 
 
+def find(path: str, root: Path) -> Path:
+    """Return the path as it is given if something is there, else within `root` if something is there."""
+    return next((place for place in (Path(path), root / path) if place.exists()), Path(path))
+
+
+def _sections(file: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file, leaving out what is empty: an empty section, a null prompt."""
+    content = {key: value for key, value in load_yaml(file).items() if value is not None}
+    for section in ("model", "tokenizer", "training", "generation"):
+        if not isinstance(content.get(section, {}), dict):
+            raise InputError(
+                f"{file}: section {section} is {content[section]!r}; expected a mapping of options"
+            )
+    for key in ("config", "resume"):
+        if key in content:
+            raise InputError(f"{file}: {key} is {content[key]!r}; expected it on the command line only")
+    generation = content.get("generation", {})
+    if "prompt" in generation and generation["prompt"] is None:
+        del generation["prompt"]
+    return content
+
+
 def _train_parser() -> Parser:
     parser = Parser(
         prog="train.py",
-        description="Train a GPT on a text and let it write. Without arguments: configs/default.yaml.",
+        description="Train a GPT on a text and let it write. Without --config: configs/default.yaml. "
+        "What the configuration does not say takes the defaults below.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of settings, see configs/")
+    parser.add_argument("--config", type=str, help="a YAML file of settings, see configs/")
     parser.add_argument("--data", type=str, help="the text file to train on (UTF-8)")
     parser.add_argument("--out", type=str | None, help="the folder of the run; null: runs/DATA")
-    parser.add_argument("--resume", type=str | None, help="go on with the run in this folder")
+    parser.add_argument("--resume", type=str, help="go on with the run in this folder")
     parser.add_argument("--backend", type=str, default="numpy", help="who computes: numpy or reference")
-    parser.add_argument("--threads", type=int | None, help="threads of a matrix product; null: BLAS decides")
+    parser.add_argument("--threads", type=int | None, help="how many threads; null: one for each core")
     parser.add_class_arguments(GPTConfig, "model", skip={"vocab_size"})
     parser.add_argument(
         "--model.vocab_size", type=int | None, help="number of token ids; null: the tokenizer's"
     )
     parser.add_class_arguments(TokenizerSettings, "tokenizer")
     parser.add_class_arguments(TrainingSettings, "training")
-    parser.add_class_arguments(GenerationSettings, "generation")
+    parser.add_class_arguments(GenerationSettings, "generation", skip={"prompt"})
+    parser.add_argument("--generation.prompt", type=str, help="the text to continue; default: a new line")
     return parser
 
 
@@ -141,9 +181,7 @@ def parse_sample_args(argv: Sequence[str] | None = None) -> SampleOptions:
     )
     parser.add_argument("--num-samples", type=int, default=1, help="how many texts to write")
     parser.add_argument("--seed", type=int | None, help="same seed, same text; default: another each time")
-    parser.add_argument(
-        "--prompt", type=str | None, help="the text to continue; default: the run's, or a new line"
-    )
+    parser.add_argument("--prompt", type=str, help="the text to continue; default: the run's, or a new line")
     parser.add_argument(
         "--max-new-tokens", type=int | None, help="tokens to generate; default: the run's setting"
     )
@@ -162,6 +200,8 @@ def parse_sample_args(argv: Sequence[str] | None = None) -> SampleOptions:
         raise InputError(f"there is no run in {values['runs']!r}; expected one, as train.py makes it")
     if values["checkpoint"] not in (None, "best", "last"):
         raise InputError(f"checkpoint is {values['checkpoint']!r}; expected best or last")
+    if not values["run"]:
+        print(f"sample.py: from {run}", file=sys.stderr)
     if values["num_samples"] < 1:
         raise InputError(f"num-samples is {values['num_samples']}; expected at least 1")
     names = [field.name for field in dataclasses.fields(GenerationSettings)]
@@ -171,7 +211,7 @@ def parse_sample_args(argv: Sequence[str] | None = None) -> SampleOptions:
         checkpoint=values["checkpoint"],
         num_samples=values["num_samples"],
         seed=values["seed"],
-        generation=GenerationSettings(**saved_generation(run) | flags),
+        generation=from_mapping(GenerationSettings, saved_generation(run) | flags, "generation."),
         backend=values["backend"],
         threads=values["threads"],
     )
@@ -188,6 +228,12 @@ def errors_in_words(prog: str) -> Iterator[None]:
     except InputError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except MemoryError as error:
+        print(f"{prog}: error: out of memory ({error}); try a smaller model or batch", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -1,12 +1,11 @@
 """The shape of a model: GPT-2's fields under GPT-2's names."""
 
-import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from scratchgpt.errors import InputError
+from scratchgpt.validation import check_types, from_mapping
 
 Activation = Literal["gelu_tanh", "gelu_exact"]
 
@@ -46,11 +45,11 @@ class GPTConfig:
     init_std: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "mlp_width"):
+        check_types(self)
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_inner"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                shown = "n_inner" if name == "mlp_width" else name
-                raise InputError(f"{shown} is {value!r}; expected a whole number of at least 1")
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; expected a whole number of at least 1")
         if self.n_embd % self.n_head:
             raise InputError(
                 f"n_embd is {self.n_embd} and n_head is {self.n_head}; "
@@ -58,9 +57,6 @@ class GPTConfig:
             )
         if not 0.0 <= self.dropout < 1.0:
             raise InputError(f"dropout is {self.dropout!r}; expected a probability in [0, 1)")
-        if self.activation not in get_args(Activation):
-            expected = " or ".join(get_args(Activation))
-            raise InputError(f"activation is {self.activation!r}; expected {expected}")
         for name in ("layer_norm_epsilon", "init_std"):
             if not getattr(self, name) > 0.0:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a positive number")
@@ -77,16 +73,6 @@ class GPTConfig:
         Raises:
             InputError: an unknown key (the message names the nearest field) or a bad value.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for key in values:
-            if key not in known:
-                raise InputError(f"unknown model option {key!r}{nearest(key, known)}")
         if "vocab_size" not in values:
             raise InputError("vocab_size is missing; expected the number of token ids")
-        return cls(**values)
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """Return '; did you mean ...?' with the known word nearest to `word`, or list them all."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
-    return f"; did you mean {found[0]!r}?" if found else f"; expected one of {', '.join(known)}"
+        return from_mapping(cls, values, "model.")

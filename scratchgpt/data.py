@@ -21,10 +21,10 @@ def split(tokens: Array, val_fraction: float, block_size: int) -> tuple[Array, A
     train = tokens[:n_train]
     val = tokens[n_train:] if val_fraction else train
     for part, what in ((train, "training"), (val, "held-out")):
-        if len(part) < block_size:
+        if len(part) < max(block_size, 2):  # one token alone has no target
             raise InputError(
                 f"the text has {len(tokens)} tokens, of which {len(part)} are {what} text; expected at least "
-                f"a block of {block_size} there. Use a longer text or a smaller --model.block_size"
+                f"a block of {max(block_size, 2)} there. Use a longer text or a smaller --model.block_size"
                 + (f", or --training.val_fraction 0 (now {val_fraction:g})" if what == "held-out" else "")
             )
     return train, val
@@ -35,10 +35,10 @@ def random_batch(
 ) -> tuple[Tokens, Tokens]:
     """Draw `batch_size` windows of `block_size` tokens, each with its targets: the tokens one place on.
 
-    Every window of the text is as likely as any other. The one at the very end has no last
-    target; that place holds IGNORE_INDEX.
+    Every window that has all its targets is as likely as any other. A text of exactly one block
+    has one window, without a last target; that place holds IGNORE_INDEX.
     """
-    starts = rng.integers(0, len(tokens) - block_size + 1, size=batch_size)
+    starts = rng.integers(0, max(1, len(tokens) - block_size), size=batch_size)
     places = starts[:, None] + np.arange(block_size)  # (B, T)
     after = np.minimum(places + 1, len(tokens) - 1)
     targets = np.where(places + 1 < len(tokens), tokens[after], IGNORE_INDEX)

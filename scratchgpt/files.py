@@ -26,8 +26,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.touch()
+        mode = temporary.stat().st_mode  # the user's, whatever the writer's library prefers
         try:
             yield temporary
+            temporary.chmod(mode)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())  # on disk before it gets its name
             temporary.replace(path)
@@ -103,8 +105,10 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}; expected a YAML mapping of sections")
+        raise InputError(f"{path} holds no settings; expected a YAML mapping of sections")
     return content

@@ -23,6 +23,8 @@ def pick(scores: Array, temperature: float, top_k: int | None, rng: np.random.Ge
         top_k: sample among the k best only; None or 0 means among all.
         rng: draws one uniform number (none when greedy).
     """
+    if not np.isfinite(scores).all():
+        raise InputError("the scores of the next token are not finite; expected sound weights")
     if temperature == 0.0:
         return int(scores.argmax())
     scores = scores.astype(np.float64)
@@ -76,6 +78,8 @@ def generate_tokens(
         raise InputError(f"temperature is {temperature}; expected a number of at least 0 (0 is greedy)")
     if top_k is not None and top_k < 0:
         raise InputError(f"top_k is {top_k}; expected at least 1, or 0 or none for all tokens")
+    if seed is not None and seed < 0:
+        raise InputError(f"seed is {seed}; expected at least 0, or none for another text each time")
     params = params.map(backend.to_device)
     tokens = list(prompt)
     rng = np.random.default_rng(seed)

@@ -18,6 +18,7 @@ class GPT:
     Attributes:
         config: the shape.
         params: the handle of every parameter, each once, in the order of the forward pass.
+        size: number of values of all parameters together.
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -34,6 +35,7 @@ class GPT:
             handles += block.params
         handles += [*self.ln_f.params, *self.lm_head.params]
         self.params = tuple(dict.fromkeys(handles))  # a tied head's weight is wte, once
+        self.size = sum(param.size for param in self.params)
 
     def init(self, seed: int = 1337, dtype: str = "float32") -> ParamVector:
         """Return freshly drawn weights; the same seed always draws the same ones."""

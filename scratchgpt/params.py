@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
+
+LARGEST = 10**12  # parameters; more is a typing error
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,11 @@ class ParamVector:
         The same seed gives the same weights on every backend and for every dtype.
         """
         layout = tuple(layout)
+        size = sum(param.size for param in layout)
+        if size > LARGEST:
+            raise InputError(f"the model would have {size:,} parameters; expected at most {LARGEST:,}")
         rng = np.random.default_rng(seed)
-        vector = cls(layout, np.empty(sum(param.size for param in layout), dtype=dtype))
+        vector = cls(layout, np.empty(size, dtype=dtype))
         for param in layout:
             vector[param][...] = param.mean + param.std * rng.standard_normal(param.shape)
         return vector
@@ -112,6 +118,9 @@ class ParamVector:
 
     def __contains__(self, name: object) -> bool:
         return name in self._views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
 
     def __len__(self) -> int:
         return len(self._views)

@@ -26,6 +26,7 @@ def logits(model: GPT, params: ParamVector, tokens: Tokens, *, backend: Backend 
         InputError: tokens of a wrong shape, type or range.
     """
     backend = backend or get_backend()
+    check_params(params, model)
     tokens = check_tokens(tokens, model.config)
     ctx = Context(params.map(backend.to_device), NO_GRADS, backend.ops)
     with backend.active(in_lanes=False):
@@ -87,6 +88,7 @@ def _run(
 ) -> tuple[float, ParamVector]:
     """Run the lanes of a batch and add up what they return, in their order."""
     backend = backend or get_backend()
+    check_params(params, model)
     tokens = check_tokens(tokens, model.config)
     targets = check_targets(targets, tokens, model.config)
     params = params.map(backend.to_device)
@@ -116,6 +118,12 @@ def _run(
     for _, more in results[1:]:
         grads += more.flat
     return sum(value for value, _ in results), results[0][1]
+
+
+def check_params(params: ParamVector, model: GPT) -> None:
+    """See that the weights are those of a model of this size."""
+    if params.size != model.size:
+        raise InputError(f"params has {params.size} values; expected {model.size}, as this model has")
 
 
 def check_tokens(tokens: Tokens, config: GPTConfig) -> Tokens:

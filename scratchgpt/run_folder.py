@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from scratchgpt.checkpoint import load_training_state, save_training_state, save_weights
+from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, load_yaml, make_folder, read_text
+from scratchgpt.files import atomic_path, load_json, load_yaml, make_folder, read_text
 from scratchgpt.model import GPT
 from scratchgpt.optim import AdamW
 from scratchgpt.plot import plot_loss
@@ -40,6 +41,9 @@ class RunFolder:
         self.best_loss = math.inf
         self.best_step = 0
         self._records: list[dict[str, Any]] = []
+        self._on_next_save: tuple[RunSettings, GPTConfig] | None = (
+            None  # of a resumed run, once it has proved itself
+        )
 
     def begin(self, settings: RunSettings, model: GPT, tokenizer: CharTokenizer) -> None:
         """Create the folder and describe the run in it.
@@ -48,37 +52,56 @@ class RunFolder:
         (runs/x-2, runs/x-3, ...) is taken.
 
         Raises:
-            InputError: the folder cannot be written to.
+            InputError: the folder cannot be written to, or holds something else than a run.
         """
-        base, number = self.path, 2
-        while (self.path / "config.json").exists():
+        base, number = self.path if self.path.name else self.path.absolute(), 2
+        while not self._claim():
             self.path = base.with_name(f"{base.name}-{number}")
             number += 1
-        make_folder(self.path)
         tokenizer.save(self.path / "tokenizer.json")
         self._write_settings(settings)
-        self._write("config.json", json.dumps(dataclasses.asdict(model.config), indent=2))
+        self._write_config(model.config)
 
     def resume(self, settings: RunSettings, model: GPT, optimizer: AdamW) -> None:
         """Load the last checkpoint into the optimizer, and the run's record up to there.
 
-        The settings may differ from those that the run began with; the new ones are kept.
+        The settings may differ from those that the run began with (but for the model's shape);
+        the new ones are kept with the next checkpoint.
 
         Raises:
             InputError: the checkpoint is missing, corrupted or of another shape of model.
         """
         make_folder(self.path)
-        metadata = load_training_state(self.path / "last.safetensors", model, optimizer)
-        self.step = metadata["step"]
-        self.best_step = metadata["best_step"]
-        self.best_loss = metadata["best_loss"]
-        metrics = self.path / "metrics.jsonl"
+        self._check_shape(model.config)
+        checkpoint = self.path / "last.safetensors"
+        metadata = load_training_state(checkpoint, model, optimizer)
         try:
-            records = [json.loads(line) for line in read_text(metrics).splitlines()]
-        except json.JSONDecodeError as error:
-            raise InputError(f"{metrics} is damaged: {error}; expected one JSON object per line") from None
-        self._records = [record for record in records if record["step"] <= self.step]
-        self._write_settings(settings)
+            self.step = int(metadata["step"])
+            self.best_step = int(metadata["best_step"])
+            self.best_loss = float(metadata["best_loss"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{checkpoint} does not say how far it is: {error!r}; expected a step") from None
+        if self.step >= settings.training.max_steps:
+            raise InputError(
+                f"{self.path} is at step {self.step} already; "
+                f"expected a larger --training.max_steps (now {settings.training.max_steps})"
+            )
+        self._records = self._read_records()
+        self._on_next_save = (settings, model.config)
+
+    def must_be_finite(self, step: int, numbers: dict[str, float]) -> None:
+        """Stop before anything is saved if training has exploded.
+
+        Raises:
+            InputError: one of the named numbers is NaN or infinite.
+        """
+        for name, number in numbers.items():
+            if not math.isfinite(number):
+                raise InputError(
+                    f"the {name} of step {step} is {number}; expected a finite number. "
+                    f"What {self.path} held of step {self.step} is untouched; a smaller "
+                    "--training.learning_rate may help"
+                )
 
     def log(self, **record: Any) -> None:
         """Keep a record of the run; it is on disk from the next checkpoint on."""
@@ -90,6 +113,10 @@ class RunFolder:
         Returns:
             Whether it was the least.
         """
+        if self._on_next_save:
+            self._write_settings(self._on_next_save[0])
+            self._write_config(self._on_next_save[1])
+            self._on_next_save = None
         self.step = step
         is_best = val_loss < self.best_loss
         if is_best:
@@ -99,7 +126,9 @@ class RunFolder:
                 optimizer.params,
                 {"step": step, "val_loss": val_loss},
             )
-        self._write("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in self._records))
+        self._write(
+            "metrics.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in self._records)
+        )
         save_training_state(
             self.path / "last.safetensors",
             optimizer,
@@ -122,6 +151,39 @@ class RunFolder:
     def write_sample(self, text: str) -> None:
         """Keep what the model wrote."""
         self._write("sample.txt", text)
+
+    def _claim(self) -> bool:
+        """Make the folder ours; False if it is a run already. Of two processes only one gets it."""
+        make_folder(self.path)
+        config = self.path / "config.json"
+        if not config.exists() and any(self.path.iterdir()):
+            raise InputError(f"{self.path} is not empty and holds no run; expected another --out")
+        try:
+            config.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def _check_shape(self, config: GPTConfig) -> None:
+        """See that the model is the one that the run began with; dropout may change."""
+        began = GPTConfig.from_dict(load_json(self.path / "config.json"))
+        for name, value in dataclasses.asdict(began).items():
+            asked = getattr(config, name)
+            if asked != value and name not in ("dropout", "init_std"):
+                raise InputError(f"model.{name} is {asked!r}; expected {value!r}, as {self.path} has it")
+
+    def _read_records(self) -> list[dict[str, Any]]:
+        """Return the record up to the last checkpoint."""
+        path = self.path / "metrics.jsonl"
+        text = read_text(path)
+        try:
+            records = [json.loads(line) for line in text.splitlines()]
+            return [record for record in records if record["step"] <= self.step]
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path} is damaged: {error!r}; expected a JSON object per line") from None
+
+    def _write_config(self, config: GPTConfig) -> None:
+        self._write("config.json", json.dumps(dataclasses.asdict(config), indent=2))
 
     def _write_settings(self, settings: RunSettings) -> None:
         content = dataclasses.asdict(settings) | {"out": str(self.path)}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scratchgpt.errors import InputError
+from scratchgpt.validation import check_types
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class TokenizerSettings:
 
     pad: bool = False
     unk: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self, "tokenizer.")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class TrainingSettings:
         grad_clip: largest global gradient norm; null leaves gradients alone.
         val_fraction: share of the text, at its end, that is held out; 0 evaluates on the training text.
         eval_interval: steps between evaluations, each followed by a checkpoint.
-        eval_tokens: evaluate on at most this many tokens, spread over the text; null means on all.
+        eval_tokens: evaluate on so many tokens, in whole windows (at least one) over the text; null: all.
     """
 
     seed: int = 1337
@@ -56,9 +60,11 @@ class TrainingSettings:
     eval_tokens: int | None = None
 
     def __post_init__(self) -> None:
+        check_types(self, "training.")
         for name in ("max_steps", "batch_size", "eval_interval"):
-            _expect(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("seed", "warmup_steps", "weight_decay", "learning_rate", "min_learning_rate"):
+            _expect(self, name, 1 <= getattr(self, name) < 2**31, "at least 1, and less than 2**31")
+        _expect(self, "seed", 0 <= self.seed < 2**63, "a whole number in [0, 2**63)")
+        for name in ("warmup_steps", "weight_decay", "learning_rate", "min_learning_rate"):
             _expect(self, name, getattr(self, name) >= 0, "at least 0")
         for name in ("beta1", "beta2", "val_fraction"):
             _expect(self, name, 0 <= getattr(self, name) < 1, "a number in [0, 1)")
@@ -75,7 +81,7 @@ class GenerationSettings:
         prompt: the text to continue; null starts a new line.
         max_new_tokens: tokens to generate.
         temperature: 0 always takes the likeliest token, 1 samples the model's own distribution.
-        top_k: sample among the k likeliest tokens only; null means among all.
+        top_k: sample among the k likeliest tokens only; 0 or null means among all.
     """
 
     prompt: str | None = None
@@ -84,9 +90,10 @@ class GenerationSettings:
     top_k: int | None = None
 
     def __post_init__(self) -> None:
+        check_types(self, "generation.")
         _expect(self, "max_new_tokens", self.max_new_tokens >= 0, "at least 0")
-        _expect(self, "temperature", 0 <= self.temperature < float("inf"), "at least 0 (0 is greedy)")
-        _expect(self, "top_k", self.top_k is None or self.top_k >= 1, "at least 1, or null")
+        _expect(self, "temperature", self.temperature >= 0, "at least 0 (0 is greedy)")
+        _expect(self, "top_k", self.top_k is None or self.top_k >= 0, "at least 1, or 0 or null for all")
 
 
 @dataclass(frozen=True)

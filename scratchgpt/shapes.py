@@ -4,7 +4,8 @@
 
     B batch            T time (tokens)      C channels (n_embd)   V vocabulary
     H heads            D = C / H            F MLP width           S keys seen (S >= T)
-    I, O               inputs and outputs of a linear map
+    I, O               inputs and outputs of a linear map    P positions in the position table
+    M                  the axis that softmax runs over
 
 A leading "..." stands for any number of leading dimensions. Python ignores these
 annotations; `tests/shape_checker.py` calls every op and compares each array with its
@@ -36,4 +37,4 @@ AnyI = Annotated[Array, "... I"]
 AnyO = Annotated[Array, "... O"]
 AnyV = Annotated[Array, "... V"]
 AnyOne = Annotated[Array, "... 1"]
-AnyN = Annotated[Array, "... N"]
+AnyM = Annotated[Array, "... M"]

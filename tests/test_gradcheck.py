@@ -120,3 +120,14 @@ def test_the_command_prints_a_table_and_succeeds() -> None:
     assert "layernorm" in done.stdout
     assert "0 wrong" in done.stdout
     assert done.stdout.count("ok") > 100
+
+
+@pytest.mark.parametrize("inputs", [[np.arange(3)], {"x": [[1.0, 2.0]]}])
+def test_nothing_to_check_is_an_error_and_not_a_success(inputs) -> None:
+    with pytest.raises(ValueError, match="no floating-point array among the inputs"):
+        check(square, lambda x, dy: 99 * x * dy, inputs)
+
+
+def test_too_many_inputs_are_an_error() -> None:
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        check(square, lambda x, dy: 2 * x * dy, [X, X])

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "scratchgpt"
 
 LEVELS = [
     {"shapes", "errors"},
-    {"rng", "parallel"},
+    {"rng", "parallel", "validation"},
     {"ops", "files", "config"},
     {"params", "backends"},
     {"context", "optim", "tokenizers", "data"},

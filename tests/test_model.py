@@ -293,7 +293,7 @@ def test_bad_shapes_are_named(options: dict, words: str) -> None:
 
 
 def test_unknown_model_options_are_refused_with_the_nearest() -> None:
-    with pytest.raises(sg.InputError, match="'n_layers'; did you mean 'n_layer'"):
+    with pytest.raises(sg.InputError, match=r"'model\.n_layers'; did you mean 'model\.n_layer'"):
         sg.GPTConfig.from_dict({"vocab_size": 3, "n_layers": 2})
     with pytest.raises(sg.InputError, match="vocab_size is missing"):
         sg.GPTConfig.from_dict({"n_layer": 2})
@@ -315,6 +315,8 @@ def test_threads_limit_blas_inside_a_pass_and_no_longer() -> None:
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
     before = blas_threads()
+    if not before:
+        pytest.skip("threadpoolctl knows no BLAS here (Apple's Accelerate, for one)")
     for name, in_lanes, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
         with sg.get_backend(name, threads=2).active(in_lanes):
             assert blas_threads() == {inside}

@@ -65,16 +65,22 @@ def check(
 
     Returns:
         One result for each floating-point array among the inputs.
+
+    Raises:
+        ValueError: there is no such array, so that nothing would be checked.
     """
     if not isinstance(inputs, Mapping):
-        inputs = dict(zip(inspect.signature(forward).parameters, inputs, strict=False))
+        inputs = dict(inspect.signature(forward).bind(*inputs).arguments)
     values = {key: _read_only(value) for key, value in inputs.items()}
     names = [key for key, value in values.items() if _is_float_array(value)]
+    if not names:
+        kinds = ", ".join(f"{key}: {type(value).__name__}" for key, value in inputs.items())
+        raise ValueError(f"{name}: no floating-point array among the inputs ({kinds}); expected at least one")
 
     y, saved = forward(**values)
     dy = _random_upstream(y, np.random.default_rng(seed))
     returned = backward(saved, dy)
-    returned = returned if isinstance(returned, tuple) else (returned,)
+    returned = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
     gradients = [gradient for gradient in returned if gradient is not None]
     if len(gradients) != len(names):
         note = f"backward returned {len(gradients)} gradients for {len(names)} inputs ({', '.join(names)})"

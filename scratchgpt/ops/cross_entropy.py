@@ -52,6 +52,6 @@ def backward(saved: Saved, dloss: float = 1.0) -> tuple[AnyV]:
     """Return dlogits = dloss · (p - onehot(target)) / n_valid, and zero where the target is ignored."""
     probs, targets, valid, n_valid = saved
     dlogits: Array = probs.reshape(-1, probs.shape[-1]).copy()  # (N, V)
-    dlogits[np.arange(dlogits.shape[0]), targets.reshape(-1)] -= 1.0
+    dlogits[np.arange(len(dlogits), like=dlogits), targets.reshape(-1)] -= 1.0
     dlogits *= (valid.reshape(-1, 1) * (dloss / n_valid)).astype(dlogits.dtype)
     return (dlogits.reshape(probs.shape),)

@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.shapes import AnyN, Array
+from scratchgpt.shapes import AnyM, Array
 
 
 class Saved(NamedTuple):
     """What backward needs: the Jacobian is a function of the output alone."""
 
-    probs: AnyN
+    probs: AnyM
 
 
-def forward(x: AnyN) -> tuple[AnyN, Saved]:
+def forward(x: AnyM) -> tuple[AnyM, Saved]:
     """Turn every row of scores into probabilities.
 
     Subtracting the row's maximum changes nothing in exact arithmetic and keeps exp from
@@ -28,7 +28,7 @@ def forward(x: AnyN) -> tuple[AnyN, Saved]:
     return probs, Saved(probs)
 
 
-def backward(saved: Saved, dprobs: AnyN) -> tuple[AnyN]:
+def backward(saved: Saved, dprobs: AnyM) -> tuple[AnyM]:
     """Return dx = p ∘ (dp - Σ p ∘ dp): the Jacobian-vector product without the Jacobian."""
     (probs,) = saved
     mean = (probs * dprobs).sum(axis=-1, keepdims=True)

@@ -1,7 +1,8 @@
 """AdamW: Adam with decoupled weight decay.
 
 Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2,
-https://arxiv.org/abs/1711.05101; Adam itself is Kingma and Ba (2015), algorithm 1,
+https://arxiv.org/abs/1711.05101, with PyTorch's convention that decay is multiplied by the learning
+rate (the paper multiplies it by the schedule alone); Adam itself is Kingma and Ba (2015), algorithm 1,
 https://arxiv.org/abs/1412.6980.
 """
 
@@ -78,6 +79,7 @@ class AdamW:
         for start in range(first, last, BLOCK):
             block = slice(start, min(start + BLOCK, last))
             w, g, m, v = self.params.flat[block], gradient[block], self.m.flat[block], self.v.flat[block]
+            g = g.astype(m.dtype, copy=False)
             decaying = w[: max(0, n_decaying - start)]
             decaying *= 1.0 - lr * self.weight_decay
             m *= beta1

@@ -92,4 +92,7 @@ class CharTokenizer:
         symbols = content.get("symbols")
         if content.get("type") != "char" or not isinstance(symbols, list):
             raise InputError(f"{path} is not a character tokenizer; expected 'type': 'char' and 'symbols'")
+        for symbol in symbols:
+            if symbol not in (PAD, UNK) and not (isinstance(symbol, str) and len(symbol) == 1):
+                raise InputError(f"{path}: symbol is {symbol!r}; expected one character, {PAD} or {UNK}")
         return cls(symbols)
