@@ -1,6 +1,6 @@
 """Train a GPT on a text and let it write.
 
-python train.py                                        the embedded fables, about two minutes
+python train.py                                        the embedded fables, about a minute
 python train.py --data my.txt --out runs/mine          your own text
 python train.py --config configs/shakespeare-cpu.yaml --data shakespeare.txt
 python train.py --resume runs/mine --training.max_steps 2000
