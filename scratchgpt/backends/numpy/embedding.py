@@ -1,27 +1,13 @@
 """The embedding, with its gradient as a matrix product or as sums over sorted tokens: no `np.add.at`."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from scratchgpt.ops import embedding
-from scratchgpt.shapes import BTC, PC, VC, Array, Tokens
+from scratchgpt.ops.embedding import Saved, forward
+from scratchgpt.shapes import BTC, PC, VC, Array
+
+__all__ = ["Saved", "backward", "forward"]
 
 ONE_HOT_LIMIT = 512  # vocabularies up to here: one_hotᵀ dx costs less than sorting
-
-
-class Saved(NamedTuple):
-    """What backward needs, as in the textbook."""
-
-    tokens: Tokens
-    wte: VC
-    wpe: PC
-
-
-def forward(tokens: Tokens, wte: VC, wpe: PC) -> tuple[BTC, Saved]:
-    """Look up each token's row and add the row of its position."""
-    x, _ = embedding.forward(tokens, wte, wpe)
-    return x, Saved(tokens, wte, wpe)
 
 
 def backward(saved: Saved, dx: BTC) -> tuple[VC, PC]:

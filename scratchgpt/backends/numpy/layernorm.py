@@ -1,20 +1,10 @@
 """LayerNorm in cache-sized groups of rows, with its sums as matrix products: BLAS adds faster than `sum`."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from scratchgpt.backends.numpy.blocks import row_blocks
-from scratchgpt.shapes import AnyC, AnyOne, Array, VectorC
-
-
-class Saved(NamedTuple):
-    """What backward needs, as in the textbook."""
-
-    x_hat: AnyC
-    rstd: AnyOne
-    weight: VectorC
-    has_bias: bool
+from scratchgpt.ops.layernorm import Saved
+from scratchgpt.shapes import AnyC, Array, VectorC
 
 
 def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 1e-5) -> tuple[AnyC, Saved]:
