@@ -44,13 +44,17 @@ class Workers:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`, computed side by side."""
         items = list(items)
         if self.threads == 1 or len(items) == 1:
             return [function(item) for item in items]
-        if self._pool is None:
+        if (
+            self._pool is None or self._process != os.getpid()
+        ):  # a forked process has no threads of its parent's
+            self._process = os.getpid()
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="scratchgpt")
         # Each call runs in a copy of the caller's context, which holds numpy.errstate.
         contexts = [contextvars.copy_context() for _ in items]

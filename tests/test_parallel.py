@@ -1,5 +1,7 @@
 """Sharing a batch among threads: complete, in order, and without influence on the result."""
 
+import multiprocessing
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,3 +85,26 @@ def test_row_streams_do_not_depend_on_the_company() -> None:
     np.testing.assert_array_equal(parts[0:2].random((2, 2, 3), np.float32), first[0:2])
     np.testing.assert_array_equal(parts[2:5].random((3, 2, 3), np.float32), first[2:5])
     assert len(np.unique(first)) == first.size
+
+
+def _twice_in_a_child(queue: "multiprocessing.Queue[list[int]]") -> None:
+    queue.put(FORKED.map(lambda i: 2 * i, range(4)))
+
+
+FORKED = Workers(2)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 on: fork beside threads
+def test_a_forked_process_gets_threads_of_its_own() -> None:
+    assert FORKED.map(lambda i: i, range(4)) == [0, 1, 2, 3]
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_twice_in_a_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=20) == [0, 2, 4, 6]
+    child.join(20)
+
+
+def test_equal_requests_share_one_backend() -> None:
+    assert sg.get_backend("numpy", 2) is sg.get_backend("numpy", 2)

@@ -1,12 +1,14 @@
 """The workshop: tables of ops, chosen by name."""
 
+from collections.abc import Callable
+
 from scratchgpt.backends import numpy, reference
 from scratchgpt.backends.base import Backend, Op, Ops
 from scratchgpt.errors import InputError
 
 __all__ = ["BACKENDS", "Backend", "Op", "Ops", "get_backend"]
 
-BACKENDS = {"reference": reference.create, "numpy": numpy.create}
+BACKENDS: dict[str, Callable[[int | None], Backend]] = {"reference": reference.create, "numpy": numpy.create}
 
 
 def get_backend(name: str = "numpy", threads: int | None = None) -> Backend:
@@ -14,13 +16,13 @@ def get_backend(name: str = "numpy", threads: int | None = None) -> Backend:
 
     Args:
         name: "reference" (the textbook) or "numpy" (the default).
-        threads: threads of a matrix product; None leaves it to the BLAS library.
+        threads: how many threads it may use; None means all cores.
 
     Raises:
         InputError: no such backend, or one that is not available here, or a bad `threads`.
     """
     if threads is not None and threads < 1:
-        raise InputError(f"threads is {threads}; expected at least 1, or none for the library's default")
+        raise InputError(f"threads is {threads}; expected at least 1, or none for all cores")
     if name == "cupy":
         raise InputError(
             "backend 'cupy' is not available: this version of scratchgpt computes on the CPU only. "

@@ -1,6 +1,7 @@
 """The `numpy` backend: NumPy on a CPU, the default. These pairs replace the textbook's by faster ones."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -42,6 +43,10 @@ class NumpyBackend(Backend):
         return self.workers.map(function, items)
 
 
+@functools.cache
 def create(threads: int | None = None) -> Backend:
-    """Return the backend; None means as many threads as the machine and its container allow."""
+    """Return the backend; None means as many threads as the machine and its container allow.
+
+    The same request gets the same backend, so that its threads are started once.
+    """
     return NumpyBackend(threads or usable_cores())
