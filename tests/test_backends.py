@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt.backends import BACKENDS, get_backend, reference
@@ -48,7 +48,6 @@ def normal(seed: int, dtype: str, *shape: int) -> np.ndarray:
 
 
 @given(n=sizes, n_in=sizes, n_out=sizes, bias=st.booleans(), seed=seeds, dtype=dtypes)
-@settings(deadline=None)
 def test_linear(n: int, n_in: int, n_out: int, bias: bool, seed: int, dtype: str) -> None:
     inputs = [normal(seed, dtype, 2, n, n_in), normal(seed, dtype, n_in, n_out)]
     inputs += [normal(seed, dtype, n_out)] if bias else []
@@ -56,7 +55,6 @@ def test_linear(n: int, n_in: int, n_out: int, bias: bool, seed: int, dtype: str
 
 
 @given(n=st.integers(1, 400), channels=st.integers(2, 200), bias=st.booleans(), seed=seeds, dtype=dtypes)
-@settings(deadline=None)
 def test_layernorm(n: int, channels: int, bias: bool, seed: int, dtype: str) -> None:
     inputs = [normal(seed, dtype, n, channels), normal(seed, dtype, channels)]
     inputs += [normal(seed + 2, dtype, channels)] if bias else []
@@ -64,7 +62,6 @@ def test_layernorm(n: int, channels: int, bias: bool, seed: int, dtype: str) -> 
 
 
 @given(n=st.integers(1, 3000), width=st.integers(1, 30), seed=seeds, dtype=dtypes)
-@settings(deadline=None)
 def test_gelu_tanh(n: int, width: int, seed: int, dtype: str) -> None:
     agree(gelu_tanh, reference.OPS.gelu_tanh, [3 * normal(seed, dtype, n, width)], seed, dtype)
 
@@ -74,7 +71,6 @@ def test_gelu_tanh(n: int, width: int, seed: int, dtype: str) -> None:
     n_time=st.integers(1, 150), more=st.integers(0, 70),
     channels=st.integers(1, 20), p=st.sampled_from([0.0, 0.3]), seed=seeds, dtype=dtypes,
 )  # fmt: skip
-@settings(deadline=None)
 def test_attention(
     shape: tuple[int, int], n_time: int, more: int, channels: int, p: float, seed: int, dtype: str
 ) -> None:
@@ -95,7 +91,6 @@ def test_attention(
     n_rows=st.integers(1, 4), n_time=st.integers(1, 30), vocab=st.sampled_from([1, 7, 65, 512, 513, 900]),
     channels=st.integers(1, 9), seed=seeds, dtype=dtypes,
 )  # fmt: skip
-@settings(deadline=None)
 def test_embedding(n_rows: int, n_time: int, vocab: int, channels: int, seed: int, dtype: str) -> None:
     tokens = np.random.default_rng(seed).integers(0, vocab, (n_rows, n_time))
     inputs = [tokens, normal(seed, dtype, vocab, channels), normal(seed, dtype, n_time + 3, channels)]
