@@ -6,7 +6,6 @@ python -m benchmarks.memorise --ladder --seeds 10                          every
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -56,16 +55,14 @@ class Attempt(NamedTuple):
 
 def attempt(config: Path, flags: list[str], seed: int) -> Attempt:
     """Train on one thread with one seed and compare the greedy continuation with the text."""
-    one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "run")
         command = [sys.executable, str(ROOT / "train.py"), "--config", str(config), "--out", str(out)]
         started = time.perf_counter()
         subprocess.run(
-            [*command, "--training.seed", str(seed), *flags],
+            [*command, "--training.seed", str(seed), "--threads", "1", *flags],
             check=True,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, **one_thread},
         )
         seconds = time.perf_counter() - started
         model = sg.load(out)

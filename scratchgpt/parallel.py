@@ -19,6 +19,7 @@ Result = TypeVar("Result")
 
 TOKENS = 1024  # per lane at least, unless that leaves one; and per micro-batch at most, for the cache's sake
 LANES = 4  # of a batch: the most threads that can share it
+SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other, so one lane
 BIG = 20_000_000  # parameters: beyond, two lanes, because every lane has gradients of its own
 
 
@@ -28,14 +29,22 @@ def share_out(n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:
     Micro-batches of a lane run one after the other and add into the lane's gradients; lanes may run
     side by side, and their gradients are added up in order.
     """
-    n_lanes = 2 if n_params > BIG else max(2, min(LANES, n_rows * n_time // TOKENS))
-    n_lanes = min(n_rows, n_lanes)
+    n_lanes = min(n_rows, _lanes(n_rows * n_time, n_params))
     bounds = [n_rows * lane // n_lanes for lane in range(n_lanes + 1)]
     rows = max(1, TOKENS // n_time)  # of a micro-batch
     return [
         [slice(first, min(first + rows, end)) for first in range(start, end, rows)]
         for start, end in itertools.pairwise(bounds)
     ]
+
+
+def _lanes(n_tokens: int, n_params: int) -> int:
+    """Return into how many lanes so many tokens are worth cutting."""
+    if n_tokens * n_params < SMALL:
+        return 1
+    if n_params > BIG:
+        return 2
+    return max(2, min(LANES, n_tokens // TOKENS))
 
 
 class Workers:
