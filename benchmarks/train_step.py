@@ -33,20 +33,22 @@ except ImportError:
 
 
 class Row(NamedTuple):
-    """A model, a batch, and how many steps of each engine to time."""
+    """A model, a batch, and how many turns each engine has."""
 
     config: sg.GPTConfig
     batch_size: int
-    steps: int
+    turns: int
 
 
 ROWS = {
-    "780": Row(sg.GPTConfig(34, 64, 1, 1, 4, tie_weights=False), 1, 400),
-    "4x4x128": Row(sg.GPTConfig(65, 64, 4, 4, 128), 12, 60),
-    "6x6x384": Row(sg.GPTConfig(65, 256, 6, 6, 384), 16, 7),
-    "12x12x768": Row(sg.GPTConfig(50257, 256, 12, 12, 768), 4, 5),
+    "780": Row(sg.GPTConfig(34, 64, 1, 1, 4, tie_weights=False), 1, 80),
+    "4x4x128": Row(sg.GPTConfig(65, 64, 4, 4, 128), 12, 12),
+    "6x6x384": Row(sg.GPTConfig(65, 256, 6, 6, 384), 16, 2),
+    "12x12x768": Row(sg.GPTConfig(50257, 256, 12, 12, 768), 4, 2),
 }
-WARM_UP = 2
+STEPS = (
+    5  # timed in a turn, after one that is not: PyTorch's threads spin on for a while when its turn is over
+)
 
 
 def our_step(row: Row, tokens: np.ndarray[Any, Any], threads: int) -> Callable[[], None]:
@@ -121,11 +123,12 @@ def measure(row: Row, threads: int) -> dict[str, list[float]]:
     if torch is not None:
         steps["PyTorch"] = torch_step(row, tokens, threads)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for i in range(WARM_UP + row.steps):
+    for _ in range(row.turns):
         for name, step in steps.items():
-            started = time.perf_counter()
             step()
-            if i >= WARM_UP:
+            for _ in range(STEPS):
+                started = time.perf_counter()
+                step()
                 seconds[name].append(time.perf_counter() - started)
     return seconds
 
