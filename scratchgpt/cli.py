@@ -157,7 +157,7 @@ class SampleOptions:
         seed: of the first text, the next ones count up; None draws new ones.
         generation: how to write: the run's own settings, overridden by flags.
         backend: who computes.
-        threads: threads of a matrix product.
+        threads: how many threads it may use; None means all cores.
     """
 
     run: Path
@@ -190,9 +190,7 @@ def parse_sample_args(argv: Sequence[str] | None = None) -> SampleOptions:
         "--top-k", type=int | None, help="only the k likeliest tokens; default: the run's setting"
     )
     parser.add_argument("--backend", type=str, default="numpy", help="who computes: numpy or reference")
-    parser.add_argument(
-        "--threads", type=int | None, help="threads of a matrix product; default: BLAS decides"
-    )
+    parser.add_argument("--threads", type=int | None, help="how many threads; default: one for each core")
     values = parser.parse_args(argv).as_dict()
 
     run = Path(values["run"]) if values["run"] else newest_run(values["runs"])

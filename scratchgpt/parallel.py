@@ -60,9 +60,8 @@ class Workers:
         items = list(items)
         if self.threads == 1 or len(items) == 1:
             return [function(item) for item in items]
-        if (
-            self._pool is None or self._process != os.getpid()
-        ):  # a forked process has no threads of its parent's
+        # A forked process has none of its parent's threads, so it starts its own.
+        if self._pool is None or self._process != os.getpid():
             self._process = os.getpid()
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="scratchgpt")
         # Each call runs in a copy of the caller's context, which holds numpy.errstate.

@@ -121,6 +121,3 @@ class ParamVector:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)
-
-    def __len__(self) -> int:
-        return len(self._views)

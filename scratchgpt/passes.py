@@ -96,6 +96,7 @@ def _run(
     streams = RowStreams.spawn(rng, len(tokens)) if rng is not None and model.config.dropout else None
 
     def run_lane(micro_batches: list[slice]) -> tuple[float, ParamVector]:
+        """Return this lane's part of the loss and of the gradient."""
         grads = params.zeros_like() if with_grads else NO_GRADS
         total = 0.0
         for rows in micro_batches:

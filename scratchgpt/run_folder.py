@@ -41,9 +41,8 @@ class RunFolder:
         self.best_loss = math.inf
         self.best_step = 0
         self._records: list[dict[str, Any]] = []
-        self._on_next_save: tuple[RunSettings, GPTConfig] | None = (
-            None  # of a resumed run, once it has proved itself
-        )
+        # What a resumed run was given is kept only once it has trained: it may be what makes it explode.
+        self._on_next_save: tuple[RunSettings, GPTConfig] | None = None
 
     def begin(self, settings: RunSettings, model: GPT, tokenizer: CharTokenizer) -> None:
         """Create the folder and describe the run in it.

@@ -104,7 +104,7 @@ class RunSettings:
         data: the text file to train on.
         out: the folder of the run.
         backend: who computes, "numpy" or "reference".
-        threads: threads of a matrix product; None leaves it to the BLAS library.
+        threads: how many threads it may use; None means all cores.
         resume: the folder of a run to go on with, or None.
         tokenizer: special symbols.
         model: fields of GPTConfig; a vocab_size of None means the tokenizer's.
