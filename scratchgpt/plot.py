@@ -35,7 +35,7 @@ def plot_loss(
     axes.plot(val_steps, val_losses, color="tab:orange", marker="o", markersize=4, label=val_label)
     best_step, best = min(val, key=lambda point: point[1])
     axes.annotate(
-        f"best {best:.3f} at step {best_step}",
+        f"best {best:.4g} at step {best_step}",
         (best_step, best),
         xytext=(-10, 28),
         textcoords="offset points",

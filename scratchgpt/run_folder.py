@@ -155,7 +155,8 @@ class RunFolder:
         """Make the folder ours; False if it is a run already. Of two processes only one gets it."""
         make_folder(self.path)
         config = self.path / "config.json"
-        if not config.exists() and any(self.path.iterdir()):
+        names = {path.name for path in self.path.iterdir()}  # one look: another process may be at it, too
+        if names and config.name not in names:
             raise InputError(f"{self.path} is not empty and holds no run; expected another --out")
         try:
             config.touch(exist_ok=False)
