@@ -1,14 +1,30 @@
 """Everything that a pass through the model may touch."""
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Protocol
 
 from scratchgpt.backends.base import Ops
-from scratchgpt.params import ParamVector
+from scratchgpt.params import Param, ParamVector
 from scratchgpt.rng import UniformSource
+from scratchgpt.shapes import Array
 
-NO_GRADS = ParamVector((), np.empty(0))
+
+class Gradients(Protocol):
+    """Where backward leaves its results: a `ParamVector`, or one micro-batch's share in an accumulator."""
+
+    def add(self, param: Param, gradient: Array) -> None:
+        """Add to the gradient of a parameter."""
+
+
+class NoGradients:
+    """The gradients of a pass that has no backward."""
+
+    def add(self, param: Param, gradient: Array) -> None:
+        """Refuse."""
+        raise TypeError(f"a gradient of {param.name!r} in a pass without gradients")
+
+
+NO_GRADS = NoGradients()
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,11 @@ class Context:
     """
 
     params: ParamVector
-    grads: ParamVector
+    grads: Gradients
     ops: Ops
     rng: UniformSource | None = None
+
+    @property
+    def needs_backward(self) -> bool:
+        """Whether a backward pass may follow."""
+        return self.grads is not NO_GRADS

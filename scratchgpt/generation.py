@@ -1,15 +1,17 @@
 """Generation: run the model, pick a token, append it, repeat."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from scratchgpt.backends import Backend
+from scratchgpt.decoder import Decoder
 from scratchgpt.errors import InputError
 from scratchgpt.model import GPT
 from scratchgpt.ops import softmax
 from scratchgpt.params import ParamVector
-from scratchgpt.passes import logits
+from scratchgpt.passes import check_tokens
 from scratchgpt.shapes import Array
 
 
@@ -39,10 +41,10 @@ def pick(scores: Array, temperature: float, top_k: int | None, rng: np.random.Ge
     return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
 
 
-def generate_tokens(
+def generate_batch(
     model: GPT,
     params: ParamVector,
-    prompt: Sequence[int],
+    prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     *,
     backend: Backend,
@@ -50,28 +52,30 @@ def generate_tokens(
     top_k: int | None = None,
     seed: int | None = None,
     vocab_size: int | None = None,
-) -> Iterator[int]:
-    """Yield `max_new_tokens` token ids that follow the prompt, each as soon as it is known.
+) -> Iterator[list[int]]:
+    """Yield, `max_new_tokens` times, the next token of every prompt, as soon as they are known.
 
     When prompt and continuation outgrow the block, the model sees the last block_size tokens.
 
     Args:
         model: the structure.
         params: its weights.
-        prompt: 1 to block_size token ids.
-        max_new_tokens: how many tokens to generate.
+        prompts: one or more texts of 1 to block_size token ids, not necessarily of one length.
+        max_new_tokens: how many tokens to generate for each.
         backend: where to compute.
         temperature: see `pick`.
         top_k: see `pick`.
-        seed: the same seed gives the same tokens; None draws a new one.
+        seed: the same seed gives the same tokens; None draws a new one. Prompt i draws from a stream of
+            its own, the one that a single prompt would have with `seed + i`.
         vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
 
     Raises:
         InputError: a prompt that is empty or longer than the block, or a setting out of range.
     """
     block_size = model.config.block_size
-    if not 1 <= len(prompt) <= block_size:
-        raise InputError(f"the prompt has {len(prompt)} tokens; expected 1 to block_size = {block_size}")
+    for prompt in prompts:
+        if not 1 <= len(prompt) <= block_size:
+            raise InputError(f"the prompt has {len(prompt)} tokens; expected 1 to block_size = {block_size}")
     if max_new_tokens < 0:
         raise InputError(f"max_new_tokens is {max_new_tokens}; expected at least 0")
     if not 0.0 <= temperature < float("inf"):
@@ -80,16 +84,27 @@ def generate_tokens(
         raise InputError(f"top_k is {top_k}; expected at least 1, or 0 or none for all tokens")
     if seed is not None and seed < 0:
         raise InputError(f"seed is {seed}; expected at least 0, or none for another text each time")
-    params = params.map(backend.to_device)
-    tokens = list(prompt)
-    rng = np.random.default_rng(seed)
+    for prompt in prompts:
+        check_tokens(np.array([prompt]), model.config)
+    rngs = [np.random.default_rng(None if seed is None else seed + i) for i in range(len(prompts))]
 
-    def follow() -> Iterator[int]:
-        for _ in range(max_new_tokens):
-            window = np.array([tokens[-block_size:]])
-            scores = logits(model, params, window, backend=backend)[0, -1, :vocab_size]
-            token = pick(backend.to_host(scores), temperature, top_k, rng)
-            tokens.append(token)
-            yield token
+    def follow() -> Iterator[list[int]]:
+        if max_new_tokens == 0:
+            return
+        decoder = Decoder(model, params, prompts, backend=backend)
+        for n_generated in range(1, max_new_tokens + 1):
+            scores = [backend.to_host(logits[:vocab_size]) for logits in decoder.logits]
+            tokens = [pick(each, temperature, top_k, rng) for each, rng in zip(scores, rngs, strict=True)]
+            yield tokens
+            if n_generated < max_new_tokens:
+                decoder.step(tokens)
 
     return follow()  # a function of its own, so that bad input raises now and not at the first token
+
+
+def generate_tokens(
+    model: GPT, params: ParamVector, prompt: Sequence[int], max_new_tokens: int, **settings: Any
+) -> Iterator[int]:
+    """Yield the tokens that follow one prompt; `settings` and errors are those of `generate_batch`."""
+    batches = generate_batch(model, params, [prompt], max_new_tokens, **settings)
+    return (token for (token,) in batches)

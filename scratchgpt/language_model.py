@@ -1,6 +1,6 @@
 """A language model: structure, weights and tokenizer together, ready to write text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scratchgpt.checkpoint import load_weights
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.files import load_json
-from scratchgpt.generation import generate_tokens
+from scratchgpt.generation import generate_batch, generate_tokens
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
 from scratchgpt.tokenizers import CharTokenizer
@@ -82,6 +82,36 @@ class LanguageModel:
             vocab_size=self.tokenizer.vocab_size,
         )
         return (self.tokenizer.decode([token]) for token in tokens)
+
+    def generate_batch(
+        self,
+        prompts: Sequence[str],
+        max_new_tokens: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int | None = None,
+    ) -> list[str]:
+        """Return the texts that continue several prompts, which go through the model together.
+
+        The prompts need not be of one length. Prompt i is continued as `generate` would with
+        `seed + i`; the other arguments and the errors are those of `generate`.
+        """
+        batches = generate_batch(
+            self.model,
+            self.params,
+            [self.tokenizer.encode(prompt).tolist() for prompt in prompts],
+            max_new_tokens,
+            backend=self.backend,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
+            vocab_size=self.tokenizer.vocab_size,
+        )
+        texts: list[list[int]] = [[] for _ in prompts]
+        for tokens in batches:
+            for text, token in zip(texts, tokens, strict=True):
+                text.append(token)
+        return [self.tokenizer.decode(text) for text in texts]
 
     @property
     def default_prompt(self) -> str:

@@ -4,9 +4,10 @@ from typing import Any
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.context import Context
+from scratchgpt.kv_cache import NextTokens
 from scratchgpt.layers import Block, Embedding, LayerNorm, Unembedding
 from scratchgpt.params import Param, ParamVector
-from scratchgpt.shapes import AnyV, Tokens
+from scratchgpt.shapes import BTC, AnyV, Array, Tokens
 
 
 class GPT:
@@ -41,24 +42,54 @@ class GPT:
         """Return freshly drawn weights; the same seed always draws the same ones."""
         return ParamVector.initial(self.params, seed, dtype)
 
-    def forward(self, ctx: Context, tokens: Tokens) -> tuple[AnyV, Any]:
-        """Return the logits (B, T, V) and what backward needs.
+    def forward(
+        self, ctx: Context, tokens: Tokens, targets: Tokens, n_targets: int | None = None
+    ) -> tuple[Array, Any]:
+        """Return the loss of the targets (B, T) and what backward needs.
+
+        The loss is the sum of the cross-entropies divided by `n_targets`; None divides by how many
+        targets count here, which makes it the mean.
+        """
+        x, saved_features = self.features(ctx, tokens)
+        loss, saved_lm_head = self.lm_head.forward(ctx, x, targets, n_targets)
+        return loss, (saved_features, saved_lm_head)
+
+    def backward(self, ctx: Context, saved: Any) -> None:
+        """Add the gradient of every parameter into ctx.grads."""
+        saved_features, saved_lm_head = saved
+        dx = self.lm_head.backward(ctx, saved_lm_head)
+        self.features_backward(ctx, saved_features, dx)
+
+    def logits(self, ctx: Context, tokens: Tokens) -> AnyV:
+        """Return the logits (B, T, V).
 
         logits[b, t] scores the token after tokens[b, t] and depends on tokens[b, :t+1] only.
         """
+        x, _ = self.features(ctx, tokens)
+        return self.lm_head.logits(ctx, x)
+
+    def next_logits(self, ctx: Context, tokens: Tokens, cache: NextTokens) -> AnyV:
+        """Return the logits (B, 1, V) after the last of the tokens, which continue what is cached."""
+        x = self.embedding.forward_at(ctx, tokens, cache.positions)
+        for layer, block in enumerate(self.blocks):
+            x = block.forward_cached(ctx, x, layer, cache)
+        cache.done()
+        x, _ = self.ln_f.forward(ctx, x[:, -1:])
+        return self.lm_head.logits(ctx, x)
+
+    def features(self, ctx: Context, tokens: Tokens) -> tuple[BTC, Any]:
+        """Return what the head reads, the normalised stream after the last block, and what backward needs."""
         x, saved_embedding = self.embedding.forward(ctx, tokens)
         saved_blocks = []
         for block in self.blocks:
             x, saved_block = block.forward(ctx, x)
             saved_blocks.append(saved_block)
         x, saved_ln_f = self.ln_f.forward(ctx, x)
-        logits, saved_lm_head = self.lm_head.forward(ctx, x)
-        return logits, (saved_embedding, saved_blocks, saved_ln_f, saved_lm_head)
+        return x, (saved_embedding, saved_blocks, saved_ln_f)
 
-    def backward(self, ctx: Context, saved: Any, dlogits: AnyV) -> None:
-        """Add the gradient of every parameter into ctx.grads."""
-        saved_embedding, saved_blocks, saved_ln_f, saved_lm_head = saved
-        dx = self.lm_head.backward(ctx, saved_lm_head, dlogits)
+    def features_backward(self, ctx: Context, saved: Any, dx: BTC) -> None:
+        """Add the gradients of everything below the head."""
+        saved_embedding, saved_blocks, saved_ln_f = saved
         dx = self.ln_f.backward(ctx, saved_ln_f, dx)
         for block, saved_block in zip(reversed(self.blocks), reversed(saved_blocks), strict=True):
             dx = block.backward(ctx, saved_block, dx)

@@ -1,7 +1,7 @@
-"""Several cores at work on one batch: who gets which rows, and the threads that do it.
+"""Several cores at work on one batch: how it is cut, and the threads that work on the pieces.
 
 NumPy gives up Python's lock while it computes, so threads that each run whole passes keep all cores
-busy, element-wise work included; BLAS inside them uses one thread. The plan depends on the shapes
+busy, element-wise work included; BLAS inside them uses one thread. The cut depends on the shapes
 alone, never on the number of threads, and so do the results.
 """
 
@@ -17,34 +17,22 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TOKENS = 1024  # per lane at least, unless that leaves one; and per micro-batch at most, for the cache's sake
-LANES = 4  # of a batch: the most threads that can share it
-SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other, so one lane
-BIG = 20_000_000  # parameters: beyond, two lanes, because every lane has gradients of its own
+TOKENS = 1024  # of a micro-batch at most, unless it is one row: for the cache's sake
+SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other
 
 
-def share_out(n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:
-    """Cut a batch of `n_rows` texts of `n_time` tokens into lanes, each a list of micro-batches.
+def share_out(n_rows: int, n_time: int, n_params: int) -> list[slice]:
+    """Cut a batch of `n_rows` texts of `n_time` tokens into micro-batches: slices of rows, about equal.
 
-    Micro-batches of a lane run one after the other and add into the lane's gradients; lanes may run
-    side by side, and their gradients are added up in order.
+    Two or four threads should have equal shares, so there are one, two or a multiple of four.
     """
-    n_lanes = min(n_rows, _lanes(n_rows * n_time, n_params))
-    bounds = [n_rows * lane // n_lanes for lane in range(n_lanes + 1)]
-    rows = max(1, TOKENS // n_time)  # of a micro-batch
-    return [
-        [slice(first, min(first + rows, end)) for first in range(start, end, rows)]
-        for start, end in itertools.pairwise(bounds)
-    ]
-
-
-def _lanes(n_tokens: int, n_params: int) -> int:
-    """Return into how many lanes so many tokens are worth cutting."""
-    if n_tokens * n_params < SMALL:
-        return 1
-    if n_params > BIG:
-        return 2
-    return max(2, min(LANES, n_tokens // TOKENS))
+    n_tokens = n_rows * n_time
+    n_parts = 1 if n_tokens * n_params < SMALL else 2
+    if n_tokens > n_parts * TOKENS:
+        n_parts = 4 * math.ceil(n_tokens / (4 * TOKENS))
+    n_parts = min(n_rows, n_parts)
+    bounds = [n_rows * part // n_parts for part in range(n_parts + 1)]
+    return [slice(start, end) for start, end in itertools.pairwise(bounds)]
 
 
 class Workers:

@@ -93,6 +93,10 @@ class ParamVector:
         """Return a vector with memory of its own and the same values."""
         return self.map(lambda flat: flat.copy())
 
+    def add(self, param: Param, gradient: Array) -> None:
+        """Add to the values of one parameter: what backward does with each gradient."""
+        self[param] += gradient
+
     @property
     def decaying(self) -> Array:
         """The leading part of `flat`, a view: every parameter that weight decay applies to."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scratchgpt.accumulation import GradientAccumulator
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.context import NO_GRADS, Context
@@ -29,9 +30,8 @@ def logits(model: GPT, params: ParamVector, tokens: Tokens, *, backend: Backend 
     check_params(params, model)
     tokens = check_tokens(tokens, model.config)
     ctx = Context(params.map(backend.to_device), NO_GRADS, backend.ops)
-    with backend.active(in_lanes=False):
-        result, _ = model.forward(ctx, backend.to_device(tokens))
-    return result
+    with backend.active(side_by_side=False):
+        return model.logits(ctx, backend.to_device(tokens))
 
 
 def loss(
@@ -44,7 +44,8 @@ def loss(
     rng: np.random.Generator | None = None,
 ) -> float:
     """Return the mean cross-entropy in nats per target; arguments and errors as for `loss_and_grads`."""
-    return _run(model, params, tokens, targets, backend, rng, with_grads=False)[0]
+    value, _ = _run(model, params, tokens, targets, backend, rng, with_grads=False)
+    return value
 
 
 def loss_and_grads(
@@ -74,7 +75,8 @@ def loss_and_grads(
     Raises:
         InputError: tokens or targets of a wrong shape, type or range, or no target that counts.
     """
-    return _run(model, params, tokens, targets, backend, rng, with_grads=True)
+    value, accumulator = _run(model, params, tokens, targets, backend, rng, with_grads=True)
+    return value, accumulator.total()
 
 
 def _run(
@@ -85,8 +87,8 @@ def _run(
     backend: Backend | None,
     rng: np.random.Generator | None,
     with_grads: bool,
-) -> tuple[float, ParamVector]:
-    """Run the lanes of a batch and add up what they return, in their order."""
+) -> tuple[float, GradientAccumulator]:
+    """Run the micro-batches of a batch and add up what they return, in their order."""
     backend = backend or get_backend()
     check_params(params, model)
     tokens = check_tokens(tokens, model.config)
@@ -95,30 +97,21 @@ def _run(
     n_targets = int(np.count_nonzero(targets != IGNORE_INDEX))
     streams = RowStreams.spawn(rng, len(tokens)) if rng is not None and model.config.dropout else None
 
-    def run_lane(micro_batches: list[slice]) -> tuple[float, ParamVector]:
-        """Return this lane's part of the loss and of the gradient."""
-        grads = params.zeros_like() if with_grads else NO_GRADS
-        total = 0.0
-        for rows in micro_batches:
-            n = int(np.count_nonzero(targets[rows] != IGNORE_INDEX))
-            if n == 0:
-                continue
-            ctx = Context(params, grads, backend.ops, streams and streams[rows])
-            scores, saved = model.forward(ctx, backend.to_device(tokens[rows]))
-            mean, saved_loss = ctx.ops.cross_entropy.forward(scores, backend.to_device(targets[rows]))
-            total += float(mean) * n / n_targets
-            if with_grads:
-                (dlogits,) = ctx.ops.cross_entropy.backward(saved_loss, n / n_targets)
-                model.backward(ctx, saved, dlogits)
-        return total, grads
+    accumulator = GradientAccumulator(params)
 
-    with backend.active(in_lanes=True):
-        lanes = backend.share_out(tokens.shape[0], tokens.shape[1], params.size)
-        results = backend.map(run_lane, lanes)
-    grads = results[0][1].flat
-    for _, more in results[1:]:
-        grads += more.flat
-    return sum(value for value, _ in results), results[0][1]
+    def run(index: int, rows: slice) -> float:
+        """Return a micro-batch's part of the loss, and add its part of the gradient."""
+        grads = accumulator.micro_batch(index) if with_grads else NO_GRADS
+        ctx = Context(params, grads, backend.ops, streams and streams[rows])
+        x, y = backend.to_device(tokens[rows]), backend.to_device(targets[rows])
+        part, saved = model.forward(ctx, x, y, n_targets)
+        if with_grads:
+            model.backward(ctx, saved)
+        return float(part)
+
+    with backend.active(side_by_side=True):
+        micro_batches = enumerate(backend.share_out(tokens.shape[0], tokens.shape[1], params.size))
+        return sum(backend.map(lambda each: run(*each), micro_batches)), accumulator
 
 
 def check_params(params: ParamVector, model: GPT) -> None:

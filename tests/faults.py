@@ -20,10 +20,10 @@ class Fault(NamedTuple):
 
 OP_FAULTS = [
     # Cross-entropy and softmax
-    Fault("5", "cross_entropy", "(dloss / n_valid)", "dloss", "not divided by the number of targets"),
-    Fault("6", "cross_entropy", "(dloss / n_valid)", "(dloss / targets.shape[0])", "divided by B only"),
-    Fault("6b", "cross_entropy", "(dloss / n_valid)", "(dloss / targets.size)", "ignored targets counted in the mean"),
-    Fault("7", "cross_entropy", "(dloss / n_valid)", "(dloss / n_valid / probs.shape[-1])", "mean over V, too"),
+    Fault("5", "cross_entropy", "(dloss / n_targets)", "dloss", "not divided by the number of targets"),
+    Fault("6", "cross_entropy", "(dloss / n_targets)", "(dloss / targets.shape[0])", "divided by B only"),
+    Fault("6b", "cross_entropy", "(dloss / n_targets)", "(dloss / targets.size)", "ignored targets counted in the mean"),
+    Fault("7", "cross_entropy", "(dloss / n_targets)", "(dloss / n_targets / probs.shape[-1])", "mean over V, too"),
     Fault("9", "cross_entropy", "targets.reshape(-1)] -= 1.0", "targets.reshape(-1)] -= 0.0", "-1 at the target missing"),
     Fault("10", "cross_entropy", "dlogits[np.arange(len(dlogits), like=dlogits), targets.reshape(-1)] -= 1.0",
           "dlogits[:, targets.reshape(-1)] -= 1.0", "-1 in every row"),
@@ -41,6 +41,7 @@ OP_FAULTS = [
           "only the first rows counted: wrong for rank 3, right for rank 2"),
     Fault("15b", "unembedding", "(drows @ weight)", "(-drows @ weight)", "sign of dx"),
     Fault("15c", "unembedding", "drows.T @ rows", "(rows.T @ drows)", "weight gradient transposed"),
+    Fault("15d", "linear_cross_entropy", "(saved.cross_entropy, dloss)", "(saved.cross_entropy)", "upstream gradient ignored"),
     # Embedding
     Fault("19", "embedding", "np.add.at(dwte, tokens, dx)", "dwte[tokens] = dx", "the last of several equal tokens wins"),
     Fault("20", "embedding", "np.add.at(dwte, tokens, dx)", "dwte[tokens] += dx", "buffered += loses equal tokens"),
@@ -100,13 +101,15 @@ OP_FAULTS = [
 
 MODEL_FAULTS = [
     # Sharing
-    Fault("23", "layers.embedding", "ctx.grads[self.wte] += dwte", "ctx.grads[self.wte][...] = dwte",
+    Fault("23", "accumulation", "self._grads[name] += gradient", "self._grads[name][...] = gradient",
           "tied weight: the embedding's gradient overwrites the head's"),
-    Fault("23b", "layers.unembedding", "ctx.grads[self.weight] += dweight", "dweight",
+    Fault("23d", "accumulation", "            total += gradient", "            total[...] = gradient",
+          "a micro-batch overwrites the one before"),
+    Fault("23b", "layers.unembedding", "ctx.grads.add(self.weight, dweight)", "dweight",
           "head's weight gets no gradient"),
-    Fault("23c", "layers.unembedding", "ctx.grads[self.weight] += dweight", "ctx.grads[self.weight] += 2.0 * dweight",
+    Fault("23c", "layers.unembedding", "ctx.grads.add(self.weight, dweight)", "ctx.grads.add(self.weight, 2.0 * dweight)",
           "head's weight gets its gradient twice"),
-    Fault("21d", "layers.embedding", "ctx.grads[self.wpe] += dwpe", "dwpe", "positions get no gradient"),
+    Fault("21d", "layers.embedding", "ctx.grads.add(self.wpe, dwpe)", "dwpe", "positions get no gradient"),
     # Residual stream
     Fault("36", "layers.block", "        dx = dx + dh\n        return dx", "        dx = dh\n        return dx",
           "skip gradient of the attention branch forgotten"),
@@ -132,8 +135,8 @@ MODEL_FAULTS = [
           "residual dropout skipped backward"),
     Fault("57c", "layers.embedding", "dx = self.dropout.backward(ctx, saved_dropout, dx)", "dx = dx * 1.0",
           "embedding dropout skipped backward"),
-    Fault("14c", "layers.linear", "ctx.grads[self.bias] += dbias", "dbias", "biases get no gradient"),
-    Fault("33c", "layers.layernorm", "ctx.grads[self.weight] += dweight", "ctx.grads[self.weight] += dbias if self.bias else dweight * 0.0",
+    Fault("14c", "layers.linear", "ctx.grads.add(self.bias, dbias)", "dbias", "biases get no gradient"),
+    Fault("33c", "layers.layernorm", "ctx.grads.add(self.weight, dweight)", "ctx.grads.add(self.weight, dbias if self.bias else dweight * 0.0)",
           "gamma gets beta's gradient"),
 ]  # fmt: skip
 

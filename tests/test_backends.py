@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt.backends import BACKENDS, get_backend, reference
-from scratchgpt.backends.numpy import attention, embedding, gelu_tanh, layernorm, linear
+from scratchgpt.backends.numpy import (
+    attention,
+    embedding,
+    gelu_tanh,
+    layernorm,
+    linear,
+    linear_cross_entropy,
+)
+from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 sizes = st.integers(1, 40)
@@ -95,6 +103,27 @@ def test_embedding(n_rows: int, n_time: int, vocab: int, channels: int, seed: in
     tokens = np.random.default_rng(seed).integers(0, vocab, (n_rows, n_time))
     inputs = [tokens, normal(seed, dtype, vocab, channels), normal(seed, dtype, n_time + 3, channels)]
     agree(embedding, reference.OPS.embedding, inputs, seed, dtype)
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 50), st.integers(2, 60), st.integers(1, 20)),
+    chunk=st.sampled_from([1, 100, 1 << 23]), words=st.sampled_from([7, 4096]),
+    ignored=st.booleans(), n_targets=st.sampled_from([None, 3]), seed=seeds, dtype=dtypes,
+)  # fmt: skip
+def test_linear_cross_entropy(
+    sizes: tuple[int, int, int], chunk: int, words: int, ignored: bool, n_targets: int | None,
+    seed: int, dtype: str,
+) -> None:  # fmt: skip
+    n_rows, vocab, channels = sizes
+    targets = np.random.default_rng(seed).integers(0, vocab, n_rows)
+    if ignored:
+        targets[1::3] = IGNORE_INDEX
+    inputs = [normal(seed, dtype, n_rows, channels), normal(seed, dtype, vocab, channels), targets]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear_cross_entropy, "CHUNK", chunk)
+        patch.setattr(linear_cross_entropy, "WORDS", words)
+        textbook = reference.OPS.linear_cross_entropy
+        agree(linear_cross_entropy, textbook, inputs, seed, dtype, n_targets=n_targets)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -11,7 +11,7 @@ from faults import ADAMW_FAULTS, MODEL_FAULTS, OP_FAULTS, Fault
 from test_optim import assert_follows_the_definition
 
 import scratchgpt as sg
-from scratchgpt import layers, model
+from scratchgpt import layers, model, parallel, passes
 from scratchgpt.backends import reference
 from scratchgpt.gradcheck import Result, check, check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS
@@ -34,11 +34,12 @@ def ids(faults: list[Fault]) -> list[str]:
 
 def results_of_op(name: str, op: object) -> list[Result]:
     """Check one op, in place of the textbook's."""
-    ops = reference.OPS if name == "softmax" else dataclasses.replace(reference.OPS, **{name: op})
+    inside_others = name in ("softmax", "cross_entropy")
+    ops = reference.OPS if inside_others else dataclasses.replace(reference.OPS, **{name: op})
     results = []
     for case in op_cases(ops):
         if case.op.split(",")[0] == name:
-            pair = (op.forward, op.backward) if name == "softmax" else (case.forward, case.backward)
+            pair = (op.forward, op.backward) if inside_others else (case.forward, case.backward)
             results += check(*pair, case.inputs, name=case.op)
     assert results
     return results
@@ -69,6 +70,9 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
     gpt = model.GPT
     if fault.module == "model":
         gpt = module.GPT
+    elif fault.module == "accumulation":
+        monkeypatch.setattr(passes, "GradientAccumulator", module.GradientAccumulator)
+        monkeypatch.setattr(parallel, "SMALL", 0)  # several micro-batches
     else:
         class_name = next(
             name for name in layers.__all__ if getattr(layers, name).__module__.endswith(fault.module)

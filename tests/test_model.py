@@ -96,8 +96,8 @@ def test_backward_is_the_mirror_of_forward(backend: Backend, name: str) -> None:
     model = sg.GPT(CONFIGS[name])
     params = awkward_params(model)
     ctx = Context(params, params.zeros_like(), ops, np.random.default_rng(0))
-    scores, saved = model.forward(ctx, TOKENS)
-    model.backward(ctx, saved, scores)
+    _, saved = model.forward(ctx, TOKENS, TARGETS)
+    model.backward(ctx, saved)
     forward = [op for half, op in log if half == "forward"]
     backward = [op for half, op in log if half == "backward"]
     assert len(forward) == 4 + 2 * 12  # embedding, dropout, ln_f and head; 12 ops a block
@@ -131,9 +131,8 @@ def test_samples_of_a_batch_do_not_meet(backend: Backend) -> None:
 
 def _gradients_of(model: sg.GPT, params: sg.ParamVector, backend: Backend, roll: int) -> np.ndarray:
     ctx = Context(params, params.zeros_like(), backend.ops)
-    scores, saved = model.forward(ctx, np.roll(TOKENS, roll, axis=1))
-    _, saved_loss = backend.ops.cross_entropy.forward(scores, TARGETS)
-    model.backward(ctx, saved, *backend.ops.cross_entropy.backward(saved_loss))
+    _, saved = model.forward(ctx, np.roll(TOKENS, roll, axis=1), TARGETS)
+    model.backward(ctx, saved)
     return ctx.grads.flat
 
 
@@ -144,12 +143,11 @@ def test_two_passes_can_be_in_flight(backend: Backend) -> None:
     passes = []
     for roll in (0, 1):
         ctx = Context(params, params.zeros_like(), backend.ops)
-        scores, saved = model.forward(ctx, np.roll(TOKENS, roll, axis=1))
-        _, saved_loss = backend.ops.cross_entropy.forward(scores, TARGETS)
-        passes.append((ctx, saved, saved_loss))
-    for ctx, saved, saved_loss in passes:
-        model.backward(ctx, saved, *backend.ops.cross_entropy.backward(saved_loss))
-    for roll, (ctx, _, _) in enumerate(passes):
+        _, saved = model.forward(ctx, np.roll(TOKENS, roll, axis=1), TARGETS)
+        passes.append((ctx, saved))
+    for ctx, saved in passes:
+        model.backward(ctx, saved)
+    for roll, (ctx, _) in enumerate(passes):
         np.testing.assert_array_equal(ctx.grads.flat, _gradients_of(model, params, backend, roll))
 
 
@@ -170,9 +168,8 @@ def test_gradients_of_two_passes_add_up(backend: Backend) -> None:
     params = awkward_params(model)
     ctx = Context(params, params.zeros_like(), backend.ops)
     for _ in range(2):
-        scores, saved = model.forward(ctx, TOKENS)
-        _, saved_loss = backend.ops.cross_entropy.forward(scores, TARGETS)
-        model.backward(ctx, saved, *backend.ops.cross_entropy.backward(saved_loss))
+        _, saved = model.forward(ctx, TOKENS, TARGETS)
+        model.backward(ctx, saved)
     once = _gradients_of(model, params, backend, 0)
     np.testing.assert_array_equal(ctx.grads.flat, once + once)
 
@@ -251,8 +248,11 @@ def test_float32_stays_float32_and_agrees_with_float64(backend: Backend) -> None
 def test_evaluation_contexts_need_no_gradients(backend: Backend) -> None:
     model = sg.GPT(CONFIG)
     ctx = Context(awkward_params(model), NO_GRADS, backend.ops)
-    scores, _ = model.forward(ctx, TOKENS)
-    assert scores.shape == (3, 5, 11)
+    assert model.logits(ctx, TOKENS).shape == (3, 5, 11)
+    _, saved = model.forward(ctx, TOKENS, TARGETS)
+    assert saved[-1] is None  # the head keeps nothing for a backward that will not come
+    with pytest.raises(TypeError, match=r"'wte.weight' in a pass without gradients"):
+        ctx.grads.add(model.embedding.wte, np.zeros(()))
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_threads_limit_blas_inside_a_pass_and_no_longer() -> None:
     before = blas_threads()
     if not before:
         pytest.skip("threadpoolctl knows no BLAS here (Apple's Accelerate, for one)")
-    for name, in_lanes, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
-        with sg.get_backend(name, threads=2).active(in_lanes):
+    for name, side_by_side, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
+        with sg.get_backend(name, threads=2).active(side_by_side):
             assert blas_threads() == {inside}
         assert blas_threads() == before

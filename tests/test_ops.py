@@ -7,7 +7,7 @@ import pytest
 
 from scratchgpt.backends import Backend
 from scratchgpt.gradcheck.op_cases import op_cases
-from scratchgpt.ops import softmax
+from scratchgpt.ops import cross_entropy, softmax
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.ops.erfc import erfc
 
@@ -115,36 +115,63 @@ def test_unembedding(backend: Backend) -> None:
     np.testing.assert_allclose(logits, np.einsum("btc,vc->btv", x, weight), rtol=1e-13)
 
 
-def test_cross_entropy_against_the_definition(backend: Backend) -> None:
+def test_cross_entropy_against_the_definition() -> None:
     logits = RNG.standard_normal((2, 3, 5)) * 3
     targets = np.array([[1, IGNORE_INDEX, 4], [0, 0, IGNORE_INDEX]])
-    loss, saved = backend.ops.cross_entropy.forward(logits, targets)
+    loss, saved = cross_entropy.forward(logits, targets)
     losses = [
         -math.log(math.exp(logits[b, t, targets[b, t]]) / sum(math.exp(z) for z in logits[b, t]))
         for b, t in np.argwhere(targets != IGNORE_INDEX)
     ]
     assert float(loss) == pytest.approx(sum(losses) / 4, rel=1e-13)
-    (dlogits,) = backend.ops.cross_entropy.backward(saved)
+    (dlogits,) = cross_entropy.backward(saved)
     np.testing.assert_array_equal(dlogits[targets == IGNORE_INDEX], 0.0)
     np.testing.assert_allclose(dlogits.sum(axis=-1), 0.0, atol=1e-16)
 
 
-def test_cross_entropy_survives_enormous_logits(backend: Backend) -> None:
+def test_cross_entropy_survives_enormous_logits() -> None:
     logits = np.array([[[1e4, 0.0, -1e4]]], dtype=np.float32)
-    loss, saved = backend.ops.cross_entropy.forward(logits, np.array([[2]]))
+    loss, saved = cross_entropy.forward(logits, np.array([[2]]))
     assert float(loss) == pytest.approx(2e4)
-    (dlogits,) = backend.ops.cross_entropy.backward(saved)
+    (dlogits,) = cross_entropy.backward(saved)
     np.testing.assert_array_equal(dlogits, [[[1.0, 0.0, -1.0]]])
 
 
-def test_cross_entropy_of_zero_logits_is_ln_v(backend: Backend) -> None:
-    loss, _ = backend.ops.cross_entropy.forward(np.zeros((2, 3, 11)), np.ones((2, 3), dtype=int))
+def test_cross_entropy_of_zero_logits_is_ln_v() -> None:
+    loss, _ = cross_entropy.forward(np.zeros((2, 3, 11)), np.ones((2, 3), dtype=int))
     assert float(loss) == pytest.approx(math.log(11), rel=1e-14)
 
 
-def test_cross_entropy_refuses_to_average_nothing(backend: Backend) -> None:
-    with pytest.raises(ValueError, match="all 6 targets are ignore_index"):
-        backend.ops.cross_entropy.forward(np.zeros((2, 3, 5)), np.full((2, 3), IGNORE_INDEX))
+def test_cross_entropy_refuses_to_average_nothing() -> None:
+    with pytest.raises(ValueError, match="all 6 targets are -100"):
+        cross_entropy.forward(np.zeros((2, 3, 5)), np.full((2, 3), IGNORE_INDEX))
+
+
+def test_parts_of_a_batch_add_up_to_the_whole(backend: Backend) -> None:
+    x, weight = RNG.standard_normal((3, 4, 6)), RNG.standard_normal((5, 6))
+    targets = RNG.integers(0, 5, (3, 4))
+    targets[0], targets[1, 2] = IGNORE_INDEX, IGNORE_INDEX  # the first row has nothing to learn
+    op = backend.ops.linear_cross_entropy
+    loss, saved = op.forward(x, weight, targets)
+    dx, dweight = op.backward(saved)
+    parts = [op.forward(x[b : b + 1], weight, targets[b : b + 1], 7) for b in range(3)]
+    assert sum(float(part) for part, _ in parts) == pytest.approx(float(loss), rel=1e-13)
+    grads = [op.backward(saved_part) for _, saved_part in parts]
+    np.testing.assert_allclose(np.concatenate([dx_part for dx_part, _ in grads]), dx, rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(sum(dweight_part for _, dweight_part in grads), dweight, atol=1e-15)
+
+
+def test_linear_cross_entropy_saves_nothing_without_a_backward(backend: Backend) -> None:
+    x, weight, targets = RNG.standard_normal((3, 6)), RNG.standard_normal((5, 6)), np.array([4, 0, 1])
+    op = backend.ops.linear_cross_entropy
+    loss, saved = op.forward(x, weight, targets, needs_backward=False)
+    assert saved is None
+    assert float(loss) == float(op.forward(x, weight, targets)[0])
+
+
+def test_linear_cross_entropy_refuses_to_average_nothing(backend: Backend) -> None:
+    with pytest.raises(ValueError, match="all 2 targets are -100"):
+        backend.ops.linear_cross_entropy.forward(np.ones((2, 3)), np.ones((4, 3)), np.full(2, IGNORE_INDEX))
 
 
 def test_dropout_drops_a_share_p_and_keeps_the_mean(backend: Backend) -> None:

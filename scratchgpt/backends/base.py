@@ -44,7 +44,7 @@ class Ops:
     gelu_exact: Op
     dropout: Op
     unembedding: Op
-    cross_entropy: Op
+    linear_cross_entropy: Op
 
 
 class Backend:
@@ -69,16 +69,16 @@ class Backend:
         """Return the array as a NumPy array; the same object if it is one already."""
         return array
 
-    def active(self, in_lanes: bool) -> AbstractContextManager[Any]:
+    def active(self, side_by_side: bool) -> AbstractContextManager[Any]:
         """Return a context for passes: inside, BLAS uses this backend's threads; after it, as before.
 
-        `in_lanes` says that the passes are those of `share_out`, which `map` runs.
+        `side_by_side` says that the passes are the micro-batches of `share_out`, which `map` runs.
         """
         return nullcontext() if self.threads is None else blas_threads(self.threads)
 
-    def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:
-        """Return the lanes of a batch, each a list of micro-batches; here one with everything in it."""
-        return [[slice(0, n_rows)]]
+    def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
+        """Return the micro-batches of a batch, as rows; here one with everything in it."""
+        return [slice(0, n_rows)]
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`; a backend may compute them side by side."""

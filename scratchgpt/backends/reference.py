@@ -3,13 +3,13 @@
 from scratchgpt.backends.base import Backend, Ops
 from scratchgpt.ops import (
     attention,
-    cross_entropy,
     dropout,
     embedding,
     gelu_exact,
     gelu_tanh,
     layernorm,
     linear,
+    linear_cross_entropy,
     merge_heads,
     split_heads,
     unembedding,
@@ -26,7 +26,7 @@ OPS = Ops(
     gelu_exact=gelu_exact,
     dropout=dropout,
     unembedding=unembedding,
-    cross_entropy=cross_entropy,
+    linear_cross_entropy=linear_cross_entropy,
 )
 
 

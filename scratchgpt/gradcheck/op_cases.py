@@ -13,7 +13,7 @@ import numpy as np
 
 from scratchgpt.backends import Ops
 from scratchgpt.gradcheck.check import Result, check
-from scratchgpt.ops import softmax
+from scratchgpt.ops import cross_entropy, softmax
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array
 
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
 
 def op_cases(ops: Ops) -> Iterator[Case]:
-    """Yield the cases of every op in the table, and of softmax, which attention is made of."""
+    """Yield the cases of the table's ops, and of softmax and cross_entropy, which are parts of others."""
     rng = np.random.default_rng(42)
 
     def normal(*shape: int) -> Array:
@@ -95,12 +95,27 @@ def op_cases(ops: Ops) -> Iterator[Case]:
     yield Case("unembedding", *unembedding, {"x": normal(B, T, C), "weight": normal(V, C)})
     yield Case("unembedding, rank 2", *unembedding, {"x": normal(B, C), "weight": normal(C, V).T})
 
-    cross_entropy = ops_pair(ops.cross_entropy)
-    yield Case("cross_entropy", *cross_entropy, {"logits": 3.0 * normal(B, T, V), "targets": TARGETS})
+    whole = ops_pair(cross_entropy)
+    yield Case("cross_entropy", *whole, {"logits": 3.0 * normal(B, T, V), "targets": TARGETS})
     yield Case(
         "cross_entropy, rank 2",
-        *cross_entropy,
+        *whole,
         {"logits": strided(normal(T, V)), "targets": np.array([3, 0, 10, 3, 7])},
+    )
+
+    head = ops_pair(ops.linear_cross_entropy)
+    yield Case(
+        "linear_cross_entropy", *head, {"x": normal(B, T, C), "weight": normal(V, C), "targets": TARGETS}
+    )
+    yield Case(
+        "linear_cross_entropy, part of a batch",
+        *head,
+        {
+            "x": strided(normal(B, C)),
+            "weight": normal(C, V).T,
+            "targets": np.array([3, IGNORE_INDEX, 10]),
+            "n_targets": 5,
+        },
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.context import Context
+from scratchgpt.kv_cache import NextTokens
 from scratchgpt.layers.dropout import Dropout
 from scratchgpt.layers.linear import Linear
 from scratchgpt.shapes import BTC
@@ -30,6 +31,15 @@ class Attention:
         h, saved_c_proj = self.c_proj.forward(ctx, h)
         h, saved_dropout = self.dropout.forward(ctx, h)
         return h, (saved_c_attn, saved_split, saved_attention, saved_merge, saved_c_proj, saved_dropout)
+
+    def forward_cached(self, ctx: Context, h: BTC, layer: int, cache: NextTokens) -> BTC:
+        """Return the branch's output for the next tokens, which see those in the cache, too."""
+        qkv, _ = self.c_attn.forward(ctx, h)
+        (q, k, v), _ = ctx.ops.split_heads.forward(qkv, self.n_head)
+        heads = cache.attend(layer, ctx.ops.attention, q, k, v)
+        h, _ = ctx.ops.merge_heads.forward(heads)
+        h, _ = self.c_proj.forward(ctx, h)
+        return h
 
     def backward(self, ctx: Context, saved: Any, dh: BTC) -> BTC:
         """Add the gradients of both projections, return the gradient of the branch's input."""

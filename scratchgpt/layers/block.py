@@ -5,6 +5,7 @@ from typing import Any
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.context import Context
+from scratchgpt.kv_cache import NextTokens
 from scratchgpt.layers.attention import Attention
 from scratchgpt.layers.layernorm import LayerNorm
 from scratchgpt.layers.mlp import MLP
@@ -36,6 +37,14 @@ class Block:
         h, saved_mlp = self.mlp.forward(ctx, h)
         x = x + h
         return x, (saved_ln_1, saved_attn, saved_ln_2, saved_mlp)
+
+    def forward_cached(self, ctx: Context, x: BTC, layer: int, cache: NextTokens) -> BTC:
+        """Return the stream of the next tokens after both branches."""
+        h, _ = self.ln_1.forward(ctx, x)
+        x = x + self.attn.forward_cached(ctx, h, layer, cache)
+        h, _ = self.ln_2.forward(ctx, x)
+        h, _ = self.mlp.forward(ctx, h)
+        return x + h
 
     def backward(self, ctx: Context, saved: Any, dx: BTC) -> BTC:
         """Add every gradient of the block, return the gradient of the stream below it.

@@ -24,7 +24,7 @@ class LayerNorm:
     def backward(self, ctx: Context, saved: Any, dy: AnyC) -> AnyC:
         """Add dγ and dβ, return dx."""
         dx, dweight, dbias = ctx.ops.layernorm.backward(saved, dy)
-        ctx.grads[self.weight] += dweight
+        ctx.grads.add(self.weight, dweight)
         if self.bias:
-            ctx.grads[self.bias] += dbias
+            ctx.grads.add(self.bias, dbias)
         return dx

@@ -23,7 +23,7 @@ class Linear:
     def backward(self, ctx: Context, saved: Any, dy: AnyO) -> AnyI:
         """Add dW and db, return dx."""
         dx, dweight, dbias = ctx.ops.linear.backward(saved, dy)
-        ctx.grads[self.weight] += dweight
+        ctx.grads.add(self.weight, dweight)
         if self.bias:
-            ctx.grads[self.bias] += dbias
+            ctx.grads.add(self.bias, dbias)
         return dx

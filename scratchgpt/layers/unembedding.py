@@ -1,10 +1,10 @@
-"""The unembedding layer: the head of the model."""
+"""The unembedding layer: the head of the model, alone or with the loss on top."""
 
 from typing import Any
 
 from scratchgpt.context import Context
 from scratchgpt.params import Param
-from scratchgpt.shapes import BTC, AnyV
+from scratchgpt.shapes import BTC, AnyV, Array, Tokens
 
 
 class Unembedding:
@@ -14,12 +14,19 @@ class Unembedding:
         self.weight = weight
         self.params = [weight]
 
-    def forward(self, ctx: Context, x: BTC) -> tuple[AnyV, Any]:
-        """Return the logits (B, T, V) and what backward needs."""
-        return ctx.ops.unembedding.forward(x, ctx.params[self.weight])
+    def logits(self, ctx: Context, x: BTC) -> AnyV:
+        """Return the logits (B, T, V)."""
+        logits, _ = ctx.ops.unembedding.forward(x, ctx.params[self.weight])
+        return logits
 
-    def backward(self, ctx: Context, saved: Any, dlogits: AnyV) -> BTC:
+    def forward(self, ctx: Context, x: BTC, targets: Tokens, n_targets: int | None) -> tuple[Array, Any]:
+        """Return the loss of the logits and what backward needs."""
+        return ctx.ops.linear_cross_entropy.forward(
+            x, ctx.params[self.weight], targets, n_targets, ctx.needs_backward
+        )
+
+    def backward(self, ctx: Context, saved: Any) -> BTC:
         """Add dW, return dx."""
-        dx, dweight = ctx.ops.unembedding.backward(saved, dlogits)
-        ctx.grads[self.weight] += dweight
+        dx, dweight = ctx.ops.linear_cross_entropy.backward(saved)
+        ctx.grads.add(self.weight, dweight)
         return dx

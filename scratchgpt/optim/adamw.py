@@ -15,7 +15,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
 
-BLOCK = 1 << 16  # elements updated at a time, so that the temporaries stay in cache
+BLOCK = 1 << 18  # elements updated at a time, so that the temporaries stay in cache
 PARTS = 8  # of the vector, for as many threads at most
 
 

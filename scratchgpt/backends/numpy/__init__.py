@@ -8,7 +8,7 @@ from typing import Any
 
 from scratchgpt.backends import reference
 from scratchgpt.backends.base import Backend, Item, Result, blas_threads
-from scratchgpt.backends.numpy import attention, embedding, gelu_tanh, layernorm, linear
+from scratchgpt.backends.numpy import attention, embedding, gelu_tanh, layernorm, linear, linear_cross_entropy
 from scratchgpt.backends.numpy.memory import keep_freed_memory
 from scratchgpt.parallel import Workers, share_out, usable_cores
 
@@ -19,23 +19,24 @@ OPS = dataclasses.replace(
     gelu_tanh=gelu_tanh,
     layernorm=layernorm,
     linear=linear,
+    linear_cross_entropy=linear_cross_entropy,
 )
 
 
 class NumpyBackend(Backend):
-    """Shares of a batch on several threads, each with BLAS on one thread."""
+    """Micro-batches on several threads, each with BLAS on one thread."""
 
     def __init__(self, threads: int) -> None:
         super().__init__("numpy", OPS, threads)
         self.workers = Workers(threads)
         keep_freed_memory()
 
-    def active(self, in_lanes: bool) -> AbstractContextManager[Any]:
-        """Return a context in which BLAS uses one thread, if lanes use the others, and else all."""
-        return blas_threads(1 if in_lanes else self.workers.threads)
+    def active(self, side_by_side: bool) -> AbstractContextManager[Any]:
+        """Return a context in which BLAS uses one thread, if micro-batches use the others, and else all."""
+        return blas_threads(1 if side_by_side else self.workers.threads)
 
-    def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[list[slice]]:
-        """Return lanes of micro-batches, which depend on the shapes alone."""
+    def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
+        """Return micro-batches, which depend on the shapes alone."""
         return share_out(n_rows, n_time, n_params)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -1,7 +1,7 @@
 """Causal attention in blocks of queries that skip the masked triangle.
 
-Scores are kept transposed, (S, T) per head: the maximum over keys is then one over the leading axis,
-which NumPy vectorises, and the sums over keys are matrix products with ones.
+Scores are kept transposed, (S, T) per head, so that the sums over keys are matrix products with ones. Their
+exponentials are never normalised: the division by their sum is done on y and dy, which are smaller.
 """
 
 import math
@@ -17,13 +17,18 @@ QUERIES = 64  # per block
 
 
 class Saved(NamedTuple):
-    """What backward needs: inputs, output, transposed probabilities by block, dropout's mask (B, H, T, S)."""
+    """What backward needs.
+
+    `exponentials` and `totals`, by block of queries, are (B, H, seen, queries) and (B, H, queries, 1);
+    `mask` is dropout's, (B, H, T, S).
+    """
 
     q: BHTD
     k: BHSD
     v: BHSD
     y: BHTD
-    probs: list[Array]
+    exponentials: list[Array]
+    totals: list[Array]
     mask: Array | None
 
 
@@ -34,22 +39,24 @@ def forward(
     T, S, D = q.shape[2], k.shape[2], q.shape[3]
     y = np.empty_like(q)
     mask = draw_mask((*q.shape[:3], S), p, rng, like=q) if rng is not None and p > 0.0 else None
-    saved = Saved(q, k, v, y, [], mask)
+    saved = Saved(q, k, v, y, [], [], mask)
     for first in range(0, T, QUERIES):
         last = min(first + QUERIES, T)
         seen = S - T + last  # keys that the block's last query sees
-        probs = k[:, :, :seen] @ q[:, :, first:last].swapaxes(2, 3)  # (B, H, seen, queries)
+        scores = k[:, :, :seen] @ q[:, :, first:last].swapaxes(2, 3)  # (B, H, seen, queries)
+        scores *= 1.0 / math.sqrt(D)
         n = last - first
         hidden = np.tri(n, n, -1, dtype=bool)  # [s, t]: key s of the diagonal square comes after query t
-        np.copyto(probs[:, :, seen - n :], -math.inf, where=hidden)
-        probs -= probs.max(axis=2, keepdims=True)
-        probs *= 1.0 / math.sqrt(D)
-        np.exp(probs, out=probs)
-        total = np.ones(seen, q.dtype) @ probs  # (B, H, queries)
-        probs /= total[:, :, None]
-        dropped = probs if mask is None else probs * mask[:, :, first:last, :seen].swapaxes(2, 3)
-        np.matmul(dropped.swapaxes(2, 3), v[:, :, :seen], out=y[:, :, first:last])
-        saved.probs.append(probs)
+        np.copyto(scores[:, :, seen - n :], -math.inf, where=hidden)
+        scores -= _max_over_keys(scores)
+        exponentials = np.exp(scores, out=scores)
+        total = (np.ones(seen, q.dtype) @ exponentials)[..., None]  # (B, H, queries, 1)
+        y_block = y[:, :, first:last]
+        dropped = exponentials if mask is None else exponentials * _transposed(mask, first, last, seen)
+        np.matmul(dropped.swapaxes(2, 3), v[:, :, :seen], out=y_block)
+        y_block /= total
+        saved.exponentials.append(exponentials)
+        saved.totals.append(total)
     return y, saved
 
 
@@ -59,23 +66,40 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
     The sum of the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y: each row of y is the same
     weighted sum. (Source: Dao et al., "FlashAttention" (2022), appendix B.2.)
     """
-    q, k, v, y, all_probs, mask = saved
+    q, k, v, y, all_exponentials, totals, mask = saved
     T, S, D = q.shape[2], k.shape[2], q.shape[3]
-    dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
+    dq = np.empty_like(q)
+    dk, dv = np.zeros(k.shape, k.dtype), np.zeros(v.shape, v.dtype)
     for i, first in enumerate(range(0, T, QUERIES)):
         last = min(first + QUERIES, T)
         seen = S - T + last
-        probs, dy_block = all_probs[i], dy[:, :, first:last]
-        dscores = v[:, :, :seen] @ dy_block.swapaxes(2, 3)  # dprobs, (B, H, seen, queries)
-        dropped = probs
+        exponentials = all_exponentials[i]
+        dy_block = (
+            dy[:, :, first:last] / totals[i]
+        )  # from here on dy with the factor that makes probabilities
+        dscores = v[:, :, :seen] @ dy_block.swapaxes(2, 3)  # (B, H, seen, queries)
+        dropped = exponentials
         if mask is not None:
-            block_mask = mask[:, :, first:last, :seen].swapaxes(2, 3)
-            dropped = probs * block_mask
+            block_mask = _transposed(mask, first, last, seen)
+            dropped = exponentials * block_mask
             dscores *= block_mask
         dv[:, :, :seen] += dropped @ dy_block
         dscores -= np.vecdot(dy_block, y[:, :, first:last])[:, :, None]
-        dscores *= probs
+        dscores *= exponentials
         dscores *= 1.0 / math.sqrt(D)
         np.matmul(dscores.swapaxes(2, 3), k[:, :, :seen], out=dq[:, :, first:last])
         dk[:, :, :seen] += dscores @ q[:, :, first:last]
     return dq, dk, dv
+
+
+def _max_over_keys(scores: Array) -> Array:
+    """Return the largest score of every query, (B, H, 1, queries); whole halves compare faster than rows."""
+    while scores.shape[2] % 2 == 0:
+        half = scores.shape[2] // 2
+        scores = np.maximum(scores[:, :, :half], scores[:, :, half:])
+    return scores.max(axis=2, keepdims=True)
+
+
+def _transposed(mask: Array, first: int, last: int, seen: int) -> Array:
+    """Return dropout's mask of a block of queries, transposed as the scores are."""
+    return mask[:, :, first:last, :seen].swapaxes(2, 3)

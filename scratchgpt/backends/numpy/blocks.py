@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from scratchgpt.shapes import Array
 
-BLOCK = 1 << 16  # elements: a chain of ufuncs over a few such blocks stays in the second-level cache
+BLOCK = 1 << 18  # elements: a chain of ufuncs over a few such blocks stays in the last-level cache
 
 
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:

@@ -1,0 +1,83 @@
+"""Gradients of the micro-batches of a batch, added up in their order, whoever is done first."""
+
+from collections import Counter, defaultdict
+from threading import Lock
+
+import numpy as np
+
+from scratchgpt.params import Param, ParamVector
+from scratchgpt.shapes import Array
+
+Place = tuple[str, int]  # a parameter's name, and how often this micro-batch has added to it before
+
+
+class GradientAccumulator:
+    """One gradient vector for all micro-batches, however many threads work on them.
+
+    Floating-point addition rounds, so the order of the terms must not depend on chance. A term that
+    comes before its turn is put aside; who adds the term before it adds it, too. So nobody waits. A
+    parameter that is used twice (a tied head) has a sum for each use.
+    """
+
+    def __init__(self, params: ParamVector) -> None:
+        self._grads = params.map(np.empty_like)
+        self._later_uses: dict[Place, Array] = {}
+        self._lock = Lock()
+        self._turn: defaultdict[Place, int] = defaultdict(int)
+        self._early: defaultdict[Place, dict[int, Array]] = defaultdict(dict)
+        self._busy: set[Place] = set()
+
+    def micro_batch(self, index: int) -> "MicroBatchGradients":
+        """Return where micro-batch `index` (0, 1, 2, ...; each once) adds its gradients."""
+        return MicroBatchGradients(self, index)
+
+    def add(self, place: Place, index: int, gradient: Array) -> None:
+        """Add a term of micro-batch `index` as soon as all earlier ones are in. It is not copied."""
+        with self._lock:
+            early = self._early[place]
+            early[index] = gradient
+            if place in self._busy:
+                return
+            self._busy.add(place)
+        while True:
+            with self._lock:
+                turn = self._turn[place]
+                if turn not in early:
+                    self._busy.remove(place)
+                    return
+                gradient = early.pop(turn)
+                self._turn[place] += 1
+            self._add_next(place, gradient, is_first=turn == 0)
+
+    def _add_next(self, place: Place, gradient: Array, is_first: bool) -> None:
+        name, use = place
+        if use > 0 and is_first:
+            self._later_uses[place] = gradient.copy()
+            return
+        total = self._later_uses[place] if use > 0 else self._grads[name]
+        if is_first:
+            total[...] = gradient
+        else:
+            total += gradient
+
+    def total(self) -> ParamVector:
+        """Return the sum over all micro-batches, which must all be done."""
+        for (name, _), gradient in sorted(self._later_uses.items()):
+            self._grads[name] += gradient
+        self._later_uses.clear()
+        return self._grads
+
+
+class MicroBatchGradients:
+    """What `Context.grads` is in one micro-batch: it keeps count of the uses of each parameter."""
+
+    def __init__(self, accumulator: GradientAccumulator, index: int) -> None:
+        self._accumulator = accumulator
+        self._index = index
+        self._uses: Counter[str] = Counter()
+
+    def add(self, param: Param, gradient: Array) -> None:
+        """Add the gradient of one use of a parameter."""
+        place = (param.name, self._uses[param.name])
+        self._uses[param.name] += 1
+        self._accumulator.add(place, self._index, gradient)

@@ -1,0 +1,66 @@
+"""Texts that grow: the logits of their next tokens, with everything before them kept in a KV cache."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scratchgpt.backends import Backend
+from scratchgpt.context import NO_GRADS, Context
+from scratchgpt.kv_cache import KVCache
+from scratchgpt.model import GPT
+from scratchgpt.params import ParamVector
+from scratchgpt.passes import check_params, check_tokens
+from scratchgpt.shapes import Array
+
+
+class Decoder:
+    """Several texts, which need not be of one length, and the model that scores what follows each of them.
+
+    The prompts go through the model once (prefill); after that a step costs one row of each text. When
+    a text outgrows the block, the model sees its last block_size tokens: every position shifts, which
+    changes every key and value, so from then on a step goes through the whole window.
+
+    Attributes:
+        texts: the token ids of every text, the prompt included.
+        logits: the scores of the next token of every text, a list of arrays (V,) on the device.
+    """
+
+    def __init__(
+        self, model: GPT, params: ParamVector, prompts: Sequence[Sequence[int]], *, backend: Backend
+    ) -> None:
+        check_params(params, model)
+        self._model = model
+        self._backend = backend
+        self._ctx = Context(params.map(backend.to_device), NO_GRADS, backend.ops)
+        self._cache = KVCache(model.config, len(prompts), like=self._ctx.params.flat)
+        self.texts = [list(prompt) for prompt in prompts]
+        self.logits: list[Array] = []
+        for row, text in enumerate(self.texts):
+            self.logits += self._pass([row], [text])
+
+    def step(self, tokens: Sequence[int]) -> None:
+        """Append one token to every text."""
+        for text, token in zip(self.texts, tokens, strict=True):
+            text.append(token)
+        block_size = self._model.config.block_size
+        rows = range(len(self.texts))
+        full = [row for row in rows if self._cache.lengths[row] == block_size]
+        growing = [row for row in rows if self._cache.lengths[row] < block_size]
+        for row in full:
+            self._cache.lengths[row] = 0
+        self._advance(growing, [self.texts[row][-1:] for row in growing])
+        self._advance(full, [self.texts[row][-block_size:] for row in full])
+
+    def _advance(self, rows: list[int], tokens: list[list[int]]) -> None:
+        """Run the next tokens of some texts through the model and note the logits."""
+        if rows:
+            for row, logits in zip(rows, self._pass(rows, tokens), strict=True):
+                self.logits[row] = logits
+
+    def _pass(self, rows: list[int], tokens: list[list[int]]) -> list[Array]:
+        """Return the logits (V,) after the last token of each row."""
+        checked = check_tokens(np.array(tokens), self._model.config)
+        places = self._cache.next(rows, n_time=checked.shape[1])
+        with self._backend.active(side_by_side=False):
+            logits = self._model.next_logits(self._ctx, self._backend.to_device(checked), places)
+        return list(logits[:, -1])

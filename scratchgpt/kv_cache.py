@@ -1,0 +1,91 @@
+"""The KV cache: keys and values of earlier tokens, so that a new token costs one row instead of all.
+
+Causal attention makes it possible: no key or value of a token depends on a later one.
+Source: Pope et al., "Efficiently Scaling Transformer Inference" (2022), section 2.1,
+https://arxiv.org/abs/2211.05102.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scratchgpt.backends.base import Op
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import InputError
+from scratchgpt.shapes import BHTD, Array
+
+
+class KVCache:
+    """Keys and values of `n_rows` texts of up to block_size tokens, which need not be of one length.
+
+    Attributes:
+        lengths: how many tokens of each row are in the cache.
+        keys, values: one array (n_rows, H, block_size, D) for each layer, of which the first
+            `lengths[row]` positions are filled.
+    """
+
+    def __init__(self, config: GPTConfig, n_rows: int, like: Array) -> None:
+        shape = (n_rows, config.n_head, config.block_size, config.n_embd // config.n_head)
+        self.lengths = [0] * n_rows
+        self.keys = [np.empty_like(like, shape=shape) for _ in range(config.n_layer)]
+        self.values = [np.empty_like(like, shape=shape) for _ in range(config.n_layer)]
+
+    @property
+    def block_size(self) -> int:
+        """Positions of a row."""
+        return int(self.keys[0].shape[2])
+
+    def next(self, rows: Sequence[int], n_time: int) -> "NextTokens":
+        """Return the places of the next `n_time` tokens of some rows, for one pass of the model.
+
+        Raises:
+            InputError: a row has no room for them.
+        """
+        for row in rows:
+            if self.lengths[row] + n_time > self.block_size:
+                raise InputError(
+                    f"row {row} of the cache holds {self.lengths[row]} tokens and should take {n_time} more; "
+                    f"expected at most block_size = {self.block_size} in all"
+                )
+        return NextTokens(self, rows, n_time)
+
+
+class NextTokens:
+    """Where the tokens (B, T) of one pass belong: B rows of a cache, at the T positions that follow."""
+
+    def __init__(self, cache: KVCache, rows: Sequence[int], n_time: int) -> None:
+        self._cache = cache
+        self._rows = rows
+        self._n_time = n_time
+        # Neighbouring rows of one length are attended to together: (first, last) of the pass, each.
+        lengths = [cache.lengths[row] for row in rows]
+        starts = [
+            i
+            for i in range(len(rows))
+            if i == 0 or rows[i] != rows[i - 1] + 1 or lengths[i] != lengths[i - 1]
+        ]
+        self._groups = list(zip(starts, [*starts[1:], len(rows)], strict=True))
+
+    @property
+    def positions(self) -> Array:
+        """The positions (B, T) of the tokens."""
+        lengths = [self._cache.lengths[row] for row in self._rows]
+        return np.array(lengths)[:, None] + np.arange(self._n_time)
+
+    def attend(self, layer: int, attention: Op, q: BHTD, k: BHTD, v: BHTD) -> BHTD:
+        """Store the new keys and values of a layer, and let the queries see them and all earlier ones."""
+        outputs = []
+        for first, last in self._groups:
+            row = self._rows[first]
+            n = self._cache.lengths[row]
+            here = (slice(row, row + last - first), slice(None), slice(0, n + self._n_time))
+            keys, values = self._cache.keys[layer][here], self._cache.values[layer][here]
+            keys[:, :, n:], values[:, :, n:] = k[first:last], v[first:last]
+            y, _ = attention.forward(q[first:last], keys, values)
+            outputs.append(y)
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def done(self) -> None:
+        """Count the tokens as cached, once every layer has them."""
+        for row in self._rows:
+            self._cache.lengths[row] += self._n_time

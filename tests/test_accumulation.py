@@ -1,0 +1,78 @@
+"""Gradients of micro-batches: added in their order, whoever comes first."""
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import scratchgpt as sg
+from scratchgpt.accumulation import GradientAccumulator
+from scratchgpt.params import Param
+
+MATRIX, VECTOR = Param("matrix", (3, 4)), Param("vector", (5,))
+PARAMS = sg.ParamVector([MATRIX, VECTOR], np.ones(17, np.float32))
+
+
+def terms(n: int) -> list[np.ndarray]:
+    """Return gradients of very different sizes, so that the order of the sum shows in its bits."""
+    rng = np.random.default_rng(0)
+    return [(rng.standard_normal((3, 4)) * 10.0 ** (3 * i)).astype(np.float32) for i in range(n)]
+
+
+def in_order(gradients: list[np.ndarray]) -> np.ndarray:
+    total = gradients[0].copy()
+    for gradient in gradients[1:]:
+        total += gradient
+    return total
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_order_of_arrival_changes_no_bit(order: tuple[int, ...]) -> None:
+    accumulator = GradientAccumulator(PARAMS)
+    gradients = terms(4)
+    for index in order:
+        accumulator.micro_batch(index).add(MATRIX, gradients[index])
+    np.testing.assert_array_equal(accumulator.total()["matrix"], in_order(gradients))
+
+
+def test_a_second_use_has_a_sum_of_its_own_and_is_added_at_the_end() -> None:
+    accumulator = GradientAccumulator(PARAMS)
+    first, second = terms(3), [100 * gradient for gradient in terms(3)]
+    parts = [accumulator.micro_batch(index) for index in range(3)]
+    parts[1].add(MATRIX, first[1])
+    parts[1].add(MATRIX, second[1])
+    for index in (2, 0):
+        parts[index].add(MATRIX, first[index])
+        parts[index].add(MATRIX, second[index])
+    np.testing.assert_array_equal(accumulator.total()["matrix"], in_order(first) + in_order(second))
+
+
+def test_gradients_that_are_handed_in_stay_as_they_are() -> None:
+    accumulator = GradientAccumulator(PARAMS)
+    gradients = terms(2)
+    for gradient in gradients:
+        gradient.flags.writeable = False
+    for _ in range(2):
+        for index, part in enumerate([accumulator.micro_batch(0), accumulator.micro_batch(1)]):
+            part.add(MATRIX, gradients[index])
+            part.add(MATRIX, gradients[index])
+        accumulator = GradientAccumulator(PARAMS)
+
+
+def test_many_threads_lose_nothing() -> None:
+    gradients = terms(3) * 20
+    expected = in_order(gradients)
+    for _ in range(20):
+        accumulator = GradientAccumulator(PARAMS)
+
+        def work(index: int, accumulator: GradientAccumulator = accumulator) -> None:
+            part = accumulator.micro_batch(index)
+            part.add(VECTOR, np.full(5, index, np.float32))
+            part.add(MATRIX, gradients[index])
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(len(gradients))))
+        total = accumulator.total()
+        np.testing.assert_array_equal(total["matrix"], expected)
+        np.testing.assert_array_equal(total["vector"], np.full(5, sum(range(60)), np.float32))
