@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 import scratchgpt as sg
@@ -21,6 +20,7 @@ from scratchgpt import cli, data
 from scratchgpt.evaluation import evaluate
 from scratchgpt.files import read_text
 from scratchgpt.interrupt import ctrl_c_requests_stop
+from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
 from scratchgpt.rng import step_rng
 from scratchgpt.run_folder import RunFolder
@@ -100,7 +100,7 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
     with (
         ctrl_c_requests_stop() as stop,
         TrainingProgress(console, training.max_steps, run.step) as progress,
-        np.errstate(over="ignore", invalid="ignore"),  # the loop itself looks for what is not finite
+        quiet_overflow(),  # the loop itself looks for what is not finite
     ):
         for step in range(run.step, training.max_steps):
             progress.step_begins()

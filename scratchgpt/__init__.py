@@ -1,5 +1,9 @@
 """scratchgpt: a GPT written from scratch, every gradient by hand and every gradient checked."""
 
+from scratchgpt import openblas as openblas  # first, because it acts before NumPy is loaded
+
+# isort: split
+
 from scratchgpt import gradcheck
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.config import GPTConfig

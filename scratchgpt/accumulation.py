@@ -19,17 +19,18 @@ class GradientAccumulator:
     parameter that is used twice (a tied head) has a sum for each use.
     """
 
-    def __init__(self, params: ParamVector) -> None:
-        self._grads = params.map(np.empty_like)
+    def __init__(self, params: ParamVector, n_micro_batches: int) -> None:
+        self._grads = params.map(np.zeros_like if n_micro_batches == 1 else np.empty_like)
+        self._n_micro_batches = n_micro_batches
         self._later_uses: dict[Place, Array] = {}
         self._lock = Lock()
         self._turn: defaultdict[Place, int] = defaultdict(int)
         self._early: defaultdict[Place, dict[int, Array]] = defaultdict(dict)
         self._busy: set[Place] = set()
 
-    def micro_batch(self, index: int) -> "MicroBatchGradients":
+    def micro_batch(self, index: int) -> "ParamVector | MicroBatchGradients":
         """Return where micro-batch `index` (0, 1, 2, ...; each once) adds its gradients."""
-        return MicroBatchGradients(self, index)
+        return self._grads if self._n_micro_batches == 1 else MicroBatchGradients(self, index)
 
     def add(self, place: Place, index: int, gradient: Array) -> None:
         """Add a term of micro-batch `index` as soon as all earlier ones are in. It is not copied."""

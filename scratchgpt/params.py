@@ -40,6 +40,29 @@ class Param:
         return len(self.shape) >= 2
 
 
+class Layout:
+    """Where each parameter lies in a flat array: matrices first, in the order given otherwise.
+
+    Attributes:
+        params: the handles, in the order of the array.
+        spans: (start, end, shape) of every parameter, by name.
+        size: number of values of all parameters together.
+        n_decaying: number of values that weight decay applies to; they come first.
+    """
+
+    def __init__(self, params: Iterable[Param]) -> None:
+        self.params = tuple(sorted(params, key=lambda param: not param.decays))
+        self.spans: dict[str, tuple[int, int, tuple[int, ...]]] = {}
+        start = 0
+        for param in self.params:
+            if param.name in self.spans:
+                raise ValueError(f"two parameters are called {param.name!r}")
+            self.spans[param.name] = (start, start + param.size, param.shape)
+            start += param.size
+        self.size = start
+        self.n_decaying = sum(param.size for param in self.params if param.decays)
+
+
 class ParamVector:
     """One flat array with a named view for each parameter.
 
@@ -51,19 +74,14 @@ class ParamVector:
     place; rebinding a view raises, because the flat array would not see it.
     """
 
-    def __init__(self, layout: Iterable[Param], flat: Array) -> None:
-        self.layout = tuple(sorted(layout, key=lambda param: not param.decays))
-        total = sum(param.size for param in self.layout)
-        if flat.shape != (total,):
-            raise ValueError(f"flat has shape {flat.shape}; the layout needs ({total},)")
+    def __init__(self, layout: Layout | Iterable[Param], flat: Array) -> None:
+        self.layout = layout if isinstance(layout, Layout) else Layout(layout)
+        if flat.shape != (self.layout.size,):
+            raise ValueError(f"flat has shape {flat.shape}; the layout needs ({self.layout.size},)")
         self.flat = flat
-        self._views: dict[str, Array] = {}
-        start = 0
-        for param in self.layout:
-            if param.name in self._views:
-                raise ValueError(f"two parameters are called {param.name!r}")
-            self._views[param.name] = flat[start : start + param.size].reshape(param.shape)
-            start += param.size
+        self._views: dict[str, Array] = {
+            name: flat[start:end].reshape(shape) for name, (start, end, shape) in self.layout.spans.items()
+        }
 
     @classmethod
     def initial(cls, layout: Iterable[Param], seed: int, dtype: str = "float32") -> "ParamVector":
@@ -82,8 +100,9 @@ class ParamVector:
         return vector
 
     def map(self, function: Callable[[Array], Array]) -> "ParamVector":
-        """Return a vector of the same layout whose flat array is `function(flat)`."""
-        return ParamVector(self.layout, function(self.flat))
+        """Return a vector of the same layout over `function(flat)`, or this one if that is its own array."""
+        flat = function(self.flat)
+        return self if flat is self.flat else ParamVector(self.layout, flat)
 
     def zeros_like(self) -> "ParamVector":
         """Return a vector of the same layout and dtype, filled with zeros."""
@@ -100,7 +119,7 @@ class ParamVector:
     @property
     def decaying(self) -> Array:
         """The leading part of `flat`, a view: every parameter that weight decay applies to."""
-        return self.flat[: sum(param.size for param in self.layout if param.decays)]
+        return self.flat[: self.layout.n_decaying]
 
     @property
     def size(self) -> int:

@@ -1,5 +1,8 @@
 """One pass through a model: logits, a loss, or a loss with its gradients."""
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 import numpy as np
 
 from scratchgpt.accumulation import GradientAccumulator
@@ -75,8 +78,9 @@ def loss_and_grads(
     Raises:
         InputError: tokens or targets of a wrong shape, type or range, or no target that counts.
     """
-    value, accumulator = _run(model, params, tokens, targets, backend, rng, with_grads=True)
-    return value, accumulator.total()
+    value, grads = _run(model, params, tokens, targets, backend, rng, with_grads=True)
+    assert grads is not None
+    return value, grads
 
 
 def _run(
@@ -87,7 +91,7 @@ def _run(
     backend: Backend | None,
     rng: np.random.Generator | None,
     with_grads: bool,
-) -> tuple[float, GradientAccumulator]:
+) -> tuple[float, ParamVector | None]:
     """Run the micro-batches of a batch and add up what they return, in their order."""
     backend = backend or get_backend()
     check_params(params, model)
@@ -97,21 +101,27 @@ def _run(
     n_targets = int(np.count_nonzero(targets != IGNORE_INDEX))
     streams = RowStreams.spawn(rng, len(tokens)) if rng is not None and model.config.dropout else None
 
-    accumulator = GradientAccumulator(params)
+    micro_batches = backend.share_out(tokens.shape[0], tokens.shape[1], params.size)
+    accumulator = GradientAccumulator(params, len(micro_batches)) if with_grads else None
 
     def run(index: int, rows: slice) -> float:
         """Return a micro-batch's part of the loss, and add its part of the gradient."""
-        grads = accumulator.micro_batch(index) if with_grads else NO_GRADS
+        grads = accumulator.micro_batch(index) if accumulator else NO_GRADS
         ctx = Context(params, grads, backend.ops, streams and streams[rows])
         x, y = backend.to_device(tokens[rows]), backend.to_device(targets[rows])
         part, saved = model.forward(ctx, x, y, n_targets)
-        if with_grads:
+        if ctx.needs_backward:
             model.backward(ctx, saved)
         return float(part)
 
     with backend.active(side_by_side=True):
-        micro_batches = enumerate(backend.share_out(tokens.shape[0], tokens.shape[1], params.size))
-        return sum(backend.map(lambda each: run(*each), micro_batches)), accumulator
+        value = sum(backend.map(lambda each: run(*each), enumerate(micro_batches)))
+    return value, accumulator.total() if accumulator else None
+
+
+def quiet_overflow() -> AbstractContextManager[Any]:
+    """Return a context without NumPy's warnings of overflow, for who looks at the results anyway."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def check_params(params: ParamVector, model: GPT) -> None:

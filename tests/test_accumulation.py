@@ -29,7 +29,7 @@ def in_order(gradients: list[np.ndarray]) -> np.ndarray:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_the_order_of_arrival_changes_no_bit(order: tuple[int, ...]) -> None:
-    accumulator = GradientAccumulator(PARAMS)
+    accumulator = GradientAccumulator(PARAMS, 4)
     gradients = terms(4)
     for index in order:
         accumulator.micro_batch(index).add(MATRIX, gradients[index])
@@ -37,7 +37,7 @@ def test_the_order_of_arrival_changes_no_bit(order: tuple[int, ...]) -> None:
 
 
 def test_a_second_use_has_a_sum_of_its_own_and_is_added_at_the_end() -> None:
-    accumulator = GradientAccumulator(PARAMS)
+    accumulator = GradientAccumulator(PARAMS, 3)
     first, second = terms(3), [100 * gradient for gradient in terms(3)]
     parts = [accumulator.micro_batch(index) for index in range(3)]
     parts[1].add(MATRIX, first[1])
@@ -49,7 +49,7 @@ def test_a_second_use_has_a_sum_of_its_own_and_is_added_at_the_end() -> None:
 
 
 def test_gradients_that_are_handed_in_stay_as_they_are() -> None:
-    accumulator = GradientAccumulator(PARAMS)
+    accumulator = GradientAccumulator(PARAMS, 2)
     gradients = terms(2)
     for gradient in gradients:
         gradient.flags.writeable = False
@@ -57,14 +57,14 @@ def test_gradients_that_are_handed_in_stay_as_they_are() -> None:
         for index, part in enumerate([accumulator.micro_batch(0), accumulator.micro_batch(1)]):
             part.add(MATRIX, gradients[index])
             part.add(MATRIX, gradients[index])
-        accumulator = GradientAccumulator(PARAMS)
+        accumulator = GradientAccumulator(PARAMS, 2)
 
 
 def test_many_threads_lose_nothing() -> None:
     gradients = terms(3) * 20
     expected = in_order(gradients)
     for _ in range(20):
-        accumulator = GradientAccumulator(PARAMS)
+        accumulator = GradientAccumulator(PARAMS, 60)
 
         def work(index: int, accumulator: GradientAccumulator = accumulator) -> None:
             part = accumulator.micro_batch(index)

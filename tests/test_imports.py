@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "scratchgpt"
 
 LEVELS = [
-    {"shapes", "errors"},
+    {"openblas", "shapes", "errors"},
     {"rng", "parallel", "validation"},
     {"ops", "files", "config"},
     {"params", "backends"},

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratchgpt.backends.numpy.blocks import filled
 from scratchgpt.ops.dropout import draw_mask
 from scratchgpt.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, Array
@@ -50,7 +51,7 @@ def forward(
         np.copyto(scores[:, :, seen - n :], -math.inf, where=hidden)
         scores -= _max_over_keys(scores)
         exponentials = np.exp(scores, out=scores)
-        total = (np.ones(seen, q.dtype) @ exponentials)[..., None]  # (B, H, queries, 1)
+        total = (filled(seen, 1.0, q.dtype) @ exponentials)[..., None]  # (B, H, queries, 1)
         y_block = y[:, :, first:last]
         dropped = exponentials if mask is None else exponentials * _transposed(mask, first, last, seen)
         np.matmul(dropped.swapaxes(2, 3), v[:, :, :seen], out=y_block)
@@ -94,7 +95,7 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
 
 def _max_over_keys(scores: Array) -> Array:
     """Return the largest score of every query, (B, H, 1, queries); whole halves compare faster than rows."""
-    while scores.shape[2] % 2 == 0:
+    while scores.shape[2] % 2 == 0 and scores.shape[2] > 16:
         half = scores.shape[2] // 2
         scores = np.maximum(scores[:, :, :half], scores[:, :, half:])
     return scores.max(axis=2, keepdims=True)

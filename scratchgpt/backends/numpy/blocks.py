@@ -1,6 +1,9 @@
-"""Walk over arrays in blocks that stay in a core's cache."""
+"""Walk over arrays in blocks that stay in cache; vectors that sum by matrix product."""
 
+import functools
 from collections.abc import Iterator
+
+import numpy as np
 
 from scratchgpt.shapes import Array
 
@@ -20,3 +23,11 @@ def row_blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     step = max(1, BLOCK // width)
     for start in range(0, n_rows, step):
         yield tuple(array[start : start + step] for array in arrays)
+
+
+@functools.lru_cache(maxsize=64)
+def filled(n: int, value: float, dtype: np.dtype) -> Array:
+    """Return a read-only vector (n,) for sums and means as matrix products: `x @ filled(n, 1 / n, dtype)`."""
+    vector = np.full(n, value, dtype)
+    vector.flags.writeable = False
+    return vector

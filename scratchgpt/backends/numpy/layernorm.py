@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scratchgpt.backends.numpy.blocks import row_blocks
+from scratchgpt.backends.numpy.blocks import filled, row_blocks
 from scratchgpt.ops.layernorm import Saved
 from scratchgpt.shapes import AnyC, Array, VectorC
 
@@ -13,7 +13,7 @@ def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 
     rows = x.reshape(-1, C)
     y, x_hat = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
     rstd = np.empty((rows.shape[0], 1), x.dtype)
-    averaging = np.full((C, 1), 1.0 / C, x.dtype)
+    averaging = filled(C, 1.0 / C, x.dtype)[:, None]
     for x_rows, y_rows, hat, r in row_blocks(rows, y, x_hat, rstd):
         np.subtract(x_rows, x_rows @ averaging, out=hat)
         np.multiply(hat, hat, out=y_rows)
@@ -36,10 +36,10 @@ def backward(saved: Saved, dy: AnyC) -> tuple[AnyC, VectorC, VectorC | None]:
     weight = saved.weight
     rows, hat_rows = dy.reshape(-1, C), saved.x_hat.reshape(-1, C)
     dx = np.empty(rows.shape, dtype)
-    averaging = np.full((C, 1), 1.0 / C, dtype)
+    averaging = filled(C, 1.0 / C, dtype)[:, None]
     dweight, dbias = np.zeros(C, dtype), np.zeros(C, dtype)
     for dy_block, hat, rstd, h in row_blocks(rows, hat_rows, saved.rstd.reshape(-1, 1), dx):
-        ones = np.ones(len(dy_block), dtype)
+        ones = filled(len(dy_block), 1.0, dtype)
         product = dy_block * hat
         dweight += ones @ product
         dbias += ones @ dy_block

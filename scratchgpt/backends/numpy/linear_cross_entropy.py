@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scratchgpt.backends.numpy.blocks import filled
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
@@ -34,7 +35,6 @@ def forward(
     words = np.where(valid, flat_targets, 0)
     share = (valid / n_targets).astype(x.dtype)  # of every row in the mean
     step = max(1, CHUNK // V)
-    ones = np.ones(V, x.dtype)
     dx, dweight = np.empty(rows.shape, x.dtype), np.zeros(weight.shape, x.dtype)
     logits_chunk = np.empty((min(step, len(rows)), V), x.dtype)
     loss = 0.0
@@ -47,7 +47,7 @@ def forward(
         z -= z.max(axis=1, keepdims=True)
         at_target = z[position, word]
         np.exp(z, out=z)
-        total = z @ ones
+        total = z @ filled(V, 1.0, x.dtype)
         loss += float((np.log(total) - at_target) @ part)
         if needs_backward:
             z *= (part / total)[:, None]  # z is dlogits from here on
