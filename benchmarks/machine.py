@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,23 +22,31 @@ def describe() -> dict[str, Any]:
     }
 
 
-def busy_cores(seconds: float = 1.0) -> float | None:
-    """Return how many cores other programs keep busy while this one sleeps; None outside Linux."""
-    try:
-        before = _cpu_times()
-        time.sleep(seconds)
-        after = _cpu_times()
-    except OSError:
-        return None
-    spent = [late - early for early, late in zip(before, after, strict=True)]
-    idle = spent[3] + spent[4]  # idle, and waiting for a disk
-    return (os.cpu_count() or 1) * (1.0 - idle / max(1, sum(spent)))
+class OtherPrograms:
+    """Watches, from when it is made, how busy other programs keep the cores."""
 
+    def __init__(self) -> None:
+        self._start = self._ticks()
 
-def _cpu_times() -> list[int]:
-    """Return the clock ticks that all cores together have spent: user, nice, system, idle, iowait, ..."""
-    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
-    return [int(ticks) for ticks in first.split()[1:9]]
+    def busy_cores(self) -> float | None:
+        """Return how many cores they kept busy in the mean; None where the system does not tell."""
+        if self._start is None or (now := self._ticks()) is None:
+            return None
+        busy, mine, passed = (late - early for early, late in zip(self._start, now, strict=True))
+        return max(0.0, busy - mine) / passed if passed else 0.0
+
+    @staticmethod
+    def _ticks() -> tuple[float, float, float] | None:
+        """Return seconds: of all programs on all cores, of this one and its children, and of the clock."""
+        if os.cpu_count() != usable_cores():  # the rest of a larger machine would be counted, too
+            return None
+        try:
+            first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+        except OSError:
+            return None
+        user, nice, system, *_ = (int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in first.split()[1:])
+        mine = os.times()
+        return user + nice + system, sum(mine[:4]), mine.elapsed
 
 
 def _processor() -> str:

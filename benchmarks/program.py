@@ -4,13 +4,14 @@ import argparse
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from benchmarks.machine import busy_cores, describe
+from benchmarks.machine import OtherPrograms, describe
 from benchmarks.tables import Table
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path, make_folder
@@ -78,7 +79,7 @@ def _output_options(benchmark: Benchmark) -> argparse.ArgumentParser:
 def read_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Return the options, and see before anything is measured that the figures can be written.
 
-    `options.busy_cores` is how many cores other programs keep busy; more than a little is said aloud.
+    `options.others` watches other programs from here on; if they are busy already, that is said.
     """
     options = parser.parse_args()
     if not options.no_json:
@@ -86,14 +87,19 @@ def read_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
             make_folder(options.json.parent)
         except InputError as error:
             parser.error(str(error))
-    options.busy_cores = busy_cores()
-    if options.busy_cores is not None and options.busy_cores > BUSY:
-        new_console().print(
-            f"Other programs keep {options.busy_cores:.1f} cores busy. PyTorch suffers more from that than "
-            "we do, because its threads wait for each other: do not quote these figures.",
+    options.others = OtherPrograms()
+    time.sleep(1.0)
+    _warn_if_busy(options.others.busy_cores(), new_console())
+    return options
+
+
+def _warn_if_busy(cores: float | None, console: Console) -> None:
+    if cores is not None and cores > BUSY:
+        console.print(
+            f"Other programs keep {cores:.1f} cores busy. PyTorch suffers more from that than we do, "
+            "because its threads wait for each other: do not quote these figures.",
             highlight=False,
         )
-    return options
 
 
 def new_console() -> Console:
@@ -107,10 +113,12 @@ def publish(benchmark: Benchmark, figures: Content, options: argparse.Namespace,
     _, arguments = _output_options(benchmark).parse_known_args(sys.argv[1:])
     command = shlex.join(["python", "-m", f"benchmarks.{benchmark.name}", *arguments])
     threads = {"threads": options.threads} if "threads" in options else {}
-    machine = {**describe(), "busy_cores": options.busy_cores}
+    busy_cores = options.others.busy_cores()
+    machine = {**describe(), "busy_cores": busy_cores}
     content = {"machine": machine, "command": command, **threads, **figures}
     for table in benchmark.tables(content):
         console.print(table.rich())
+    _warn_if_busy(busy_cores, console)
     if options.no_json:
         return
     with atomic_path(options.json) as temporary:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import generate, kernels, memory, scaling, time_to_loss, train_step
-from benchmarks.program import RESULTS, ROOT, Benchmark, Content
+from benchmarks.program import BUSY, RESULTS, ROOT, Benchmark, Content
 from scratchgpt.files import atomic_path, load_json, make_folder
 
 BENCHMARKS = [module.BENCHMARK for module in (train_step, time_to_loss, generate, scaling, memory, kernels)]
@@ -42,7 +42,9 @@ def section(benchmark: Benchmark, content: Content, images: Path) -> str:
 def _where(machine: Content) -> str:
     """Return when and on what the figures were measured."""
     busy = machine["busy_cores"]
-    others = "" if busy is None else f" Other programs kept {busy:.1f} cores busy when it began."
+    others = "" if busy is None else f" Other programs kept {busy:.1f} cores busy meanwhile."
+    if busy is not None and busy > BUSY:
+        others += " **That slows PyTorch more than us: these figures are not to be quoted.**"
     libraries = [f"{name} {machine[key]}" for key, name in LIBRARIES.items() if machine.get(key)]
     return (
         f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, "

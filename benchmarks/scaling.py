@@ -45,7 +45,7 @@ def tables(content: Content) -> list[Table]:
 BENCHMARK = Benchmark(
     "scaling",
     "What do more threads bring?",
-    "The training step of the table above with `get_backend('numpy', threads)`, taking turns in one process.",
+    "The training step of the first table with `get_backend('numpy', threads)`, taking turns in one process.",
     tables,
 )
 

@@ -134,10 +134,11 @@ def _sweep_table(content: Content) -> Table:
 def draw(content: Content, folder: Path) -> list[Picture]:
     """Draw step time against model size, and against tokens per batch."""
     pictures = []
-    rows = sorted(content["rows"].values(), key=lambda row: row["parameters"])
+    named = sorted(content["rows"].items(), key=lambda item: item[1]["parameters"])
+    rows = [row for _, row in named]
     if len(rows) > 1:
         path = folder / "train-step-models.png"
-        names = [f"B={row['batch_size']}, T={row['block_size']}" for row in rows]
+        names = [f"{name}\nB={row['batch_size']}, T={row['block_size']}" for name, row in named]
         _draw(path, "parameters", "parameters", rows, content["sgemm"], names)
         pictures.append(
             Picture(path, "Step time against the number of parameters; B and T are the row's batch")

@@ -14,6 +14,7 @@ from rich.console import Console
 import scratchgpt as sg
 from benchmarks import generate, kernels, memory, peers, report, scaling, time_to_loss, train_step
 from benchmarks.curve import Curve, Text, follow
+from benchmarks.machine import OtherPrograms, describe
 from benchmarks.models import ROWS, Row, matmul_flops, random_batch, weight_bytes
 from benchmarks.op_inputs import op_inputs
 from benchmarks.our_steps import training_step
@@ -66,6 +67,14 @@ def test_bytes_that_a_token_reads() -> None:
 def test_rates_are_positive_numbers() -> None:
     assert 0 < matmul_rate(2, n=16) < float("inf")
     assert 0 < read_rate(2, megabytes=1) < float("inf")
+
+
+def test_the_machine_is_described() -> None:
+    machine = describe()
+    assert machine["numpy"] == np.__version__
+    assert json.loads(json.dumps(machine)) == machine
+    busy = OtherPrograms().busy_cores()
+    assert busy is None or busy >= 0.0
 
 
 def test_turns() -> None:
@@ -284,7 +293,7 @@ def test_the_page_is_written_from_the_json_files(tmp_path: Path, monkeypatch: py
     figures = measured()
     for benchmark in report.BENCHMARKS:
         path = results / f"{benchmark.name}.json"
-        options = argparse.Namespace(json=path, no_json=False, threads=1, busy_cores=0.0)
+        options = argparse.Namespace(json=path, no_json=False, threads=1, others=OtherPrograms())
         publish(benchmark, figures[benchmark.name], options, QUIET)
     monkeypatch.setattr("sys.argv", ["report", "--results", str(results), "--out", str(page)])
     report.main()
