@@ -52,7 +52,7 @@ def log_log(
         axes.annotate(
             name, (x, y), xytext=(0, -12), textcoords="offset points", ha="center", va="top", fontsize=8
         )
-    axes.margins(0.1)
+    axes.margins(0.1, 0.16)  # room for the names
     axes.legend()
     save(figure, path)
 

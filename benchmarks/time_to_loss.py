@@ -135,6 +135,7 @@ def draw(content: Content, folder: Path) -> list[Picture]:
     axes.axhline(
         content["target"], color="0.35", linestyle="--", label=f"{content['target']}, the loss to reach"
     )
+    axes.set_xlim(left=0)
     axes.legend()
     path = folder / "time-to-loss.png"
     save(figure, path)
