@@ -1,183 +1,207 @@
-"""How long is a training step: ours beside PyTorch's, the two interleaved in one run, on the same threads.
+"""How long is a training step: ours beside PyTorch's, taking turns in one process, on the same threads.
 
-    python -m benchmarks.train_step                    every row
-    python -m benchmarks.train_step --rows 780 4x4x128 --json step.json
-
-A step is forward, backward, clipping and AdamW in float32. PyTorch runs eagerly, with
-scaled_dot_product_attention and fused AdamW; without it our figures stand alone. The floor is the
-time of the step's matrix products at the rate that NumPy's BLAS reaches on this machine.
+python -m benchmarks.train_step                              every row and the sweep over batches
+python -m benchmarks.train_step --rows 780 4x4x128 --no-compile --no-sweep --no-json
 """
 
-import argparse
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-import scratchgpt as sg
-from benchmarks.machine import describe
-from scratchgpt.backends.base import blas_threads
-from scratchgpt.parallel import Workers, usable_cores
+from benchmarks import our_steps, peers
+from benchmarks.models import ROWS, Row, matmul_flops
+from benchmarks.plots import log_log
+from benchmarks.program import (
+    Benchmark,
+    Content,
+    Picture,
+    new_console,
+    options_of,
+    positive,
+    publish,
+    read_options,
+)
+from benchmarks.rates import matmul_rate
+from benchmarks.tables import Table, ratio_text
+from benchmarks.timing import STEPS, median, spread, take_turns
 
-try:
-    import torch
-
-    from benchmarks import torch_gpt
-except ImportError:
-    torch = None  # type: ignore[assignment]
-
-
-class Row(NamedTuple):
-    """A model, a batch, and how many turns each engine has."""
-
-    config: sg.GPTConfig
-    batch_size: int
-    turns: int
-
-
-ROWS = {
-    "780": Row(sg.GPTConfig(34, 64, 1, 1, 4, tie_weights=False), 1, 80),
-    "4x4x128": Row(sg.GPTConfig(65, 64, 4, 4, 128), 12, 12),
-    "6x6x384": Row(sg.GPTConfig(65, 256, 6, 6, 384), 16, 2),
-    "12x12x768": Row(sg.GPTConfig(50257, 256, 12, 12, 768), 4, 2),
+TURNS = {"780": 80, "4x4x128": 12, "6x6x384": 2, "12x12x768": 2}
+TARGETS = {"780": 2.0, "4x4x128": 1.2, "6x6x384": 1.3, "12x12x768": 1.3}
+SWEEP, BATCHES = "4x4x128", [1, 2, 4, 8, 16, 32, 64]
+SWEEP_TOKENS = 30_000  # about as many per engine and batch size, so that small batches get more turns
+PEERS = {
+    "PyTorch": {},
+    "PyTorch compiled": {"compiled": True},
+    "PyTorch bfloat16": {"bfloat16": True},
 }
-STEPS = (
-    5  # timed in a turn, after one that is not: PyTorch's threads spin on for a while when its turn is over
+IN_TARGET = ("PyTorch", "PyTorch compiled")  # float32, as ours
+
+
+def steps_of(
+    row: Row, threads: int, torch_steps: Any | None, engines: list[str], console: Console
+) -> dict[str, Callable[[], object]]:
+    """Return the step of our engine and of those peers that work here; each has been called once."""
+    steps: dict[str, Callable[[], object]] = {"scratchgpt": our_steps.training_step(row, threads)}
+    if torch_steps is not None:
+        for engine in engines:
+            steps[engine] = torch_steps.training_step(row, threads, **PEERS[engine])
+    for engine, step in list(steps.items()):
+        try:
+            step()
+        except Exception as error:  # torch.compile raises whatever the compiler behind it did
+            if engine != "PyTorch compiled":
+                raise
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            console.print(f"torch.compile does not work here and is left out: {reason}", markup=False)
+            del steps[engine]
+    return steps
+
+
+def measure_row(
+    row: Row, threads: int, turns: int, torch_steps: Any | None, engines: list[str], console: Console
+) -> Content:
+    """Return what the JSON file says of a row: its size, and the seconds of each timed step by engine."""
+    steps = steps_of(row, threads, torch_steps, engines, console)
+    return {
+        "parameters": row.n_params,
+        "batch_size": row.batch_size,
+        "block_size": row.config.block_size,
+        "tokens": row.n_tokens,
+        "flops": matmul_flops(row),
+        "seconds": take_turns(steps, turns),
+    }
+
+
+def ratio(row: Content) -> float | None:
+    """Return the median of the fastest float32 peer by ours, or None without a peer."""
+    theirs = [median(row["seconds"][engine]) for engine in IN_TARGET if engine in row["seconds"]]
+    return min(theirs) / median(row["seconds"]["scratchgpt"]) if theirs else None
+
+
+def tables(content: Content) -> list[Table]:
+    """Return the table of the rows, and that of the batches."""
+    engines = ["scratchgpt", *PEERS]
+    engines = [each for each in engines if any(each in row["seconds"] for row in content["rows"].values())]
+    lines = []
+    for name, row in content["rows"].items():
+        cells = [
+            spread(row["seconds"][engine], 1e3).text(2) if engine in row["seconds"] else "–"
+            for engine in engines
+        ]
+        floor = row["flops"] / content["sgemm"]
+        lines.append(
+            [
+                name,
+                f"{row['parameters']:,}",
+                f"{row['batch_size']}, {row['block_size']}",
+                *cells,
+                ratio_text(ratio(row)),
+                f"{TARGETS[name]:.1f}" if name in TARGETS else "–",
+                f"{floor * 1e3:.2f}",
+                f"{floor / median(row['seconds']['scratchgpt']):.0%}",
+            ]
+        )
+    columns = ["model", "parameters", "B, T", *engines, "ratio", "target", "floor", "share"]
+    title = f"Milliseconds per training step on {content['threads']} threads: median, quartiles below"
+    note = (
+        "ratio: the faster of PyTorch in float32, eager or compiled, by ours. floor: the step's matrix "
+        f"products at the rate of NumPy's sgemm here, {content['sgemm'] / 1e9:.0f} GFLOP/s. share: floor by "
+        "our step. "
+        "bfloat16 is less exact arithmetic and not part of the target."
+    )
+    result = [Table(title, columns, lines, note)]
+    return result + ([_sweep_table(content)] if content["sweep"] else [])
+
+
+def _sweep_table(content: Content) -> Table:
+    engines = list(next(iter(content["sweep"].values()))["seconds"])
+    lines = [
+        [
+            batch,
+            f"{row['tokens']:,}",
+            *[spread(row["seconds"][engine], 1e3).text(2) for engine in engines],
+            ratio_text(ratio(row)),
+            f"{row['flops'] / content['sgemm'] * 1e3:.2f}",
+        ]
+        for batch, row in content["sweep"].items()
+    ]
+    title = f"Milliseconds per training step of {SWEEP}, by batch"
+    return Table(title, ["B", "tokens", *engines, "ratio", "floor"], lines, "As above; PyTorch eager only.")
+
+
+def draw(content: Content, folder: Path) -> list[Picture]:
+    """Draw step time against model size, and against tokens per batch."""
+    pictures = []
+    named = sorted(content["rows"].items(), key=lambda item: item[1]["parameters"])
+    rows = [row for _, row in named]
+    if len(rows) > 1:
+        path = folder / "train-step-models.png"
+        names = [f"{name}\nB={row['batch_size']}, T={row['block_size']}" for name, row in named]
+        _draw(path, "parameters", "parameters", rows, content["sgemm"], names)
+        pictures.append(
+            Picture(path, "Step time against the number of parameters; B and T are the row's batch")
+        )
+    batches = list(content["sweep"].values())
+    if len(batches) > 1:
+        path = folder / "train-step-batches.png"
+        _draw(path, "tokens per batch", "tokens", batches, content["sgemm"], [])
+        pictures.append(Picture(path, f"Step time of {SWEEP} against the tokens in a batch"))
+    return pictures
+
+
+def _draw(path: Path, x_label: str, x: str, rows: list[Content], sgemm: float, names: list[str]) -> None:
+    lines = {}
+    for engine in ("scratchgpt", *PEERS):
+        points = [(row[x], median(row["seconds"][engine]) * 1e3) for row in rows if engine in row["seconds"]]
+        if points:
+            lines[engine] = ([point[0] for point in points], [point[1] for point in points])
+    floor = ([row[x] for row in rows], [row["flops"] / sgemm * 1e3 for row in rows])
+    log_log(path, x_label, "milliseconds per training step", lines, floor, names)
+
+
+BENCHMARK = Benchmark(
+    "train_step",
+    "How long is a training step?",
+    "A step is forward, backward, clipping and AdamW on one batch in float32. PyTorch has the same weights, "
+    "scaled_dot_product_attention and fused AdamW; compiled, its whole loss is one compiled function. The "
+    "engines share a process, have as many threads each, and take turns: one step that is not timed, then "
+    f"{STEPS} that are.",
+    tables,
+    draw,
 )
 
 
-def our_step(row: Row, tokens: np.ndarray[Any, Any], threads: int) -> Callable[[], None]:
-    """Return a function that takes one training step with this engine."""
-    backend = sg.get_backend("numpy", threads)
-    model = sg.GPT(row.config)
-    params = model.init()
-    optimizer = sg.AdamW(params, backend=backend)
-
-    def step() -> None:
-        _, grads = sg.loss_and_grads(model, params, tokens[:, :-1], tokens[:, 1:], backend=backend)
-        sg.clip_grad_norm(grads, 1.0)
-        optimizer.step(grads)
-
-    return step
-
-
-def torch_step(row: Row, tokens: np.ndarray[Any, Any], threads: int) -> Callable[[], None]:
-    """Return a function that takes the same training step with PyTorch."""
-    torch.set_num_threads(threads)
-    weights = torch_gpt.tensors_of(sg.GPT(row.config).init())
-    optimizer = torch.optim.AdamW(weights.values(), lr=1e-3, fused=True)
-    x, y = torch.tensor(tokens[:, :-1]), torch.tensor(tokens[:, 1:])
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        torch_gpt.loss(row.config, weights, x, y).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
-        optimizer.step()
-
-    return step
-
-
-def matmul_flops(row: Row) -> float:
-    """Return the floating-point operations of a step's matrix products, causal attention counted as half.
-
-    Every weight of a matrix meets every token three times (forward, dx, dW) with 2 operations; the head
-    counts as a matrix, the embeddings do not.
-    """
-    c = row.config
-    n_tokens = row.batch_size * c.block_size
-    matrices = c.n_layer * (4 * c.n_embd**2 + 2 * c.n_embd * c.mlp_width) + c.vocab_size * c.n_embd
-    attention = c.n_layer * c.block_size * c.n_embd  # scores and values: 2 products of T/2 keys on average
-    return 6.0 * n_tokens * (matrices + attention)
-
-
-def matmul_rate(threads: int) -> float:
-    """Return the rate of NumPy's sgemm with one product per thread, in operations per second; best of 5."""
-    rng = np.random.default_rng(0)
-    n, repeats = 1024, 10
-    pairs = [rng.standard_normal((2, n, n), dtype=np.float32) for _ in range(threads)]
-    workers = Workers(threads)
-
-    def products(pair: np.ndarray[Any, Any]) -> None:
-        for _ in range(repeats):
-            pair[0] @ pair[1]
-
-    best = float("inf")
-    with blas_threads(1):
-        for _ in range(5):
-            started = time.perf_counter()
-            workers.map(products, pairs)
-            best = min(best, time.perf_counter() - started)
-    return 2.0 * n**3 * repeats * threads / best
-
-
-def measure(row: Row, threads: int) -> dict[str, list[float]]:
-    """Return the seconds of each timed step, by engine; the engines take turns."""
-    rng = np.random.default_rng(0)
-    tokens = rng.integers(0, row.config.vocab_size, (row.batch_size, row.config.block_size + 1))
-    steps = {"scratchgpt": our_step(row, tokens, threads)}
-    if torch is not None:
-        steps["PyTorch"] = torch_step(row, tokens, threads)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(row.turns):
-        for name, step in steps.items():
-            step()
-            for _ in range(STEPS):
-                started = time.perf_counter()
-                step()
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
-
-
 def main() -> None:
-    """Measure the rows, print a table, and write the figures as JSON if asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.train_step", description=__doc__.split("\n")[0]
+    """Measure the rows and the batches."""
+    parser = options_of(BENCHMARK)
+    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS), help="which models")
+    parser.add_argument("--turns", type=positive, help="of each engine; default: depends on the row")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave out torch.compile, which takes a while"
     )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), help="which models")
-    parser.add_argument("--threads", type=int, default=usable_cores(), help="default: all cores")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    options = parser.parse_args()
-    console = Console()
-    if torch is None:
-        console.print("PyTorch is not installed and left out: pip install -e '.[peers]'")
-    rate = matmul_rate(options.threads)
-    console.print(f"sgemm: {rate / 1e9:.0f} GFLOP/s on {options.threads} threads", highlight=False)
-    table = Table(
-        title="Milliseconds per training step: median, and lowest - highest below",
-        caption="ratio: PyTorch's median by ours; share: of the sgemm rate that our step reaches",
-    )
-    for column in ("model", "B, T", "scratchgpt", "PyTorch", "ratio", "floor", "share"):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    figures = {}
+    parser.add_argument("--no-sweep", action="store_true", help=f"leave out the batches of {SWEEP}")
+    options = read_options(parser)
+    console = new_console()
+    torch_steps = peers.load("torch_steps", ["torch"], console)
+    engines = [engine for engine in PEERS if not (options.no_compile and engine == "PyTorch compiled")]
+    sgemm = matmul_rate(options.threads)
+    figures: Content = {"rows": {}, "sweep": {}}
     for name in options.rows:
-        row = ROWS[name]
-        seconds = measure(row, options.threads)
-        medians = {engine: float(np.median(times)) for engine, times in seconds.items()}
-        floor = matmul_flops(row) / rate
-        ratio = medians["PyTorch"] / medians["scratchgpt"] if "PyTorch" in medians else None
-        figures[name] = {"seconds": seconds, "median": medians, "floor": floor, "ratio": ratio}
-        shown = {
-            engine: f"{medians[engine] * 1e3:.2f}\n{min(times) * 1e3:.2f} - {max(times) * 1e3:.2f}"
-            for engine, times in seconds.items()
-        }
-        table.add_row(
-            name,
-            f"{row.batch_size}, {row.config.block_size}",
-            shown["scratchgpt"],
-            shown.get("PyTorch", "-"),
-            "-" if ratio is None else f"{ratio:.2f}",
-            f"{floor * 1e3:.2f}",
-            f"{floor / medians['scratchgpt']:.0%}",
+        console.print(f"model {name} ...", highlight=False)
+        turns = options.turns or TURNS[name]
+        row = measure_row(ROWS[name], options.threads, turns, torch_steps, engines, console)
+        figures["rows"][name] = row
+    for batch in [] if options.no_sweep else BATCHES:
+        console.print(f"{SWEEP}, batch of {batch} ...", highlight=False)
+        model = Row(ROWS[SWEEP].config, batch)
+        turns = options.turns or max(4, SWEEP_TOKENS // model.n_tokens // (1 + STEPS))
+        figures["sweep"][str(batch)] = measure_row(
+            model, options.threads, turns, torch_steps, ["PyTorch"], console
         )
-    console.print(table)
-    if options.json:
-        content = {"machine": describe(), "threads": options.threads, "sgemm": rate, "rows": figures}
-        options.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    figures["sgemm"] = max(sgemm, matmul_rate(options.threads))  # the better moment of the machine
+    publish(BENCHMARK, figures, options, console)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,83 @@
+"""Training with a clock: the validation loss against the seconds that training alone took."""
+
+import time
+from dataclasses import asdict
+from typing import NamedTuple, Protocol
+
+import scratchgpt as sg
+from scratchgpt import data
+from scratchgpt.evaluation import evaluate
+from scratchgpt.files import read_text
+from scratchgpt.settings import RunSettings, TrainingSettings
+from scratchgpt.shapes import Array
+
+EVALUATION_BATCH = 64  # windows at once; the result does not depend on it
+
+
+class Text(NamedTuple):
+    """What is trained on and what is held out, as tokens, and the model that the settings ask for."""
+
+    config: sg.GPTConfig
+    train: Array
+    val: Array
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> "Text":
+        """Read and split the text of these settings as train.py does."""
+        text = read_text(settings.data)
+        tokenizer = sg.CharTokenizer.train(text, **asdict(settings.tokenizer))
+        config = sg.GPTConfig.from_dict({**settings.model, "vocab_size": tokenizer.vocab_size})
+        fraction = settings.training.val_fraction
+        return cls(config, *data.split(tokenizer.encode(text), fraction, config.block_size))
+
+
+class Trainer(Protocol):
+    """A model in training, in either engine."""
+
+    def step(self, step: int) -> None:
+        """Take optimizer step `step`, counted from 0."""
+
+    def weights(self) -> sg.ParamVector:
+        """Return the weights as they are now."""
+
+
+class Curve(NamedTuple):
+    """What was found after so many steps: seconds of training until then, and the validation loss."""
+
+    steps: list[int]
+    seconds: list[float]
+    losses: list[float]
+
+    def first_below(self, loss: float) -> int | None:
+        """Return the index of the first evaluation at or below a loss, or None."""
+        return next((i for i, value in enumerate(self.losses) if value <= loss), None)
+
+
+def follow(
+    trainer: Trainer, training: TrainingSettings, text: Text, every: int, backend: sg.Backend
+) -> Curve:
+    """Train to the end; every so many steps stop the clock and evaluate the whole held-out text."""
+    model = sg.GPT(text.config)
+    curve, seconds = Curve([], [], []), 0.0
+    for first in range(0, training.max_steps, every):
+        last = min(first + every, training.max_steps)
+        started = time.perf_counter()
+        for step in range(first, last):
+            trainer.step(step)
+        seconds += time.perf_counter() - started
+        loss = evaluate(model, trainer.weights(), text.val, batch_size=EVALUATION_BATCH, backend=backend)
+        curve.steps.append(last)
+        curve.seconds.append(seconds)
+        curve.losses.append(loss)
+    return curve
+
+
+def learning_rate(training: TrainingSettings, step: int) -> float:
+    """Return the learning rate of a step."""
+    return sg.cosine_with_warmup(
+        step,
+        peak=training.learning_rate,
+        floor=training.min_learning_rate,
+        warmup_steps=training.warmup_steps,
+        max_steps=training.max_steps,
+    )

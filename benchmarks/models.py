@@ -1,0 +1,59 @@
+"""The models that are measured, the batches they get, and how much arithmetic a step of theirs is."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import scratchgpt as sg
+from scratchgpt.shapes import Tokens
+
+
+class Row(NamedTuple):
+    """A model and the batch that it trains on: `batch_size` texts of block_size tokens."""
+
+    config: sg.GPTConfig
+    batch_size: int
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        return sg.GPT(self.config).size
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens per batch."""
+        return self.batch_size * self.config.block_size
+
+
+ROWS = {
+    "780": Row(sg.GPTConfig(34, 64, 1, 1, 4, tie_weights=False), 1),
+    "4x4x128": Row(sg.GPTConfig(65, 64, 4, 4, 128), 12),
+    "6x6x384": Row(sg.GPTConfig(65, 256, 6, 6, 384), 16),
+    "12x12x768": Row(sg.GPTConfig(50257, 256, 12, 12, 768), 4),
+}
+
+
+def random_batch(row: Row) -> tuple[Tokens, Tokens]:
+    """Return the tokens and targets of a step, always the same."""
+    config = row.config
+    shape = (row.batch_size, config.block_size + 1)
+    tokens = np.random.default_rng(0).integers(0, config.vocab_size, shape)
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def matmul_flops(row: Row) -> float:
+    """Return the floating-point operations of a step's matrix products, causal attention counted as half.
+
+    Every weight of a matrix meets every token three times (forward, dx, dW) with 2 operations; the head
+    counts as a matrix, the embeddings do not.
+    """
+    c = row.config
+    matrices = c.n_layer * (4 * c.n_embd**2 + 2 * c.n_embd * c.mlp_width) + c.vocab_size * c.n_embd
+    attention = c.n_layer * c.block_size * c.n_embd  # scores and values: 2 products of T/2 keys on average
+    return 6.0 * row.n_tokens * (matrices + attention)
+
+
+def weight_bytes(config: sg.GPTConfig) -> int:
+    """Return the bytes of float32 weights that a new token reads: all that are not merely looked up."""
+    looked_up = {"wpe.weight"} | (set() if config.tie_weights else {"wte.weight"})
+    return 4 * sum(param.size for param in sg.GPT(config).params if param.name not in looked_up)

@@ -1,0 +1,76 @@
+"""Inputs for an op at the sizes of a model, made from the shapes that the textbook's annotations promise."""
+
+import inspect
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from benchmarks.models import Row
+from scratchgpt.backends import Op
+from scratchgpt.errors import InputError
+from scratchgpt.shapes import Array
+
+TOKENS = 1024  # of a batch at most: about what one thread works on at a time
+OPTIONAL = {"bias"}  # of the arguments that have a default, those that a model gives
+
+
+def op_inputs(name: str, textbook: Op, row: Row) -> dict[str, Any]:
+    """Return the arguments of the op's forward, in float32; a linear map is the MLP's first, C to F.
+
+    Raises:
+        InputError: an argument whose annotation does not say how to make it; the message names the op.
+    """
+    rng = np.random.default_rng(0)
+    hints = get_type_hints(textbook.forward, include_extras=True)
+    inputs: dict[str, Any] = {}
+    for argument, parameter in inspect.signature(textbook.forward).parameters.items():
+        if parameter.default is not inspect.Parameter.empty and argument not in OPTIONAL:
+            continue
+        try:
+            inputs[argument] = _argument(argument, hints.get(argument), row, rng)
+        except KeyError as error:
+            raise InputError(
+                f"op {name!r} has an argument {argument!r} annotated {hints.get(argument)}, where {error} is "
+                "unknown: teach benchmarks/op_inputs.py to make it"
+            ) from None
+    return inputs
+
+
+def upstream(y: Any) -> Any:
+    """Return a gradient for what forward returned: normal numbers of its shape, or 1 for a loss."""
+    if isinstance(y, tuple):
+        return tuple(upstream(part) for part in y)
+    if np.ndim(y) == 0:
+        return 1.0
+    return np.random.default_rng(1).standard_normal(y.shape, dtype=np.float32)
+
+
+def _argument(name: str, hint: Any, row: Row, rng: np.random.Generator) -> Any:
+    config = row.config
+    if name == "n_head":
+        return config.n_head
+    B = max(1, min(row.batch_size, TOKENS // config.block_size))
+    sizes = {
+        "B": B, "T": config.block_size, "S": config.block_size, "P": config.block_size, "C": config.n_embd,
+        "I": config.n_embd, "O": config.mlp_width, "F": config.mlp_width, "V": config.vocab_size,
+        "H": config.n_head, "D": config.n_embd // config.n_head, "3C": 3 * config.n_embd,
+    }  # fmt: skip
+    letters = _letters(hint)
+    if name == "targets" or letters == ["B", "T"]:
+        return rng.integers(0, config.vocab_size, (B, config.block_size))
+    if letters == ["..."]:  # element-wise: as wide as the MLP, where a model has it
+        letters = ["B", "T", "F"]
+    shape = [
+        size for letter in letters for size in ((B, sizes["T"]) if letter == "..." else (sizes[letter],))
+    ]
+    values: Array = rng.standard_normal(shape, dtype=np.float32)
+    return values
+
+
+def _letters(hint: Any) -> list[str]:
+    """Return the letters of an annotated array, also of one that may be None."""
+    annotated = [arm for arm in (hint, *get_args(hint)) if get_origin(arm) is Annotated]
+    if not annotated:
+        raise KeyError("its shape")
+    spec: str = get_args(annotated[0])[1]
+    return spec.split()

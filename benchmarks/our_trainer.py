@@ -1,0 +1,35 @@
+"""Training with this engine, as train.py does it."""
+
+import math
+
+import scratchgpt as sg
+from benchmarks.curve import Text, learning_rate
+from scratchgpt import data
+from scratchgpt.rng import step_rng
+from scratchgpt.settings import TrainingSettings
+
+
+class OurTrainer:
+    """The model of a text in training."""
+
+    def __init__(self, training: TrainingSettings, text: Text, threads: int) -> None:
+        self.training, self.text = training, text
+        self.backend = sg.get_backend("numpy", threads)
+        self.model = sg.GPT(text.config)
+        self.params = self.model.init(training.seed)
+        betas, decay = (training.beta1, training.beta2), training.weight_decay
+        self.optimizer = sg.AdamW(
+            self.params, betas=betas, eps=training.adam_eps, weight_decay=decay, backend=self.backend
+        )
+
+    def step(self, step: int) -> None:
+        """Draw a batch and take a step on it."""
+        rng = step_rng(self.training.seed, step)
+        x, y = data.random_batch(self.text.train, self.training.batch_size, self.text.config.block_size, rng)
+        _, grads = sg.loss_and_grads(self.model, self.params, x, y, backend=self.backend, rng=rng)
+        sg.clip_grad_norm(grads, self.training.grad_clip or math.inf)
+        self.optimizer.step(grads, learning_rate(self.training, step))
+
+    def weights(self) -> sg.ParamVector:
+        """Return the weights as they are now."""
+        return self.params

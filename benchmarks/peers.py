@@ -1,0 +1,22 @@
+"""The engines that ours is compared with, where they are installed."""
+
+import importlib
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from rich.console import Console
+
+
+def are_installed(libraries: Sequence[str], console: Console) -> bool:
+    """Return whether all these libraries are here; if not, say so and how to get them."""
+    missing = [library for library in libraries if find_spec(library) is None]
+    if missing:
+        what = " and ".join(missing)
+        console.print(f"Left out, since not installed: {what} (pip install -e '.[bench]')", markup=False)
+    return not missing
+
+
+def load(module: str, libraries: Sequence[str], console: Console) -> Any | None:
+    """Import `benchmarks.<module>`, which needs these libraries; return None where one is missing."""
+    return importlib.import_module(f"benchmarks.{module}") if are_installed(libraries, console) else None
