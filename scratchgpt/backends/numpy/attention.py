@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.backends.numpy.blocks import filled
+from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.ops.dropout import draw_mask
 from scratchgpt.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, Array
@@ -47,11 +47,12 @@ def forward(
         scores = k[:, :, :seen] @ q[:, :, first:last].swapaxes(2, 3)  # (B, H, seen, queries)
         scores *= 1.0 / math.sqrt(D)
         n = last - first
-        hidden = np.tri(n, n, -1, dtype=bool)  # [s, t]: key s of the diagonal square comes after query t
-        np.copyto(scores[:, :, seen - n :], -math.inf, where=hidden)
+        if n > 1:
+            hidden = np.tri(n, n, -1, dtype=bool)  # [s, t]: key s of the diagonal square comes after query t
+            np.copyto(scores[:, :, seen - n :], -math.inf, where=hidden)
         scores -= _max_over_keys(scores)
         exponentials = np.exp(scores, out=scores)
-        total = (filled(seen, 1.0, q.dtype) @ exponentials)[..., None]  # (B, H, queries, 1)
+        total = (filled((seen,), 1.0, q.dtype) @ exponentials)[..., None]  # (B, H, queries, 1)
         y_block = y[:, :, first:last]
         dropped = exponentials if mask is None else exponentials * _transposed(mask, first, last, seen)
         np.matmul(dropped.swapaxes(2, 3), v[:, :, :seen], out=y_block)
@@ -95,10 +96,10 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
 
 def _max_over_keys(scores: Array) -> Array:
     """Return the largest score of every query, (B, H, 1, queries); whole halves compare faster than rows."""
-    while scores.shape[2] % 2 == 0 and scores.shape[2] > 16:
+    while scores.shape[2] % 2 == 0 and scores.shape[2] > 64:
         half = scores.shape[2] // 2
         scores = np.maximum(scores[:, :, :half], scores[:, :, half:])
-    return scores.max(axis=2, keepdims=True)
+    return np.maximum.reduce(scores, axis=2, keepdims=True)
 
 
 def _transposed(mask: Array, first: int, last: int, seen: int) -> Array:

@@ -1,6 +1,6 @@
 """The affine map, with the bias gradient as a matrix product: ones @ dy adds faster than `sum`."""
 
-from scratchgpt.backends.numpy.blocks import filled
+from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.ops.linear import Saved, forward
 from scratchgpt.shapes import IO, AnyI, AnyO, Array, VectorO
 
@@ -14,5 +14,5 @@ def backward(saved: Saved, dy: AnyO) -> tuple[AnyI, IO, VectorO | None]:
     drows: Array = dy.reshape(-1, dy.shape[-1])  # (N, O)
     dx: Array = (drows @ weight.T).reshape(x.shape)
     dweight: Array = rows.T @ drows
-    dbias: Array | None = filled(len(drows), 1.0, dy.dtype) @ drows if has_bias else None
+    dbias: Array | None = filled((len(drows),), 1.0, dy.dtype) @ drows if has_bias else None
     return dx, dweight, dbias

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.backends.numpy.blocks import filled
+from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
@@ -47,7 +47,7 @@ def forward(
         z -= z.max(axis=1, keepdims=True)
         at_target = z[position, word]
         np.exp(z, out=z)
-        total = z @ filled(V, 1.0, x.dtype)
+        total = z @ filled((V,), 1.0, x.dtype)
         loss += float((np.log(total) - at_target) @ part)
         if needs_backward:
             z *= (part / total)[:, None]  # z is dlogits from here on

@@ -1,0 +1,15 @@
+"""Constant vectors, for sums and means as matrix products."""
+
+import functools
+
+import numpy as np
+
+from scratchgpt.shapes import Array
+
+
+@functools.lru_cache(maxsize=64)
+def filled(shape: tuple[int, ...], value: float, dtype: np.dtype) -> Array:
+    """Return a read-only array: `filled((n,), 1.0, dtype) @ x` is the sum over the rows of x."""
+    array = np.full(shape, value, dtype)
+    array.flags.writeable = False
+    return array
