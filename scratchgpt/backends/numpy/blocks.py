@@ -8,7 +8,10 @@ BLOCK = 1 << 18  # elements: a chain of ufuncs over a few such blocks stays in t
 
 
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Yield matching flat pieces of contiguous arrays of one size, as views."""
+    """Yield matching pieces of contiguous arrays of one size, as views: flat ones, unless one piece is all."""
+    if arrays[0].size <= BLOCK:
+        yield arrays
+        return
     flat = [array.reshape(-1) for array in arrays]
     for start in range(0, flat[0].size, BLOCK):
         yield tuple(array[start : start + BLOCK] for array in flat)

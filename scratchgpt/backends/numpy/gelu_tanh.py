@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.backends.numpy.blocks import BLOCK, blocks
+from scratchgpt.backends.numpy.blocks import blocks
 from scratchgpt.ops.gelu_tanh import CUBIC, SQRT_2_OVER_PI
 from scratchgpt.shapes import AnyShape
 
@@ -22,11 +22,9 @@ def forward(x: AnyShape) -> tuple[AnyShape, Saved]:
     """
     x = np.ascontiguousarray(x)
     y, slope = np.empty_like(x), np.empty_like(x)
-    buffer = np.empty(min(BLOCK, x.size), dtype=x.dtype)
     for x_block, y_block, s in blocks(x, y, slope):
-        gate = buffer[: x_block.size]
         np.multiply(x_block, x_block, out=s)
-        np.multiply(s, CUBIC * SQRT_2_OVER_PI, out=gate)
+        gate = s * (CUBIC * SQRT_2_OVER_PI)
         gate += SQRT_2_OVER_PI
         gate *= x_block
         np.tanh(gate, out=gate)
