@@ -33,7 +33,7 @@ class GradientAccumulator:
         return self._grads if self._n_micro_batches == 1 else MicroBatchGradients(self, index)
 
     def add(self, place: Place, index: int, gradient: Array) -> None:
-        """Add a term of micro-batch `index` as soon as all earlier ones are in. It is not copied."""
+        """Add a term of micro-batch `index` as soon as all earlier ones are in; its memory may be used for the sum."""
         with self._lock:
             early = self._early[place]
             early[index] = gradient
@@ -53,7 +53,7 @@ class GradientAccumulator:
     def _add_next(self, place: Place, gradient: Array, is_first: bool) -> None:
         name, use = place
         if use > 0 and is_first:
-            self._later_uses[place] = gradient.copy()
+            self._later_uses[place] = gradient
             return
         total = self._later_uses[place] if use > 0 else self._grads[name]
         if is_first:

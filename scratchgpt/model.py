@@ -44,21 +44,38 @@ class GPT:
 
     def forward(
         self, ctx: Context, tokens: Tokens, targets: Tokens, n_targets: int | None = None
-    ) -> tuple[Array, Any]:
-        """Return the loss of the targets (B, T) and what backward needs.
+    ) -> tuple[Array, list[Any]]:
+        """Return the loss of the targets (B, T) and what backward needs, a stack with an entry for each layer.
 
         The loss is the sum of the cross-entropies divided by `n_targets`; None divides by how many
         targets count here, which makes it the mean.
         """
-        x, saved_features = self.features(ctx, tokens)
+        x, saved = self.features(ctx, tokens)
         loss, saved_lm_head = self.lm_head.forward(ctx, x, targets, n_targets)
-        return loss, (saved_features, saved_lm_head)
+        return loss, [*saved, saved_lm_head]
 
-    def backward(self, ctx: Context, saved: Any) -> None:
-        """Add the gradient of every parameter into ctx.grads."""
-        saved_features, saved_lm_head = saved
-        dx = self.lm_head.backward(ctx, saved_lm_head)
-        self.features_backward(ctx, saved_features, dx)
+    def backward(self, ctx: Context, saved: list[Any]) -> None:
+        """Add the gradient of every parameter into ctx.grads.
+
+        What a layer saved is taken off the stack, so that its memory is free as soon as it has been used.
+        """
+        dx = self.lm_head.backward(ctx, saved.pop())
+        dx = self.ln_f.backward(ctx, saved.pop(), dx)
+        for block in reversed(self.blocks):
+            dx = block.backward(ctx, saved.pop(), dx)
+        self.embedding.backward(ctx, saved.pop(), dx)
+
+    def features(self, ctx: Context, tokens: Tokens) -> tuple[BTC, list[Any]]:
+        """Return what the head reads, the normalised stream after the last block, and what backward needs."""
+        saved = []
+        x, saved_embedding = self.embedding.forward(ctx, tokens)
+        saved.append(saved_embedding)
+        for block in self.blocks:
+            x, saved_block = block.forward(ctx, x)
+            saved.append(saved_block)
+        x, saved_ln_f = self.ln_f.forward(ctx, x)
+        saved.append(saved_ln_f)
+        return x, saved
 
     def logits(self, ctx: Context, tokens: Tokens) -> AnyV:
         """Return the logits (B, T, V).
@@ -76,21 +93,3 @@ class GPT:
         cache.done()
         x, _ = self.ln_f.forward(ctx, x[:, -1:])
         return self.lm_head.logits(ctx, x)
-
-    def features(self, ctx: Context, tokens: Tokens) -> tuple[BTC, Any]:
-        """Return what the head reads, the normalised stream after the last block, and what backward needs."""
-        x, saved_embedding = self.embedding.forward(ctx, tokens)
-        saved_blocks = []
-        for block in self.blocks:
-            x, saved_block = block.forward(ctx, x)
-            saved_blocks.append(saved_block)
-        x, saved_ln_f = self.ln_f.forward(ctx, x)
-        return x, (saved_embedding, saved_blocks, saved_ln_f)
-
-    def features_backward(self, ctx: Context, saved: Any, dx: BTC) -> None:
-        """Add the gradients of everything below the head."""
-        saved_embedding, saved_blocks, saved_ln_f = saved
-        dx = self.ln_f.backward(ctx, saved_ln_f, dx)
-        for block, saved_block in zip(reversed(self.blocks), reversed(saved_blocks), strict=True):
-            dx = block.backward(ctx, saved_block, dx)
-        self.embedding.backward(ctx, saved_embedding, dx)

@@ -17,7 +17,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TOKENS = 1024  # of a micro-batch at most, unless it is one row: for the cache's sake
+TOKENS = 512  # of a micro-batch at most, unless it is one row: for the cache's sake
 SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other
 
 

@@ -123,10 +123,9 @@ MODEL_FAULTS = [
           "self.ln_2.backward(ctx, saved_ln_2, dh)", "LayerNorm's backward skipped in the block"),
     Fault("38b", "layers.block", "dh = self.ln_1.backward(ctx, saved_ln_1, dh)",
           "dh = self.ln_1.backward(ctx, saved_ln_1, dx)", "LayerNorm fed with the stream's gradient"),
-    Fault("39", "model", "dx = self.ln_f.backward(ctx, saved_ln_f, dx)", "self.ln_f.backward(ctx, saved_ln_f, dx)",
+    Fault("39", "model", "dx = self.ln_f.backward(ctx, saved.pop(), dx)", "self.ln_f.backward(ctx, saved.pop(), dx)",
           "final LayerNorm's backward skipped"),
-    Fault("39b", "model", "zip(reversed(self.blocks), reversed(saved_blocks), strict=True)",
-          "zip(self.blocks, reversed(saved_blocks), strict=True)", "blocks walked upward"),
+    Fault("39b", "model", "for block in reversed(self.blocks):", "for block in self.blocks:", "blocks walked upward"),
     # Branches
     Fault("24", "layers.attention", "dq, dk, dv = ctx", "dk, dq, dv = ctx", "q and k gradients swapped"),
     Fault("25", "layers.mlp", "(dh,) = gelu.backward(saved_gelu, dh)", "gelu.backward(saved_gelu, dh)",

@@ -8,7 +8,7 @@ BLOCK = 1 << 18  # elements: a chain of ufuncs over a few such blocks stays in t
 
 
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Yield matching pieces of contiguous arrays of one size, as views: flat ones, unless one piece is all."""
+    """Yield matching pieces of contiguous arrays of one size: flat views, or the arrays if they are small."""
     if arrays[0].size <= BLOCK:
         yield arrays
         return
