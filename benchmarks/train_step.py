@@ -1,16 +1,15 @@
-"""How long is a training step: ours beside PyTorch's, taking turns in one process, on the same threads.
+"""How long is a training step: ours beside PyTorch's, taking turns, on the same number of threads.
 
 python -m benchmarks.train_step                              every row and the sweep over batches
 python -m benchmarks.train_step --rows 780 4x4x128 --no-compile --no-sweep --no-json
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from benchmarks import our_steps, peers
+from benchmarks import peers
 from benchmarks.models import ROWS, Row, matmul_flops
 from benchmarks.plots import log_log
 from benchmarks.program import (
@@ -24,53 +23,47 @@ from benchmarks.program import (
     read_options,
 )
 from benchmarks.rates import matmul_rate
+from benchmarks.step_process import StepFailed, StepProcess, take_turns_apart
+from benchmarks.step_server import ENGINES
 from benchmarks.tables import Table, ratio_text
-from benchmarks.timing import STEPS, median, spread, take_turns
+from benchmarks.timing import STEPS, median, spread
 
 TURNS = {"780": 80, "4x4x128": 12, "6x6x384": 2, "12x12x768": 2}
 TARGETS = {"780": 2.0, "4x4x128": 1.2, "6x6x384": 1.3, "12x12x768": 1.3}
 SWEEP, BATCHES = "4x4x128", [1, 2, 4, 8, 16, 32, 64]
 SWEEP_TOKENS = 30_000  # about as many per engine and batch size, so that small batches get more turns
-PEERS = {
-    "PyTorch": {},
-    "PyTorch compiled": {"compiled": True},
-    "PyTorch bfloat16": {"bfloat16": True},
-}
+PEERS = [engine for engine in ENGINES if engine != "scratchgpt"]
 IN_TARGET = ("PyTorch", "PyTorch compiled")  # float32, as ours
 
 
-def steps_of(
-    row: Row, threads: int, torch_steps: Any | None, engines: list[str], console: Console
-) -> dict[str, Callable[[], object]]:
-    """Return the step of our engine and of those peers that work here; each has been called once."""
-    steps: dict[str, Callable[[], object]] = {"scratchgpt": our_steps.training_step(row, threads)}
-    if torch_steps is not None:
-        for engine in engines:
-            steps[engine] = torch_steps.training_step(row, threads, **PEERS[engine])
-    for engine, step in list(steps.items()):
+def start(row: Row, threads: int, engines: Sequence[str], console: Console) -> dict[str, StepProcess]:
+    """Return a process for each engine that works here; each has taken one step."""
+    processes = {}
+    for engine in engines:
         try:
-            step()
-        except Exception as error:  # torch.compile raises whatever the compiler behind it did
+            processes[engine] = StepProcess(engine, row, threads)
+        except StepFailed as error:
             if engine != "PyTorch compiled":
                 raise
-            reason = str(error).strip().split("\n")[0] or type(error).__name__
-            console.print(f"torch.compile does not work here and is left out: {reason}", markup=False)
-            del steps[engine]
-    return steps
+            console.print(f"torch.compile does not work here and is left out: {error}", markup=False)
+    return processes
 
 
-def measure_row(
-    row: Row, threads: int, turns: int, torch_steps: Any | None, engines: list[str], console: Console
-) -> Content:
+def measure_row(row: Row, threads: int, turns: int, engines: Sequence[str], console: Console) -> Content:
     """Return what the JSON file says of a row: its size, and the seconds of each timed step by engine."""
-    steps = steps_of(row, threads, torch_steps, engines, console)
+    processes = start(row, threads, engines, console)
+    try:
+        seconds = take_turns_apart(processes, turns)
+    finally:
+        for process in processes.values():
+            process.close()
     return {
         "parameters": row.n_params,
         "batch_size": row.batch_size,
         "block_size": row.config.block_size,
         "tokens": row.n_tokens,
         "flops": matmul_flops(row),
-        "seconds": take_turns(steps, turns),
+        "seconds": seconds,
     }
 
 
@@ -165,9 +158,10 @@ BENCHMARK = Benchmark(
     "train_step",
     "How long is a training step?",
     "A step is forward, backward, clipping and AdamW on one batch in float32. PyTorch has the same weights, "
-    "scaled_dot_product_attention and fused AdamW; compiled, its whole loss is one compiled function. The "
-    "engines share a process, have as many threads each, and take turns: one step that is not timed, then "
-    f"{STEPS} that are.",
+    "scaled_dot_product_attention and fused AdamW; compiled, its whole loss is one compiled function. Each "
+    "engine has a process of its own, as people run them, and as many threads as the others; they take "
+    f"turns: one step that is not timed, then {STEPS} that are, while the others wait. (In one process "
+    "PyTorch would profit from what our backend tells the system's allocator.)",
     tables,
     draw,
 )
@@ -184,22 +178,21 @@ def main() -> None:
     parser.add_argument("--no-sweep", action="store_true", help=f"leave out the batches of {SWEEP}")
     options = read_options(parser)
     console = new_console()
-    torch_steps = peers.load("torch_steps", ["torch"], console)
-    engines = [engine for engine in PEERS if not (options.no_compile and engine == "PyTorch compiled")]
+    with_torch = peers.are_installed(["torch"], console)
+    theirs = [engine for engine in PEERS if not (options.no_compile and engine == "PyTorch compiled")]
+    engines = ["scratchgpt", *(theirs if with_torch else [])]
     sgemm = matmul_rate(options.threads)
     figures: Content = {"rows": {}, "sweep": {}}
     for name in options.rows:
         console.print(f"model {name} ...", highlight=False)
         turns = options.turns or TURNS[name]
-        row = measure_row(ROWS[name], options.threads, turns, torch_steps, engines, console)
+        row = measure_row(ROWS[name], options.threads, turns, engines, console)
         figures["rows"][name] = row
     for batch in [] if options.no_sweep else BATCHES:
         console.print(f"{SWEEP}, batch of {batch} ...", highlight=False)
         model = Row(ROWS[SWEEP].config, batch)
         turns = options.turns or max(4, SWEEP_TOKENS // model.n_tokens // (1 + STEPS))
-        figures["sweep"][str(batch)] = measure_row(
-            model, options.threads, turns, torch_steps, ["PyTorch"], console
-        )
+        figures["sweep"][str(batch)] = measure_row(model, options.threads, turns, engines[:2], console)
     figures["sgemm"] = max(sgemm, matmul_rate(options.threads))  # the better moment of the machine
     publish(BENCHMARK, figures, options, console)
 

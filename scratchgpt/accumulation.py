@@ -33,7 +33,7 @@ class GradientAccumulator:
         return self._grads if self._n_micro_batches == 1 else MicroBatchGradients(self, index)
 
     def add(self, place: Place, index: int, gradient: Array) -> None:
-        """Add a term of micro-batch `index` as soon as all earlier ones are in; its memory may be used for the sum."""
+        """Add a term of micro-batch `index` once all earlier ones are in; its memory may become the sum's."""
         with self._lock:
             early = self._early[place]
             early[index] = gradient

@@ -45,7 +45,7 @@ class GPT:
     def forward(
         self, ctx: Context, tokens: Tokens, targets: Tokens, n_targets: int | None = None
     ) -> tuple[Array, list[Any]]:
-        """Return the loss of the targets (B, T) and what backward needs, a stack with an entry for each layer.
+        """Return the loss of the targets (B, T) and what backward needs: a stack, an entry for each layer.
 
         The loss is the sum of the cross-entropies divided by `n_targets`; None divides by how many
         targets count here, which makes it the mean.

@@ -21,6 +21,7 @@ from benchmarks.our_steps import training_step
 from benchmarks.our_trainer import OurTrainer
 from benchmarks.program import publish
 from benchmarks.rates import matmul_rate, read_rate
+from benchmarks.step_process import StepFailed, StepProcess, take_turns_apart
 from benchmarks.tables import Table
 from benchmarks.timing import spread, take_turns
 from scratchgpt.backends import reference
@@ -103,21 +104,41 @@ def test_pytorch_takes_the_same_steps(bfloat16: bool) -> None:
         assert float(theirs()) == pytest.approx(ours(), rel=2e-2 if bfloat16 else 1e-5)
 
 
+def test_engines_take_turns_in_processes_of_their_own() -> None:
+    processes = {"a": StepProcess("scratchgpt", ROW, 1), "b": StepProcess("scratchgpt", ROW, 1)}
+    seconds = take_turns_apart(processes, turns=2, steps=3)
+    for process in processes.values():
+        process.close()
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 6, "b": 6}
+    assert all(0 < each < 60 for times in seconds.values() for each in times)
+
+
+def test_a_process_that_cannot_take_a_step_says_why() -> None:
+    with pytest.raises(StepFailed, match="no such engine"):
+        StepProcess("no such engine", ROW, 1)
+
+
 @pytest.mark.peers
+def test_an_engine_of_each_name_starts() -> None:
+    torch_module("torch_steps")
+    engines = ["scratchgpt", "PyTorch", "PyTorch bfloat16"]
+    processes = train_step.start(ROW, 1, engines, QUIET)
+    for process in processes.values():
+        process.close()
+    assert list(processes) == engines
+
+
 def test_a_compiler_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch_steps = torch_module("torch_steps")
+    def process(engine: str, row: Row, threads: int) -> str:
+        if engine == "PyTorch compiled":
+            raise StepFailed("no C++ compiler")
+        return engine
 
-    def no_compiler(*_: Any, **__: Any) -> Any:
-        def fail(*_: Any) -> None:
-            raise RuntimeError("no C++ compiler\nand a long story")
-
-        return fail
-
-    monkeypatch.setattr(torch_steps.torch, "compile", no_compiler)
+    monkeypatch.setattr(train_step, "StepProcess", process)
     console = Console(width=200)
     with console.capture() as captured:
-        steps = train_step.steps_of(ROW, 1, torch_steps, list(train_step.PEERS), console)
-    assert list(steps) == ["scratchgpt", "PyTorch", "PyTorch bfloat16"]
+        processes = train_step.start(ROW, 1, ["scratchgpt", *train_step.PEERS], console)
+    assert list(processes) == ["scratchgpt", "PyTorch", "PyTorch bfloat16"]
     assert captured.get() == "torch.compile does not work here and is left out: no C++ compiler\n"
 
 
@@ -270,8 +291,8 @@ def test_tables() -> None:
 
 def measured() -> dict[str, Any]:
     """Measure everything once, as small as it gets, without any peer."""
-    row = train_step.measure_row(ROW, 1, 1, None, [], QUIET)
-    bigger = train_step.measure_row(Row(TINY, 6), 1, 1, None, [], QUIET)
+    row = train_step.measure_row(ROW, 1, 1, ["scratchgpt"], QUIET)
+    bigger = train_step.measure_row(Row(TINY, 6), 1, 1, ["scratchgpt"], QUIET)
     step = {"sgemm": 1e9, "rows": {"780": row, "new": bigger}, "sweep": {"3": row, "6": bigger}}
     curve = Curve([1, 2], [1.0, 2.0], [3.0, 1.0])._asdict()
     pairs = kernels.replaced()

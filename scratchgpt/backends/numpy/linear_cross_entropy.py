@@ -11,7 +11,7 @@ from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
-CHUNK = 1 << 22  # logits: 16 MiB in float32
+CHUNK = 1 << 23  # logits: 32 MiB in float32
 WORDS = 4096  # rows of dW that one product adds to
 
 
