@@ -256,6 +256,7 @@ def test_every_shipped_configuration_is_valid(name: str) -> None:
             "gpt2-124m.yaml": 124_439_808,
             "memorise-780.yaml": 65 * 4 * 2 + 508,
             "shakespeare-cpu.yaml": 804_096,
+            "shakespeare-cpu-fast.yaml": 767_008,
             "shakespeare.yaml": 10_745_088,
             "smallest.yaml": 65 * 2 + 171,
         }[name]
