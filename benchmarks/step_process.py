@@ -5,12 +5,13 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.models import Row
 from benchmarks.program import ROOT
-from benchmarks.timing import STEPS
+from benchmarks.timing import PAUSE
 
 
 class StepFailed(Exception):
@@ -58,12 +59,11 @@ class StepProcess:
         return json.loads(line)
 
 
-def take_turns_apart(
-    processes: Mapping[str, StepProcess], turns: int, steps: int = STEPS
-) -> dict[str, list[float]]:
+def take_turns_apart(processes: Mapping[str, StepProcess], turns: int, steps: int) -> dict[str, list[float]]:
     """Return the seconds of every timed step, by engine; one engine runs while the others wait."""
     seconds: dict[str, list[float]] = {name: [] for name in processes}
     for _ in range(turns):
         for name, process in processes.items():
+            time.sleep(PAUSE)
             seconds[name] += process.turn(steps)
     return seconds

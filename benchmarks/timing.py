@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-STEPS = 5  # timed in a turn, after one that is not: PyTorch's threads spin on for a while after its turn
+STEPS = 5  # timed in a turn, at least, after one that is not
+PAUSE = 0.3  # seconds between turns: PyTorch's threads spin on for a while after its turn
 
 
 def take_turns(
@@ -14,11 +15,12 @@ def take_turns(
 ) -> dict[str, list[float]]:
     """Return the seconds of every timed call, by action.
 
-    A turn is one call that is not timed, then `steps` that are; then it is the next action's turn.
+    A turn is a pause, one call that is not timed, then `steps` that are; then it is the next action's turn.
     """
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(turns):
         for name, action in actions.items():
+            time.sleep(PAUSE)
             action()
             for _ in range(steps):
                 started = time.perf_counter()

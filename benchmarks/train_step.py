@@ -28,10 +28,11 @@ from benchmarks.step_server import ENGINES
 from benchmarks.tables import Table, ratio_text
 from benchmarks.timing import STEPS, median, spread
 
-TURNS = {"780": 80, "4x4x128": 12, "6x6x384": 2, "12x12x768": 2}
+TURNS = {"780": 6, "4x4x128": 6, "6x6x384": 2, "12x12x768": 2}
+TURN_SECONDS = 1.0  # of a turn of ours, about, unless STEPS take longer
 TARGETS = {"780": 2.0, "4x4x128": 1.2, "6x6x384": 1.3, "12x12x768": 1.3}
 SWEEP, BATCHES = "4x4x128", [1, 2, 4, 8, 16, 32, 64]
-SWEEP_TOKENS = 30_000  # about as many per engine and batch size, so that small batches get more turns
+SWEEP_TURNS = 3
 PEERS = [engine for engine in ENGINES if engine != "scratchgpt"]
 IN_TARGET = ("PyTorch", "PyTorch compiled")  # float32, as ours
 
@@ -53,7 +54,8 @@ def measure_row(row: Row, threads: int, turns: int, engines: Sequence[str], cons
     """Return what the JSON file says of a row: its size, and the seconds of each timed step by engine."""
     processes = start(row, threads, engines, console)
     try:
-        seconds = take_turns_apart(processes, turns)
+        trial = median(processes["scratchgpt"].turn(STEPS))
+        seconds = take_turns_apart(processes, turns, max(STEPS, round(TURN_SECONDS / trial)))
     finally:
         for process in processes.values():
             process.close()
@@ -160,8 +162,8 @@ BENCHMARK = Benchmark(
     "A step is forward, backward, clipping and AdamW on one batch in float32. PyTorch has the same weights, "
     "scaled_dot_product_attention and fused AdamW; compiled, its whole loss is one compiled function. Each "
     "engine has a process of its own, as people run them, and as many threads as the others; they take "
-    f"turns: one step that is not timed, then {STEPS} that are, while the others wait. (In one process "
-    "PyTorch would profit from what our backend tells the system's allocator.)",
+    f"turns of about a second, at least {STEPS} steps, after a pause and a step that is not timed, while the "
+    "others wait. (In one process PyTorch would profit from what our backend tells the system's allocator.)",
     tables,
     draw,
 )
@@ -191,7 +193,7 @@ def main() -> None:
     for batch in [] if options.no_sweep else BATCHES:
         console.print(f"{SWEEP}, batch of {batch} ...", highlight=False)
         model = Row(ROWS[SWEEP].config, batch)
-        turns = options.turns or max(4, SWEEP_TOKENS // model.n_tokens // (1 + STEPS))
+        turns = options.turns or SWEEP_TURNS
         figures["sweep"][str(batch)] = measure_row(model, options.threads, turns, engines[:2], console)
     figures["sgemm"] = max(sgemm, matmul_rate(options.threads))  # the better moment of the machine
     publish(BENCHMARK, figures, options, console)

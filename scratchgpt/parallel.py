@@ -17,8 +17,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TOKENS = 512  # of a micro-batch at most, unless it is one row: for the cache's sake
-SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other
+TOKENS = 512  # of a micro-batch, about, unless a row has more: for the cache's sake
+SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other, so one piece
 
 
 def share_out(n_rows: int, n_time: int, n_params: int) -> list[slice]:
@@ -27,8 +27,11 @@ def share_out(n_rows: int, n_time: int, n_params: int) -> list[slice]:
     Two or four threads should have equal shares, so there are one, two or a multiple of four.
     """
     n_tokens = n_rows * n_time
-    n_parts = 1 if n_tokens * n_params < SMALL else 2
-    if n_tokens > n_parts * TOKENS:
+    if n_tokens * n_params < SMALL:
+        n_parts = 1
+    elif n_tokens <= 2 * TOKENS:
+        n_parts = 2
+    else:
         n_parts = 4 * math.ceil(n_tokens / (4 * TOKENS))
     n_parts = min(n_rows, n_parts)
     bounds = [n_rows * part // n_parts for part in range(n_parts + 1)]
