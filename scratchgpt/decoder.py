@@ -36,10 +36,16 @@ class Decoder:
         self.texts = [list(prompt) for prompt in prompts]
         self.logits: list[Array] = []
         for row, text in enumerate(self.texts):
+            check_tokens(np.array([text]), model.config)
             self.logits += self._pass([row], [text])
 
     def step(self, tokens: Sequence[int]) -> None:
-        """Append one token to every text."""
+        """Append one token to every text.
+
+        Raises:
+            InputError: a token out of range; the texts are then as they were.
+        """
+        check_tokens(np.array(tokens, dtype=np.int64).reshape(-1, 1), self._model.config)
         for text, token in zip(self.texts, tokens, strict=True):
             text.append(token)
         block_size = self._model.config.block_size
@@ -59,8 +65,7 @@ class Decoder:
 
     def _pass(self, rows: list[int], tokens: list[list[int]]) -> list[Array]:
         """Return the logits (V,) after the last token of each row."""
-        checked = check_tokens(np.array(tokens), self._model.config)
-        places = self._cache.next(rows, n_time=checked.shape[1])
+        places = self._cache.next(rows, n_time=len(tokens[0]))
         with self._backend.active(side_by_side=False):
-            logits = self._model.next_logits(self._ctx, self._backend.to_device(checked), places)
+            logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), places)
         return list(logits[:, -1])

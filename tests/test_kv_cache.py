@@ -94,6 +94,18 @@ def test_a_language_model_continues_several_prompts() -> None:
         lm.generate_batch(["a", ""])
 
 
+def test_a_bad_token_leaves_the_texts_as_they_were() -> None:
+    model, params = model_and_params("tied", "float64")
+    decoder = Decoder(model, params, [[1, 2], [3]], backend=sg.get_backend())
+    with pytest.raises(
+        sg.InputError, match=r"token at \[1, 0\] is 11; expected an id in \[0, vocab_size = 11\)"
+    ):
+        decoder.step([4, 11])
+    assert decoder.texts == [[1, 2], [3]]
+    decoder.step([4, 5])
+    assert_same_as_full(decoder, model, params, sg.get_backend(), "float64")
+
+
 def test_only_as_much_is_computed_as_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three tokens after a prompt of four: one pass over four rows, then two over one row."""
     model, params = model_and_params("tied", "float32")
