@@ -29,7 +29,10 @@ class GradientAccumulator:
         self._busy: set[Place] = set()
 
     def micro_batch(self, index: int) -> "ParamVector | MicroBatchGradients":
-        """Return where micro-batch `index` (0, 1, 2, ...; each once) adds its gradients."""
+        """Return where micro-batch `index` (0, 1, 2, ...; each once) adds its gradients.
+
+        A single one has no order to keep and adds into the vector itself.
+        """
         return self._grads if self._n_micro_batches == 1 else MicroBatchGradients(self, index)
 
     def add(self, place: Place, index: int, gradient: Array) -> None:

@@ -76,19 +76,13 @@ def generate_batch(
     for prompt in prompts:
         if not 1 <= len(prompt) <= block_size:
             raise InputError(f"the prompt has {len(prompt)} tokens; expected 1 to block_size = {block_size}")
-    if max_new_tokens < 0:
-        raise InputError(f"max_new_tokens is {max_new_tokens}; expected at least 0")
-    if not 0.0 <= temperature < float("inf"):
-        raise InputError(f"temperature is {temperature}; expected a number of at least 0 (0 is greedy)")
-    if top_k is not None and top_k < 0:
-        raise InputError(f"top_k is {top_k}; expected at least 1, or 0 or none for all tokens")
-    if seed is not None and seed < 0:
-        raise InputError(f"seed is {seed}; expected at least 0, or none for another text each time")
+    _check_settings(max_new_tokens, temperature, top_k, seed)
     for prompt in prompts:
         check_tokens(np.array([prompt]), model.config)
     rngs = [np.random.default_rng(None if seed is None else seed + i) for i in range(len(prompts))]
 
     def follow() -> Iterator[list[int]]:
+        """Do the work, step by step, as the caller asks for it."""
         if max_new_tokens == 0:
             return
         decoder = Decoder(model, params, prompts, backend=backend)
@@ -108,3 +102,14 @@ def generate_tokens(
     """Yield the tokens that follow one prompt; `settings` and errors are those of `generate_batch`."""
     batches = generate_batch(model, params, [prompt], max_new_tokens, **settings)
     return (token for (token,) in batches)
+
+
+def _check_settings(max_new_tokens: int, temperature: float, top_k: int | None, seed: int | None) -> None:
+    if max_new_tokens < 0:
+        raise InputError(f"max_new_tokens is {max_new_tokens}; expected at least 0")
+    if not 0.0 <= temperature < float("inf"):
+        raise InputError(f"temperature is {temperature}; expected a number of at least 0 (0 is greedy)")
+    if top_k is not None and top_k < 0:
+        raise InputError(f"top_k is {top_k}; expected at least 1, or 0 or none for all tokens")
+    if seed is not None and seed < 0:
+        raise InputError(f"seed is {seed}; expected at least 0, or none for another text each time")

@@ -9,7 +9,7 @@ from scratchgpt.checkpoint import load_weights
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.files import load_json
-from scratchgpt.generation import generate_batch, generate_tokens
+from scratchgpt.generation import generate_batch
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
 from scratchgpt.tokenizers import CharTokenizer
@@ -69,19 +69,9 @@ class LanguageModel:
         seed: int | None = None,
     ) -> Iterator[str]:
         """Yield what `generate` returns piece by piece, as soon as each token is known."""
-        ids = self.tokenizer.encode(self.default_prompt if prompt is None else prompt)
-        tokens = generate_tokens(
-            self.model,
-            self.params,
-            ids.tolist(),
-            max_new_tokens,
-            backend=self.backend,
-            temperature=temperature,
-            top_k=top_k,
-            seed=seed,
-            vocab_size=self.tokenizer.vocab_size,
-        )
-        return (self.tokenizer.decode([token]) for token in tokens)
+        prompts = [self.default_prompt if prompt is None else prompt]
+        batches = self._batches(prompts, max_new_tokens, temperature, top_k, seed)
+        return (self.tokenizer.decode(tokens) for tokens in batches)
 
     def generate_batch(
         self,
@@ -96,7 +86,23 @@ class LanguageModel:
         The prompts need not be of one length. Prompt i is continued as `generate` would with
         `seed + i`; the other arguments and the errors are those of `generate`.
         """
-        batches = generate_batch(
+        batches = self._batches(prompts, max_new_tokens, temperature, top_k, seed)
+        texts: list[list[int]] = [[] for _ in prompts]
+        for tokens in batches:
+            for text, token in zip(texts, tokens, strict=True):
+                text.append(token)
+        return [self.tokenizer.decode(text) for text in texts]
+
+    def _batches(
+        self,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        temperature: float,
+        top_k: int | None,
+        seed: int | None,
+    ) -> Iterator[list[int]]:
+        """Yield the next token of every prompt, again and again."""
+        return generate_batch(
             self.model,
             self.params,
             [self.tokenizer.encode(prompt).tolist() for prompt in prompts],
@@ -107,11 +113,6 @@ class LanguageModel:
             seed=seed,
             vocab_size=self.tokenizer.vocab_size,
         )
-        texts: list[list[int]] = [[] for _ in prompts]
-        for tokens in batches:
-            for text, token in zip(texts, tokens, strict=True):
-                text.append(token)
-        return [self.tokenizer.decode(text) for text in texts]
 
     @property
     def default_prompt(self) -> str:

@@ -76,9 +76,7 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
         last = min(first + QUERIES, T)
         seen = S - T + last
         exponentials = all_exponentials[i]
-        dy_block = (
-            dy[:, :, first:last] / totals[i]
-        )  # from here on dy with the factor that makes probabilities
+        dy_block = dy[:, :, first:last] / totals[i]  # with it, exponentials stand for probabilities
         dscores = v[:, :, :seen] @ dy_block.swapaxes(2, 3)  # (B, H, seen, queries)
         dropped = exponentials
         if mask is not None:
