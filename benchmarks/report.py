@@ -67,6 +67,8 @@ def main() -> None:
             sections.append(section(benchmark, load_json(path), images))
         else:
             console.print(f"left out: {benchmark.name}, until python -m benchmarks.{benchmark.name} has run")
+    if not sections:
+        parser.error(f"{options.results} holds no results; expected JSON files such as train_step.json")
     with atomic_path(options.out) as temporary:
         temporary.write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
     console.print(f"written: {options.out}", highlight=False, soft_wrap=True)

@@ -343,3 +343,16 @@ def test_every_benchmark_has_a_command() -> None:
     for benchmark in report.BENCHMARKS:
         source = (ROOT / "benchmarks" / f"{benchmark.name}.py").read_text(encoding="utf-8")
         assert f"python -m benchmarks.{benchmark.name}" in source
+
+
+def test_a_page_is_not_overwritten_with_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("as it was", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["report", "--results", str(tmp_path / "none"), "--out", str(page)])
+    with pytest.raises(SystemExit) as stop:
+        report.main()
+    assert stop.value.code == 2
+    assert "holds no results" in capsys.readouterr().err
+    assert page.read_text(encoding="utf-8") == "as it was"
