@@ -7,7 +7,6 @@ python train.py --resume runs/mine --training.max_steps 2000
 """
 
 import dataclasses
-import math
 import shlex
 import sys
 import time
@@ -25,6 +24,7 @@ from scratchgpt.progress import TrainingProgress
 from scratchgpt.rng import step_rng
 from scratchgpt.run_folder import RunFolder
 from scratchgpt.settings import RunSettings
+from scratchgpt.training_step import TrainingStep
 
 ROOT = Path(__file__).parent
 console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -35,7 +35,13 @@ def main() -> None:
     started = time.perf_counter()
     settings = cli.parse_train_args(None, ROOT)
     run = RunFolder(settings.out)
-    backend = sg.get_backend(settings.backend, settings.threads)
+    backend = sg.get_backend(
+        settings.backend,
+        settings.threads,
+        precision=settings.precision,
+        graph=settings.graph,
+        device=settings.device,
+    )
     stopped = train(settings, run, backend)
     if stopped:
         console.print(
@@ -94,9 +100,10 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
         f"{params.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
         f"n_embd {config.n_embd}, block_size {config.block_size}, vocab_size {config.vocab_size}\n"
         f"{len(train_tokens):,} training tokens, {len(val_tokens):,} {val_label}, from {settings.data}\n"
-        f"backend {backend.name}, run folder {run.path}"
+        f"{backend.describe()}\nrun folder {run.path}"
     )
 
+    take_step = TrainingStep(model, optimizer, training.grad_clip)
     with (
         ctrl_c_requests_stop() as stop,
         TrainingProgress(console, training.max_steps, run.step) as progress,
@@ -113,15 +120,15 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
                 max_steps=training.max_steps,
             )
             x, y = data.random_batch(train_tokens, training.batch_size, config.block_size, rng)
-            loss, grads = sg.loss_and_grads(model, params, x, y, backend=backend, rng=rng)
-            norm = sg.clip_grad_norm(grads, training.grad_clip or math.inf)
-            run.must_be_finite(step + 1, {"loss": loss, "gradient norm": norm})
-            optimizer.step(grads, lr)
+            take_step(x, y, lr, rng)
             done = step + 1
-            run.log(step=done, loss=loss, lr=lr, grad_norm=norm)
-            progress.step_ends(done, loss, lr, x.size)
+            evaluate_now = done % training.eval_interval == 0 or done == training.max_steps or stop.is_set()
+            if evaluate_now or done % training.log_interval == 0:  # the loop waits for a GPU only here
+                loss = run.log_steps(done, take_step.read())
+                progress.show(done, loss, lr)
+            progress.step_ends(x.size)
 
-            if done % training.eval_interval == 0 or done == training.max_steps or stop.is_set():
+            if evaluate_now:
                 val_loss = evaluate(
                     model, params, val_tokens,
                     batch_size=training.batch_size, backend=backend, max_tokens=training.eval_tokens,

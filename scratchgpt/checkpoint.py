@@ -31,10 +31,11 @@ def save_weights(path: str | Path, params: ParamVector, metadata: Mapping[str, A
 
 
 def save_training_state(path: str | Path, optimizer: AdamW, metadata: Mapping[str, Any]) -> None:
-    """Write weights and moments (in host memory); the file appears whole or not at all."""
-    tensors = dict(optimizer.params.items())
-    tensors |= {f"adamw.m.{name}": view for name, view in optimizer.m.items()}
-    tensors |= {f"adamw.v.{name}": view for name, view in optimizer.v.items()}
+    """Write weights and moments; the file appears whole or not at all."""
+    to_host = optimizer.backend.to_host
+    tensors = dict(optimizer.params.map(to_host).items())
+    tensors |= {f"adamw.m.{name}": view for name, view in optimizer.m.map(to_host).items()}
+    tensors |= {f"adamw.v.{name}": view for name, view in optimizer.v.map(to_host).items()}
     _write(path, tensors, {**metadata, "adamw.t": optimizer.t})
 
 
@@ -58,9 +59,11 @@ def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[
     params = _params_of(model, tensors, path)
     if not isinstance(metadata.get("adamw.t"), int):
         raise InputError(f"{path} holds weights only; expected a training state, such as last.safetensors")
-    _fill(optimizer.m, tensors, "adamw.m.", path)
-    _fill(optimizer.v, tensors, "adamw.v.", path)
-    optimizer.params.flat[...] = params.flat
+    for vector, prefix in ((optimizer.m, "adamw.m."), (optimizer.v, "adamw.v.")):
+        on_host = ParamVector(model.params, np.empty(model.size, vector.flat.dtype))
+        _fill(on_host, tensors, prefix, path)
+        vector.flat[...] = optimizer.backend.to_device(on_host.flat)
+    optimizer.params.flat[...] = optimizer.backend.to_device(params.flat)
     optimizer.t = metadata["adamw.t"]
     return metadata
 

@@ -92,6 +92,9 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
         out=resume or values["out"] or str(Path("runs", data.stem)),
         backend=values["backend"],
         threads=values["threads"],
+        precision=values["precision"],
+        graph=values["graph"],
+        device=values["device"],
         resume=resume,
         tokenizer=TokenizerSettings(**values["tokenizer"]),
         model=values["model"],
@@ -133,8 +136,10 @@ def _train_parser() -> Parser:
     parser.add_argument("--data", type=str, help="the text file to train on (UTF-8)")
     parser.add_argument("--out", type=str | None, help="the folder of the run; null: runs/DATA")
     parser.add_argument("--resume", type=str, help="go on with the run in this folder")
-    parser.add_argument("--backend", type=str, default="numpy", help="who computes: numpy or reference")
-    parser.add_argument("--threads", type=int | None, help="how many threads; null: one for each core")
+    _add_backend_arguments(parser)
+    parser.add_argument(
+        "--graph", type=bool, default=False, help="record the training step on a GPU and replay it"
+    )
     parser.add_class_arguments(GPTConfig, "model", skip={"vocab_size"})
     parser.add_argument(
         "--model.vocab_size", type=int | None, help="number of token ids; null: the tokenizer's"
@@ -144,6 +149,18 @@ def _train_parser() -> Parser:
     parser.add_class_arguments(GenerationSettings, "generation", skip={"prompt"})
     parser.add_argument("--generation.prompt", type=str, help="the text to continue; default: a new line")
     return parser
+
+
+def _add_backend_arguments(parser: Parser) -> None:
+    """Add what says who computes."""
+    parser.add_argument("--backend", type=str, default="numpy", help="who computes: numpy, reference or cupy")
+    parser.add_argument(
+        "--threads", type=int | None, help="how many threads of the CPU; null: one for each core"
+    )
+    parser.add_argument(
+        "--precision", type=str, default="float32", help="on a GPU: float32, tf32, bf16 or float16"
+    )
+    parser.add_argument("--device", type=int | None, help="the number of the GPU; null: the first")
 
 
 @dataclass(frozen=True)
@@ -157,7 +174,9 @@ class SampleOptions:
         seed: of the first text, the next ones count up; None draws new ones.
         generation: how to write: the run's own settings, overridden by flags.
         backend: who computes.
-        threads: how many threads it may use; None means all cores.
+        threads: how many threads it may use on a CPU; None means all cores.
+        precision: of a GPU's arithmetic.
+        device: the number of the GPU; None means the first.
     """
 
     run: Path
@@ -167,6 +186,8 @@ class SampleOptions:
     generation: GenerationSettings
     backend: str
     threads: int | None
+    precision: str
+    device: int | None
 
 
 def parse_sample_args(argv: Sequence[str] | None = None) -> SampleOptions:
@@ -189,8 +210,7 @@ def parse_sample_args(argv: Sequence[str] | None = None) -> SampleOptions:
     parser.add_argument(
         "--top-k", type=int | None, help="only the k likeliest tokens; default: the run's setting"
     )
-    parser.add_argument("--backend", type=str, default="numpy", help="who computes: numpy or reference")
-    parser.add_argument("--threads", type=int | None, help="how many threads; default: one for each core")
+    _add_backend_arguments(parser)
     values = parser.parse_args(argv).as_dict()
 
     run = Path(values["run"]) if values["run"] else newest_run(values["runs"])
@@ -212,6 +232,8 @@ def parse_sample_args(argv: Sequence[str] | None = None) -> SampleOptions:
         generation=from_mapping(GenerationSettings, saved_generation(run) | flags, "generation."),
         backend=values["backend"],
         threads=values["threads"],
+        precision=values["precision"],
+        device=values["device"],
     )
 
 

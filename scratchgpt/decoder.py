@@ -9,7 +9,7 @@ from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.kv_cache import KVCache
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
-from scratchgpt.passes import check_params, check_tokens
+from scratchgpt.passes import check_params, check_tokens, weights_for_passes
 from scratchgpt.shapes import Array
 
 
@@ -31,7 +31,7 @@ class Decoder:
         check_params(params, model)
         self._model = model
         self._backend = backend
-        self._ctx = Context(params.map(backend.to_device), NO_GRADS, backend.ops)
+        self._ctx = Context(weights_for_passes(params, backend), NO_GRADS, backend.ops)
         self._cache = KVCache(model.config, len(prompts), like=self._ctx.params.flat)
         self.texts = [list(prompt) for prompt in prompts]
         self.logits: list[Array] = []

@@ -9,36 +9,8 @@ from scratchgpt.backends import Backend
 from scratchgpt.decoder import Decoder
 from scratchgpt.errors import InputError
 from scratchgpt.model import GPT
-from scratchgpt.ops import softmax
 from scratchgpt.params import ParamVector
 from scratchgpt.passes import check_tokens
-from scratchgpt.shapes import Array
-
-
-def pick(scores: Array, temperature: float, top_k: int | None, rng: np.random.Generator) -> int:
-    """Return a token id, given the scores (V,) of the next token on the host.
-
-    Args:
-        scores: the logits.
-        temperature: 0 takes the best score (greedy); 1 samples the model's own distribution;
-            less than 1 sharpens it, more flattens it.
-        top_k: sample among the k best only; None or 0 means among all.
-        rng: draws one uniform number (none when greedy).
-    """
-    if not np.isfinite(scores).all():
-        raise InputError("the scores of the next token are not finite; expected sound weights")
-    if temperature == 0.0:
-        return int(scores.argmax())
-    scores = scores.astype(np.float64)
-    if top_k and top_k < len(scores):
-        kept = np.argpartition(-scores, top_k - 1)[:top_k]  # exactly k, even where scores are equal
-        masked = np.full_like(scores, -np.inf)
-        masked[kept] = scores[kept]
-        scores = masked
-    # The maximum goes first, so that a tiny temperature cannot turn a finite score into infinity.
-    probs, _ = softmax.forward((scores - scores.max()) / temperature)
-    cumulative = probs.cumsum()
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
 
 
 def generate_batch(
@@ -63,8 +35,8 @@ def generate_batch(
         prompts: one or more texts of 1 to block_size token ids, not necessarily of one length.
         max_new_tokens: how many tokens to generate for each.
         backend: where to compute.
-        temperature: see `pick`.
-        top_k: see `pick`.
+        temperature: 0 always takes the likeliest token; see `ops.sampling.pick`.
+        top_k: sample among the k likeliest only; see `ops.sampling.pick`.
         seed: the same seed gives the same tokens; None draws a new one. Prompt i draws from a stream of
             its own, the one that a single prompt would have with `seed + i`.
         vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
@@ -87,8 +59,9 @@ def generate_batch(
             return
         decoder = Decoder(model, params, prompts, backend=backend)
         for n_generated in range(1, max_new_tokens + 1):
-            scores = [backend.to_host(logits[:vocab_size]) for logits in decoder.logits]
-            tokens = [pick(each, temperature, top_k, rng) for each, rng in zip(scores, rngs, strict=True)]
+            scores = [logits[:vocab_size] for logits in decoder.logits]
+            uniforms = [rng.random() for rng in rngs]
+            tokens = backend.pick(scores, temperature, top_k, uniforms)
             yield tokens
             if n_generated < max_new_tokens:
                 decoder.step(tokens)

@@ -70,7 +70,8 @@ class NextTokens:
     def positions(self) -> Array:
         """The positions (B, T) of the tokens."""
         lengths = [self._cache.lengths[row] for row in self._rows]
-        return np.array(lengths)[:, None] + np.arange(self._n_time)
+        positions = np.array(lengths)[:, None] + np.arange(self._n_time)
+        return np.asarray(positions, like=self._cache.keys[0])
 
     def attend(self, layer: int, attention: Op, q: BHTD, k: BHTD, v: BHTD) -> BHTD:
         """Store the new keys and values of a layer, and let the queries see them and all earlier ones."""

@@ -32,7 +32,7 @@ def logits(model: GPT, params: ParamVector, tokens: Tokens, *, backend: Backend 
     backend = backend or get_backend()
     check_params(params, model)
     tokens = check_tokens(tokens, model.config)
-    ctx = Context(params.map(backend.to_device), NO_GRADS, backend.ops)
+    ctx = Context(weights_for_passes(params, backend), NO_GRADS, backend.ops)
     with backend.active(side_by_side=False):
         return model.logits(ctx, backend.to_device(tokens))
 
@@ -92,31 +92,78 @@ def _run(
     rng: np.random.Generator | None,
     with_grads: bool,
 ) -> tuple[float, ParamVector | None]:
-    """Run the micro-batches of a batch and add up what they return, in their order."""
+    """Check the inputs and run the passes."""
     backend = backend or get_backend()
     check_params(params, model)
     tokens = check_tokens(tokens, model.config)
     targets = check_targets(targets, tokens, model.config)
-    params = params.map(backend.to_device)
     n_targets = int(np.count_nonzero(targets != IGNORE_INDEX))
-    streams = RowStreams.spawn(rng, len(tokens)) if rng is not None and model.config.dropout else None
+    streams = dropout_streams(model, rng, len(tokens))
+    parts, grads = run_passes(
+        model, params, tokens, targets, n_targets, streams, backend, with_grads=with_grads
+    )
+    return sum(float(part) for part in parts), grads
 
+
+def run_passes(
+    model: GPT,
+    params: ParamVector,
+    tokens: Tokens,
+    targets: Tokens,
+    n_targets: int,
+    streams: RowStreams | None,
+    backend: Backend,
+    *,
+    with_grads: bool,
+) -> tuple[list[Array], ParamVector | None]:
+    """Run the micro-batches of a batch; nothing is checked, and nobody waits for a device.
+
+    Args:
+        model: the structure.
+        params: its weights.
+        tokens: (B, T), on the host or where the backend computes.
+        targets: (B, T), likewise.
+        n_targets: how many of the targets count.
+        streams: draw the dropout masks; None means no dropout.
+        backend: where to compute.
+        with_grads: whether to go backward, too.
+
+    Returns:
+        The parts of the loss, one for each micro-batch, and the gradient of their sum, both where the
+        backend computes.
+    """
+    params = params.map(backend.to_device)
     micro_batches = backend.share_out(tokens.shape[0], tokens.shape[1], params.size)
     accumulator = GradientAccumulator(params, len(micro_batches)) if with_grads else None
+    weights = params.map(backend.to_compute)
 
-    def run(index: int, rows: slice) -> float:
+    def run(index: int, rows: slice) -> Array:
         """Return a micro-batch's part of the loss, and add its part of the gradient."""
         grads = accumulator.micro_batch(index) if accumulator else NO_GRADS
-        ctx = Context(params, grads, backend.ops, streams and streams[rows])
+        ctx = Context(weights, grads, backend.ops, streams and streams[rows])
         x, y = backend.to_device(tokens[rows]), backend.to_device(targets[rows])
         part, saved = model.forward(ctx, x, y, n_targets)
         if ctx.needs_backward:
             model.backward(ctx, saved)
-        return float(part)
+        return part
 
     with backend.active(side_by_side=True):
-        value = sum(backend.map(lambda each: run(*each), enumerate(micro_batches)))
-    return value, accumulator.total() if accumulator else None
+        parts = backend.map(lambda each: run(*each), enumerate(micro_batches))
+        if accumulator is None:
+            return parts, None
+        total = accumulator.total()
+        backend.unscale(total.flat)
+    return parts, total
+
+
+def dropout_streams(model: GPT, rng: np.random.Generator | None, n_rows: int) -> RowStreams | None:
+    """Return what the dropout masks of a batch are drawn from; None if the model has no dropout."""
+    return RowStreams.spawn(rng, n_rows) if rng is not None and model.config.dropout else None
+
+
+def weights_for_passes(params: ParamVector, backend: Backend) -> ParamVector:
+    """Return the weights where the backend computes, in the type that it computes in."""
+    return params.map(backend.to_device).map(backend.to_compute)
 
 
 def quiet_overflow() -> AbstractContextManager[Any]:

@@ -50,11 +50,14 @@ class TrainingProgress:
         """Start the clock of one training step."""
         self._step_started = time.perf_counter()
 
-    def step_ends(self, step: int, loss: float, lr: float, n_tokens: int) -> None:
-        """Stop the clock and show where training stands; at most ten times a second."""
-        now = time.perf_counter()
-        self._training_seconds += now - self._step_started
+    def step_ends(self, n_tokens: int) -> None:
+        """Stop the clock."""
+        self._training_seconds += time.perf_counter() - self._step_started
         self._tokens += n_tokens
+
+    def show(self, step: int, loss: float, lr: float) -> None:
+        """Show where training stands; at most ten times a second."""
+        now = time.perf_counter()
         if now - self._shown > 0.1:
             self._shown = now
             status = f"loss {loss:.3f}  learning rate {lr:.1e}  {self.tokens_per_second:,.0f} tokens/s"

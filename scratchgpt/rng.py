@@ -1,6 +1,5 @@
 """Random numbers for training."""
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,24 +28,55 @@ class RowStreams:
     """One stream of random numbers for each row of a batch.
 
     A row's dropout masks are then the same whichever rows it shares a micro-batch with, on however
-    many threads.
+    many threads, on whichever device: Philox computes number n of a stream from n and the stream's
+    state alone.
+
+    Attributes:
+        state: key and counter of every stream, (rows, 6) unsigned 64-bit integers, where a backend wants them.
+        drawn: how many numbers of each stream have been used.
     """
 
-    def __init__(self, streams: Sequence[np.random.Generator]) -> None:
-        self._streams = streams
+    def __init__(self, state: Array) -> None:
+        self.state = state
+        self.drawn = 0
+        self._generators: list[np.random.Generator] = []
 
     @classmethod
     def spawn(cls, rng: np.random.Generator, n_rows: int) -> "RowStreams":
-        """Return streams for `n_rows` rows: `rng` as it stands, jumped far ahead once, twice, and so on."""
-        jumped: Any = rng.bit_generator
-        return cls([np.random.Generator(jumped.jumped(row + 1)) for row in range(n_rows)])
+        """Return streams for `n_rows` rows: `rng` as it stands, jumped far ahead once, twice, and so on.
+
+        A generator of another kind than Philox gives the key of one that is.
+        """
+        philox: Any = rng.bit_generator
+        if not isinstance(philox, np.random.Philox):
+            philox = np.random.Philox(key=rng.integers(2**64, size=2, dtype=np.uint64))
+        state = np.empty((n_rows, 6), dtype=np.uint64)
+        for row in range(n_rows):
+            jumped = philox.jumped(row + 1).state["state"]
+            state[row] = [*jumped["key"], *jumped["counter"]]
+        return cls(state)
 
     def __getitem__(self, rows: slice) -> "RowStreams":
-        return RowStreams(self._streams[rows])
+        return RowStreams(self.state[rows])
 
     def random(self, size: tuple[int, ...], dtype: Any) -> Array:
-        """Return uniform numbers in [0, 1) of shape `size`; size[0] is the number of rows."""
+        """Return the next uniform numbers in [0, 1) of shape `size`; size[0] is the number of rows."""
+        if not self._generators:
+            self._generators = [_generator(*each) for each in self.state]
         numbers = np.empty(size, dtype=dtype)
-        for row, stream in zip(numbers, self._streams, strict=True):
+        for row, stream in zip(numbers, self._generators, strict=True):
             stream.random(dtype=dtype, out=row)
         return numbers
+
+    def skip(self, n: int) -> int:
+        """Count the next `n` numbers of every stream as used; return how many were used before them."""
+        before = self.drawn
+        self.drawn += n
+        return before
+
+
+def _generator(*state: np.uint64) -> np.random.Generator:
+    """Return NumPy's generator that goes on from a stream's key and counter."""
+    philox = np.random.Philox(key=np.array(state[:2], dtype=np.uint64))
+    philox.state = philox.state | {"state": {"key": np.array(state[:2]), "counter": np.array(state[2:])}}
+    return np.random.Generator(philox)

@@ -9,6 +9,7 @@ loss.png            the picture                sample.txt          what the mode
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from scratchgpt.optim import AdamW
 from scratchgpt.plot import plot_loss
 from scratchgpt.settings import RunSettings
 from scratchgpt.tokenizers import CharTokenizer
+from scratchgpt.training_step import Taken
 
 
 class RunFolder:
@@ -102,6 +104,17 @@ class RunFolder:
                     "--training.learning_rate may help"
                 )
 
+    def log_steps(self, last: int, steps: Sequence[Taken]) -> float:
+        """Keep a record of the steps up to `last`; return the last one's loss.
+
+        Raises:
+            InputError: training has exploded, see `must_be_finite`.
+        """
+        for number, (lr, loss, grad_norm) in enumerate(steps, start=last + 1 - len(steps)):
+            self.must_be_finite(number, {"loss": loss, "gradient norm": grad_norm or 0.0})
+            self.log(step=number, loss=loss, lr=lr, grad_norm=grad_norm)
+        return steps[-1].loss
+
     def log(self, **record: Any) -> None:
         """Keep a record of the run; it is on disk from the next checkpoint on."""
         self._records.append(record)
@@ -122,7 +135,7 @@ class RunFolder:
             self.best_loss, self.best_step = val_loss, step
             save_weights(
                 self.path / "best.safetensors",
-                optimizer.params,
+                optimizer.params.map(optimizer.backend.to_host),
                 {"step": step, "val_loss": val_loss},
             )
         self._write(

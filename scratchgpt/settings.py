@@ -41,6 +41,7 @@ class TrainingSettings:
         grad_clip: largest global gradient norm; null leaves gradients alone.
         val_fraction: share of the text, at its end, that is held out; 0 evaluates on the training text.
         eval_interval: steps between evaluations, each followed by a checkpoint.
+        log_interval: steps between readings of the loss; a GPU is waited for only then.
         eval_tokens: evaluate on so many tokens, in whole windows (at least one) over the text; null: all.
     """
 
@@ -57,11 +58,12 @@ class TrainingSettings:
     grad_clip: float | None = 1.0
     val_fraction: float = 0.1
     eval_interval: int = 100
+    log_interval: int = 10
     eval_tokens: int | None = None
 
     def __post_init__(self) -> None:
         check_types(self, "training.")
-        for name in ("max_steps", "batch_size", "eval_interval"):
+        for name in ("max_steps", "batch_size", "eval_interval", "log_interval"):
             _expect(self, name, 1 <= getattr(self, name) < 2**31, "at least 1, and less than 2**31")
         _expect(self, "seed", 0 <= self.seed < 2**63, "a whole number in [0, 2**63)")
         for name in ("warmup_steps", "weight_decay", "learning_rate", "min_learning_rate"):
@@ -103,8 +105,11 @@ class RunSettings:
     Attributes:
         data: the text file to train on.
         out: the folder of the run.
-        backend: who computes, "numpy" or "reference".
-        threads: how many threads it may use; None means all cores.
+        backend: who computes, "numpy", "reference" or "cupy".
+        threads: how many threads it may use on a CPU; None means all cores.
+        precision: of a GPU's arithmetic, "float32", "tf32", "bf16" or "float16".
+        graph: whether a GPU records the training step once and replays it.
+        device: the number of the GPU; None means the first.
         resume: the folder of a run to go on with, or None.
         tokenizer: special symbols.
         model: fields of GPTConfig; a vocab_size of None means the tokenizer's.
@@ -116,6 +121,9 @@ class RunSettings:
     out: str
     backend: str = "numpy"
     threads: int | None = None
+    precision: str = "float32"
+    graph: bool = False
+    device: int | None = None
     resume: str | None = None
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     model: dict[str, Any] = field(default_factory=dict)

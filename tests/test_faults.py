@@ -16,6 +16,8 @@ from scratchgpt.backends import reference
 from scratchgpt.gradcheck import Result, check, check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS
 from scratchgpt.gradcheck.op_cases import op_cases
+from scratchgpt.ops import adamw as formula
+from scratchgpt.optim import adamw as optimizer
 
 
 def patched_module(name: str, old: str, new: str) -> types.ModuleType:
@@ -90,12 +92,21 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("fault", ADAMW_FAULTS, ids=ids(ADAMW_FAULTS))
-def test_a_wrong_adamw_is_caught(fault: Fault) -> None:
-    module = patched_module(f"scratchgpt.{fault.module}", fault.old, fault.new)
+def test_a_wrong_adamw_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((AssertionError, ZeroDivisionError, RuntimeWarning)):
-        assert_follows_the_definition(module.AdamW)
+        assert_follows_the_definition(patched_adamw(fault.module, fault.old, fault.new, monkeypatch))
 
 
-def test_a_sound_adamw_passes_the_same_way() -> None:
-    module = patched_module("scratchgpt.optim.adamw", "def step(", "def step( ")
-    assert_follows_the_definition(module.AdamW)
+@pytest.mark.parametrize("module, name", [("optim.adamw", "def step("), ("ops.adamw", "def update(")])
+def test_a_sound_adamw_passes_the_same_way(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_follows_the_definition(patched_adamw(module, name, f"{name} ", monkeypatch))
+
+
+def patched_adamw(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> type[sg.AdamW]:
+    """Return AdamW with a patch in the optimizer or in the formula that it uses."""
+    patched = patched_module(f"scratchgpt.{module}", old, new)
+    if module == "optim.adamw":
+        return patched.AdamW
+    monkeypatch.setattr(formula, "update", patched.update)
+    monkeypatch.setattr(optimizer, "scalars_of", patched.scalars_of)
+    return sg.AdamW

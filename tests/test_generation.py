@@ -5,8 +5,9 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.generation import generate_tokens, pick
+from scratchgpt.generation import generate_tokens
 from scratchgpt.gradcheck.model_cases import awkward_params
+from scratchgpt.ops.sampling import pick
 
 MODEL = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16))
 PARAMS = awkward_params(MODEL)
@@ -15,7 +16,7 @@ SCORES = np.log(np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32))
 
 def frequencies(**settings: object) -> np.ndarray:
     rng = np.random.default_rng(0)
-    drawn = [pick(SCORES, rng=rng, **settings) for _ in range(20_000)]
+    drawn = [pick(SCORES, uniform=rng.random(), **settings) for _ in range(20_000)]
     return np.bincount(drawn, minlength=4) / len(drawn)
 
 
@@ -36,14 +37,14 @@ def test_top_k_keeps_the_k_best_and_their_proportions() -> None:
 
 def test_top_k_keeps_exactly_k_of_equal_scores() -> None:
     rng = np.random.default_rng(0)
-    drawn = {pick(np.zeros(6), 1.0, 2, rng) for _ in range(200)}
+    drawn = {pick(np.zeros(6), 1.0, 2, rng.random()) for _ in range(200)}
     assert len(drawn) == 2
 
 
 def test_greedy_takes_the_best_and_tiny_temperatures_agree() -> None:
     rng = np.random.default_rng(0)
-    assert pick(SCORES, 0.0, None, rng) == 3
-    assert {pick(SCORES, 1e-30, None, rng) for _ in range(50)} == {3}
+    assert pick(SCORES, 0.0, None, rng.random()) == 3
+    assert {pick(SCORES, 1e-30, None, rng.random()) for _ in range(50)} == {3}
 
 
 def tokens(backend: Backend, prompt: list[int], n: int = 20, **settings: object) -> list[int]:

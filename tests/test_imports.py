@@ -16,7 +16,7 @@ LEVELS = [
     {"layers"},
     {"model"},
     {"passes", "checkpoint"},
-    {"decoder", "evaluation", "gradcheck"},
+    {"decoder", "evaluation", "gradcheck", "training_step"},
     {"generation"},
     {"language_model", "settings", "plot", "progress", "interrupt"},
     {"run_folder"},

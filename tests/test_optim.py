@@ -7,7 +7,7 @@ import pytest
 from adamw_by_hand import adamw
 
 import scratchgpt as sg
-from scratchgpt.optim import adamw as adamw_module
+from scratchgpt.backends.numpy import adamw as adamw_module
 from scratchgpt.params import Param, ParamVector
 
 LAYOUT = [Param("matrix", (3, 4), std=1.0), Param("vector", (5,), std=1.0)]

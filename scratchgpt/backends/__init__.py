@@ -2,33 +2,48 @@
 
 from collections.abc import Callable
 
-from scratchgpt.backends import numpy, reference
+from scratchgpt.backends import cupy, numpy, reference
 from scratchgpt.backends.base import Backend, Op, Ops
 from scratchgpt.errors import InputError
 
 __all__ = ["BACKENDS", "Backend", "Op", "Ops", "get_backend"]
 
-BACKENDS: dict[str, Callable[[int | None], Backend]] = {"reference": reference.create, "numpy": numpy.create}
+BACKENDS: dict[str, Callable[..., Backend]] = {
+    "reference": reference.create,
+    "numpy": numpy.create,
+    "cupy": cupy.create,
+}
 
 
-def get_backend(name: str = "numpy", threads: int | None = None) -> Backend:
+def get_backend(
+    name: str = "numpy",
+    threads: int | None = None,
+    *,
+    precision: str = "float32",
+    graph: bool = False,
+    device: int | None = None,
+) -> Backend:
     """Return a backend by name.
 
     Args:
-        name: "reference" (the textbook) or "numpy" (the default).
-        threads: how many threads it may use; None means all cores.
+        name: "reference" (the textbook), "numpy" (the default, fast on a CPU) or "cupy" (on a GPU).
+        threads: how many threads it may use on a CPU; None means all cores.
+        precision: "float32"; on a GPU also "tf32", "bf16" or "float16".
+        graph: on a GPU, whether the training step is recorded once and replayed.
+        device: the number of the GPU; None means the first.
 
     Raises:
-        InputError: no such backend, or one that is not available here, or a bad `threads`.
+        InputError: no such backend, or one that is not available here, or a setting that it does not have.
     """
+    if name not in BACKENDS:
+        raise InputError(f"backend is {name!r}; expected {' or '.join(BACKENDS)}")
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}; expected at least 1, or none for all cores")
     if name == "cupy":
-        raise InputError(
-            "backend 'cupy' is not available: this version of scratchgpt computes on the CPU only. "
-            "The GPU backend is to follow; it will need CuPy, pip install 'scratchgpt[cuda12]' "
-            "(or [cuda13] for newer drivers). Until then use --backend numpy"
-        )
-    if name not in BACKENDS:
-        raise InputError(f"backend is {name!r}; expected {' or '.join(BACKENDS)}")
+        return cupy.create(precision, graph, device)
+    for setting, value, expected in (("precision", precision, "float32"), ("graph", graph, False)):
+        if value != expected:
+            raise InputError(f"{setting} is {value!r}; expected {expected!r}, unless with --backend cupy")
+    if device is not None:
+        raise InputError(f"device is {device}; expected none, unless with --backend cupy")
     return BACKENDS[name](threads)

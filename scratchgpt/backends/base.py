@@ -1,13 +1,16 @@
 """What a backend is: a table of ops, and where arrays live."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from scratchgpt.backends.losses import Losses
+from scratchgpt.ops import adamw, clip, sampling
 from scratchgpt.shapes import Array
 
 Item = TypeVar("Item")
@@ -15,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Op(Protocol):
-    """A (forward, backward) pair; every module of `scratchgpt.ops` is one."""
+    """A (forward, backward) pair; every module of `scratchgpt.ops` is one, but for the updates and sampling."""
 
     @property
     def forward(self) -> Callable[..., tuple[Any, Any]]:
@@ -61,6 +64,12 @@ class Backend:
         self.ops = ops
         self.threads = threads
 
+    def describe(self) -> str:
+        """Say in a line or more what computes, and how."""
+        return f"backend {self.name}"
+
+    # Where arrays live.
+
     def to_device(self, array: Array) -> Array:
         """Return the array where this backend computes; the same object if it is there already."""
         return array
@@ -68,6 +77,12 @@ class Backend:
     def to_host(self, array: Array) -> Array:
         """Return the array as a NumPy array; the same object if it is one already."""
         return array
+
+    def to_compute(self, flat: Array) -> Array:
+        """Return the weights in the type that passes compute in; the same object if they are of it already."""
+        return flat
+
+    # How a batch is worked on.
 
     def active(self, side_by_side: bool) -> AbstractContextManager[Any]:
         """Return a context for passes: inside, BLAS uses this backend's threads; after it, as before.
@@ -83,6 +98,41 @@ class Backend:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`; a backend may compute them side by side."""
         return [function(item) for item in items]
+
+    def repeatable(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Return the function of a training step in the form in which it is called again and again.
+
+        Its arguments are arrays on the host and settings that stay what they are; a backend may move the
+        arrays to the device beforehand, and replay what the function did there.
+        """
+        return function
+
+    # What happens to gradients and logits.
+
+    def unscale(self, gradient: Array) -> None:
+        """Undo, in place, the scale that keeps gradients within the range of a 16-bit type; here there is none."""
+
+    def clip(self, gradient: Array, max_norm: float) -> Any:
+        """Scale a flat gradient so that its norm is at most `max_norm`; return the norm before, on the device."""
+        return clip.clip(gradient, max_norm)
+
+    def adamw(self, step: adamw.Update, norm: Any = 0.0) -> None:
+        """Take a step of AdamW, in place; none if the norm of the gradient is not finite."""
+        if np.isfinite(norm):
+            adamw.update(step)
+
+    def losses(self) -> Losses:
+        """Return a record of losses and gradient norms, to be read when somebody wants to know."""
+        return Losses()
+
+    def pick(
+        self, logits: Sequence[Array], temperature: float, top_k: int | None, uniforms: Sequence[float]
+    ) -> list[int]:
+        """Return a token id for each array of scores (V,); arguments and errors as for `ops.sampling.pick`."""
+        return [
+            sampling.pick(scores, temperature, top_k, uniform)
+            for scores, uniform in zip(logits, uniforms, strict=True)
+        ]
 
 
 def blas_threads(threads: int) -> AbstractContextManager[Any]:

@@ -1,31 +1,20 @@
-"""AdamW: Adam with decoupled weight decay.
-
-Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2,
-https://arxiv.org/abs/1711.05101, with PyTorch's convention that decay is multiplied by the learning
-rate (the paper multiplies it by the schedule alone); Adam itself is Kingma and Ba (2015), algorithm 1,
-https://arxiv.org/abs/1412.6980.
-"""
-
-import math
+"""AdamW, the optimizer: it keeps the moments and counts the steps. The formula is in `ops/adamw.py`."""
 
 import numpy as np
 
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.errors import InputError
+from scratchgpt.ops.adamw import Update, scalars_of
 from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
-
-BLOCK = 1 << 18  # elements updated at a time, so that the temporaries stay in cache
-PARTS = 8  # of the vector, for as many threads at most
 
 
 class AdamW:
     """The optimizer of `params`, which it changes in place.
 
-    `backend` is whose threads do it; None means those of `get_backend()`.
-
     Attributes:
         params: the weights.
+        backend: who computes; None means `get_backend()`.
         m: running mean of the gradient, a ParamVector.
         v: running mean of the squared gradient, a ParamVector.
         t: number of steps taken.
@@ -46,7 +35,7 @@ class AdamW:
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
-        self._backend = backend or get_backend()
+        self.backend = backend or get_backend()
         # The moments are kept in float32 at least: a 16-bit v would stop moving.
         dtype = np.promote_types(params.flat.dtype, np.float32)
         self.m = params.map(lambda flat: np.zeros_like(flat, dtype=dtype))
@@ -54,39 +43,21 @@ class AdamW:
         self.t = 0
 
     def step(self, grads: ParamVector, lr: float | None = None) -> None:
-        """Take one step; `lr` overrides the learning rate for this step (a schedule's value).
+        """Take one step; `lr` overrides the learning rate for this step (a schedule's value)."""
+        scalars = self.next_scalars(self.lr if lr is None else lr)
+        self.backend.adamw(self.update(grads, self.backend.to_device(scalars)))
 
-            m ← β₁ m + (1 - β₁) g        m̂ = m / (1 - β₁ᵗ)
-            v ← β₂ v + (1 - β₂) g²       v̂ = v / (1 - β₂ᵗ)
-            w ← w - lr λ w               matrices only
-            w ← w - lr m̂ / (√v̂ + eps)
-
-        Decay is decoupled: it acts on the weight, not through the moments.
-        """
-        lr = self.lr if lr is None else lr
+    def next_scalars(self, lr: float) -> Array:
+        """Count a step and return the numbers that only it has, on the host."""
         self.t += 1
-        # Element-wise work: any cut gives the same result, so the backend may run the parts side by side.
-        part = max(BLOCK, -(-self.params.size // PARTS))
-        parts = [(start, min(start + part, self.params.size)) for start in range(0, self.params.size, part)]
-        self._backend.map(lambda bounds: self._update(*bounds, grads.flat, lr), parts)
+        return scalars_of(lr, self.t, self.betas)
 
-    def _update(self, first: int, last: int, gradient: Array, lr: float) -> None:
-        """Update elements first to last, a block at a time."""
-        beta1, beta2 = self.betas
-        correction1 = 1.0 - beta1**self.t
-        correction2 = math.sqrt(1.0 - beta2**self.t)
-        n_decaying = self.params.decaying.size
-        for start in range(first, last, BLOCK):
-            block = slice(start, min(start + BLOCK, last))
-            w, g, m, v = self.params.flat[block], gradient[block], self.m.flat[block], self.v.flat[block]
-            g = g.astype(m.dtype, copy=False)
-            decaying = w[: max(0, n_decaying - start)]
-            decaying *= 1.0 - lr * self.weight_decay
-            m *= beta1
-            m += (1.0 - beta1) * g
-            v *= beta2
-            v += (1.0 - beta2) * (g * g)
-            w -= (lr / correction1) * m / (np.sqrt(v) / correction2 + self.eps)
+    def update(self, grads: ParamVector, scalars: Array) -> Update:
+        """Return the update of a step, for `Backend.adamw`."""
+        return Update(
+            self.params.flat, grads.flat, self.m.flat, self.v.flat, self.params.layout.n_decaying,
+            self.betas, self.eps, self.weight_decay, scalars,
+        )  # fmt: skip
 
 
 def _check_hyperparameters(lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:

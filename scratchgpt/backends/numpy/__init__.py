@@ -2,14 +2,24 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from scratchgpt.backends import reference
 from scratchgpt.backends.base import Backend, Item, Result, blas_threads
-from scratchgpt.backends.numpy import attention, embedding, gelu_tanh, layernorm, linear, linear_cross_entropy
+from scratchgpt.backends.numpy import (
+    adamw,
+    attention,
+    embedding,
+    gelu_tanh,
+    layernorm,
+    linear,
+    linear_cross_entropy,
+)
 from scratchgpt.backends.numpy.memory import keep_freed_memory
+from scratchgpt.ops.adamw import Update
 from scratchgpt.parallel import Workers, share_out, usable_cores
 
 OPS = dataclasses.replace(
@@ -42,6 +52,11 @@ class NumpyBackend(Backend):
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`, computed by this backend's threads."""
         return self.workers.map(function, items)
+
+    def adamw(self, step: Update, norm: Any = 0.0) -> None:
+        """Take a step of AdamW, in place, by this backend's threads; none if the norm is not finite."""
+        if math.isfinite(norm):
+            adamw.update(step, self.workers)
 
 
 @functools.cache

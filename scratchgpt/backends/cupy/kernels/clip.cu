@@ -1,0 +1,37 @@
+// Clipping by the global norm; the formula is in ops/clip.py.
+#include "common.cuh"
+
+// norm = the root of the sum of squares. Every block leaves its sum in `partials`; the last one to finish adds
+// them up, in their order, whichever it is. `n_done` counts finished blocks and is 0 again afterwards.
+extern "C" __global__ void gradient_norm(const ACC* g, double* partials, unsigned* n_done, ACC* norm, long long n) {
+    __shared__ double shared[WARP];
+    __shared__ bool is_last;
+    double sum = 0;
+    long long stride = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride) {
+        sum += (double)g[i] * (double)g[i];
+    }
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) {
+        partials[blockIdx.x] = sum;
+        __threadfence();  // whoever sees the counter sees the partial sum, too
+        is_last = atomicAdd(n_done, 1u) == gridDim.x - 1;
+    }
+    __syncthreads();
+    if (!is_last) return;
+    sum = 0;
+    for (int i = threadIdx.x; i < gridDim.x; i += blockDim.x) sum += ((volatile double*)partials)[i];
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) {
+        norm[0] = (ACC)sqrt(sum);
+        *n_done = 0;
+    }
+}
+
+// g <- g min(1, max_norm / (norm + 1e-6)); where that is 1 nothing is read or written.
+extern "C" __global__ void scale_to_norm(ACC* g, const ACC* norm, double max_norm, long long n) {
+    ACC scale = (ACC)max_norm / (norm[0] + (ACC)1e-6);
+    if (!(scale < 1)) return;
+    long long stride = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride) g[i] *= scale;
+}

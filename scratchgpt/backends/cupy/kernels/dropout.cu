@@ -1,0 +1,42 @@
+// Dropout with masks that nobody stores: a number that decides can be computed again at any time.
+#include "common.cuh"
+#include "philox.cuh"
+
+// y = x mask, and backward dx = dy mask: `row_size` elements to each of the streams, from their number `drawn` on.
+// A thread has the elements that one block of numbers decides.
+extern "C" __global__ void dropout(
+    const REAL* x, REAL* y, const unsigned long long* streams, long long drawn, long long row_size, double p) {
+    long long block = drawn / NUMBERS + (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    long long first = block * NUMBERS - drawn, row = blockIdx.y;
+    if (first >= row_size) return;
+    Numbers numbers = philox(streams + row * STREAM_WORDS, block);
+    ACC scale = 1 / (1 - (ACC)p);
+    for (int i = 0; i < NUMBERS; i++) {
+        long long element = first + i;
+        if (element < 0 || element >= row_size) continue;
+        long long place = row * row_size + element;
+        set(y[place], kept(numbers.values[i], (float)p) ? wide(x[place]) * scale : (ACC)0);
+    }
+}
+
+// The mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word: bits (B, H, T, n_words).
+// Words without a key that its query sees are left out (0). A thread makes one word.
+extern "C" __global__ void attention_mask(
+    unsigned* bits, const unsigned long long* streams, long long drawn, int H, int T, int S, int n_words, double p) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y;
+    if (i >= H * T * n_words) return;
+    int word = i % n_words, query = i / n_words;  // query is h T + t
+    unsigned mask = 0;
+    if (word * 32 <= query % T + S - T) {
+        long long number = drawn + (long long)query * S + word * 32;
+        int n_keys = min(32, S - word * 32);
+        for (long long block = number / NUMBERS; block * NUMBERS < number + n_keys; block++) {
+            Numbers numbers = philox(streams + (long long)row * STREAM_WORDS, block);
+            for (int j = 0; j < NUMBERS; j++) {
+                long long key = block * NUMBERS + j - number;
+                if (key >= 0 && key < n_keys && kept(numbers.values[j], (float)p)) mask |= 1u << key;
+            }
+        }
+    }
+    bits[(long long)row * H * T * n_words + i] = mask;
+}
