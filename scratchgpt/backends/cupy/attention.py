@@ -1,0 +1,121 @@
+"""Causal attention a tile at a time: no array of scores, and backward without atomic additions."""
+
+import math
+from typing import NamedTuple
+
+import cupy
+
+from scratchgpt.backends.cupy.dropout import attention_mask
+from scratchgpt.backends.cupy.kernels import accumulator, blocks_for, contiguous, index, launch, number, size
+from scratchgpt.errors import InputError
+from scratchgpt.rng import UniformSource
+from scratchgpt.shapes import BHSD, BHTD, Array
+
+HEADS = (16, 32, 64, 128)  # sizes of a head that the kernels are compiled for; others are rounded up
+THREADS = 128
+KEYS = 32  # of a tile
+
+
+class Saved(NamedTuple):
+    """What backward needs: inputs and output, the log-sum-exp of every query's scores, dropout's mask as bits."""
+
+    q: BHTD
+    k: BHSD
+    v: BHSD
+    y: Array  # (B, T, H, D), as it lies in memory
+    lse: Array  # (B, H, T)
+    bits: Array | None
+    p: float
+
+
+def forward(
+    q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: UniformSource | None = None
+) -> tuple[BHTD, Saved]:
+    """Let every query average the values of its own and earlier positions, weighted by similarity."""
+    (B, H, T, D), S = q.shape, k.shape[2]
+    q, k, v = _heads_without_gaps(q), _heads_without_gaps(k), _heads_without_gaps(v)
+    if k.strides != v.strides:
+        k, v = contiguous(k), contiguous(v)
+    bits = attention_mask((B, H, T, S), p, rng) if rng is not None and p > 0.0 else None
+    y = cupy.empty((B, T, H, D), dtype=q.dtype)
+    lse = cupy.empty((B, H, T), dtype=accumulator(q.dtype))
+    tile = _Tile(D, lse.itemsize)
+    launch(
+        "attention.cu", "attention_forward", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+        (q, k, v, bits, y, lse, *_strides(q), *_strides(k), *_numbers(q, S, bits, p)),
+        defines={"HEAD": tile.head}, shared=tile.bytes(1),
+    )  # fmt: skip
+    return y.transpose(0, 2, 1, 3), Saved(q, k, v, y, lse, bits, p)
+
+
+def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
+    """Return dq, dk, dv; with as many keys as queries they are views of one array (B, T, 3, H, D).
+
+    The sum of the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y: each row of y is the same
+    weighted sum. (Source: Dao et al., "FlashAttention" (2022), appendix B.2.)
+    """
+    q, k, v, y, lse, bits, p = saved
+    (B, H, T, D), S = q.shape, k.shape[2]
+    dy = contiguous(dy.transpose(0, 2, 1, 3))  # (B, T, H, D)
+    delta = cupy.empty_like(lse)
+    launch(
+        "attention.cu", "attention_delta", q.dtype, (blocks_for(B * T * H, 4),), (THREADS,),
+        (dy, y, delta, index(B * T * H), index(H), index(T), index(D)),
+    )  # fmt: skip
+    dq, dk, dv = _gradients(q, k)
+    tile, numbers = _Tile(D, lse.itemsize), _numbers(q, S, bits, p)
+    given = (q, k, v, bits, dy, lse, delta)
+    options = {"defines": {"HEAD": tile.head}, "shared": tile.bytes(2)}
+    launch(
+        "attention.cu", "attention_backward_keys", q.dtype, (blocks_for(S, KEYS), H, B), (THREADS,),
+        (*given, dk, dv, *_strides(q), *_strides(k), *_strides(dk), *numbers), **options,
+    )  # fmt: skip
+    launch(
+        "attention.cu", "attention_backward_queries", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+        (*given, dq, *_strides(q), *_strides(k), *_strides(dq), *numbers), **options,
+    )  # fmt: skip
+    return dq, dk, dv
+
+
+class _Tile:
+    """The sizes that attention.cu computes with, for a head of `D` numbers and sums of `itemsize` bytes."""
+
+    def __init__(self, D: int, itemsize: int) -> None:
+        if max(HEADS) < D:
+            raise InputError(
+                f"a head has n_embd / n_head = {D} channels; expected at most {max(HEADS)} with --backend cupy"
+            )
+        self.head = next(head for head in HEADS if head >= D)
+        self.queries = 32 if itemsize == 8 or self.head > 64 else 64
+        self._itemsize = itemsize
+
+    def bytes(self, n_pairs: int) -> int:
+        """Return the shared memory of keys and values, of `n_pairs` tiles of queries and as many of scores."""
+        rows = 2 * KEYS + n_pairs * self.queries
+        return (rows * (self.head + 1) + n_pairs * self.queries * (KEYS + 1)) * self._itemsize
+
+
+def _heads_without_gaps(x: Array) -> Array:
+    """Return the array, or a copy if there are gaps between the numbers of a head."""
+    return x if x.strides[3] == x.itemsize else contiguous(x)
+
+
+def _strides(x: Array) -> tuple[object, ...]:
+    """Return the distances of rows, heads and positions, in elements."""
+    return tuple(size(stride // x.itemsize) for stride in x.strides[:3])
+
+
+def _numbers(q: Array, S: int, bits: Array | None, p: float) -> tuple[object, ...]:
+    _, H, T, D = q.shape
+    n_words = 0 if bits is None else bits.shape[3]
+    return index(H), index(T), index(S), index(D), index(n_words), number(1.0 / math.sqrt(D)), number(p)
+
+
+def _gradients(q: Array, k: Array) -> tuple[Array, Array, Array]:
+    """Return memory for dq, dk and dv."""
+    (B, H, T, D), S = q.shape, k.shape[2]
+    if T == S:
+        dq, dk, dv = cupy.empty((B, T, 3, H, D), dtype=q.dtype).transpose(2, 0, 3, 1, 4)
+        return dq, dk, dv
+    dk, dv = cupy.empty((2, B, S, H, D), dtype=q.dtype).transpose(0, 1, 3, 2, 4)
+    return cupy.empty((B, T, H, D), dtype=q.dtype).transpose(0, 2, 1, 3), dk, dv

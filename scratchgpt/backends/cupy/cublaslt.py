@@ -1,0 +1,255 @@
+"""The part of cuBLASLt that matrix products need, called through ctypes.
+
+CuPy's own product cannot be recorded in a CUDA graph, upcasts 16-bit numbers and adds no bias. Reference:
+NVIDIA, "cuBLAS library", chapter "Using the cuBLASLt API".
+"""
+
+import ctypes
+import functools
+from ctypes import (
+    POINTER,
+    byref,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from enum import IntEnum
+from typing import Any
+
+from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
+
+from scratchgpt.errors import InputError
+
+
+class DataType(IntEnum):
+    """`cudaDataType`: the type of a matrix's elements."""
+
+    float32 = 0
+    float64 = 1
+    float16 = 2
+    bfloat16 = 14
+
+
+class ComputeType(IntEnum):
+    """`cublasComputeType_t`: what products are summed in."""
+
+    FLOAT32 = 68
+    FLOAT64 = 70
+    TF32 = 77
+
+
+class Description(IntEnum):
+    """`cublasLtMatmulDescAttributes_t`."""
+
+    TRANSA = 3
+    TRANSB = 4
+    EPILOGUE = 7
+    BIAS_POINTER = 8
+
+
+class Preference(IntEnum):
+    """`cublasLtMatmulPreferenceAttributes_t`."""
+
+    MAX_WORKSPACE_BYTES = 1
+    MIN_ALIGNMENT_A_BYTES = 5
+    MIN_ALIGNMENT_B_BYTES = 6
+    MIN_ALIGNMENT_C_BYTES = 7
+    MIN_ALIGNMENT_D_BYTES = 8
+
+
+TRANSPOSED = 1  # CUBLAS_OP_T
+EPILOGUE_BIAS = 4
+
+
+class Algorithm(ctypes.Structure):
+    """`cublasLtMatmulHeuristicResult_t`: how to compute a product."""
+
+    _fields_ = (
+        ("algorithm", c_uint64 * 8),
+        ("workspace_size", c_size_t),
+        ("state", c_int),
+        ("waves", c_float),
+        ("reserved", c_int * 4),
+    )
+
+
+@functools.cache
+def library() -> Any:
+    """Return cuBLASLt, loaded once, with the signatures of the functions that are used.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        found = load_nvidia_dynamic_lib("cublasLt")
+    except (DynamicLibNotFoundError, RuntimeError) as error:
+        raise InputError(
+            "cuBLASLt, CUDA's library for matrix products, was not found; expected the CUDA toolkit, or "
+            "pip install 'scratchgpt[cuda12]' (or [cuda13]), which brings it. "
+            f"What was tried: {' '.join(str(error).split())[:300]}"
+        ) from None
+    lt = ctypes.CDLL(found.abs_path)
+    handle = c_void_p
+    signatures: dict[str, list[Any]] = {
+        "Create": [POINTER(handle)],
+        "MatmulDescCreate": [POINTER(handle), c_int, c_int],
+        "MatmulDescSetAttribute": [handle, c_int, c_void_p, c_size_t],
+        "MatrixLayoutCreate": [POINTER(handle), c_int, c_uint64, c_uint64, c_int64],
+        "MatmulPreferenceCreate": [POINTER(handle)],
+        "MatmulPreferenceDestroy": [handle],
+        "MatmulPreferenceSetAttribute": [handle, c_int, c_void_p, c_size_t],
+        "MatmulAlgoGetHeuristic": [
+            *(handle,) * 7, c_int, POINTER(Algorithm), POINTER(c_int),
+        ],
+        "Matmul": [
+            handle, handle, c_void_p, c_void_p, handle, c_void_p, handle, c_void_p, c_void_p, handle,
+            c_void_p, handle, c_void_p, c_void_p, c_size_t, c_void_p,
+        ],
+    }  # fmt: skip
+    for name, arguments in signatures.items():
+        function = getattr(lt, f"cublasLt{name}")
+        function.argtypes = arguments
+        function.restype = c_int
+    lt.cublasLtGetVersion.restype = c_size_t
+    return lt
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Call `cublasLt<name>`.
+
+    Raises:
+        RuntimeError: it reports an error.
+    """
+    status = getattr(library(), f"cublasLt{name}")(*arguments)
+    if status != 0:
+        raise RuntimeError(f"cublasLt{name} failed with status {status} ({STATUS.get(status, 'unknown')})")
+
+
+STATUS = {
+    1: "not initialised", 3: "no memory", 7: "invalid value", 8: "architecture mismatch",
+    13: "execution failed", 14: "internal error", 15: "not supported",
+}  # fmt: skip
+
+
+def version() -> str:
+    """Return the library's version, such as "12.9.1"."""
+    number = library().cublasLtGetVersion()
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
+def create_handle() -> c_void_p:
+    """Return a handle, which lives as long as the process."""
+    handle = c_void_p()
+    call("Create", byref(handle))
+    return handle
+
+
+def create_description(
+    compute: ComputeType, scale: DataType, transpose_a: bool, transpose_b: bool
+) -> c_void_p:
+    """Return the description of a product D = α op(A) op(B) + β C."""
+    description = c_void_p()
+    call("MatmulDescCreate", byref(description), compute, scale)
+    for attribute, transposed in ((Description.TRANSA, transpose_a), (Description.TRANSB, transpose_b)):
+        if transposed:
+            describe(description, attribute, c_int32(TRANSPOSED))
+    return description
+
+
+def describe(description: c_void_p, attribute: Description, value: Any) -> None:
+    """Set an attribute of a product."""
+    call("MatmulDescSetAttribute", description, attribute, byref(value), ctypes.sizeof(value))
+
+
+def create_layout(dtype: DataType, rows: int, columns: int, leading: int) -> c_void_p:
+    """Return the layout of a matrix that is stored column by column, `leading` elements apart."""
+    layout = c_void_p()
+    call("MatrixLayoutCreate", byref(layout), dtype, rows, columns, leading)
+    return layout
+
+
+def choose_algorithm(
+    handle: c_void_p,
+    description: c_void_p,
+    layouts: tuple[c_void_p, c_void_p, c_void_p],
+    alignments: tuple[int, int, int],
+    workspace: int,
+) -> Algorithm:
+    """Return what the library thinks is the fastest way; C is D.
+
+    Args:
+        handle: the library's.
+        description: of the product.
+        layouts: of A, B and D.
+        alignments: the largest powers of two that divide the addresses of A, B and D, up to 256.
+        workspace: how many bytes it may use.
+
+    Raises:
+        InputError: there is no way.
+    """
+    preference, result, n_results = c_void_p(), Algorithm(), c_int()
+    a, b, d = alignments
+    call("MatmulPreferenceCreate", byref(preference))
+    settings = {
+        Preference.MAX_WORKSPACE_BYTES: c_size_t(workspace),
+        Preference.MIN_ALIGNMENT_A_BYTES: c_uint32(a),
+        Preference.MIN_ALIGNMENT_B_BYTES: c_uint32(b),
+        Preference.MIN_ALIGNMENT_C_BYTES: c_uint32(d),
+        Preference.MIN_ALIGNMENT_D_BYTES: c_uint32(d),
+    }
+    for attribute, value in settings.items():
+        call("MatmulPreferenceSetAttribute", preference, attribute, byref(value), ctypes.sizeof(value))
+    layout_a, layout_b, layout_d = layouts
+    status = library().cublasLtMatmulAlgoGetHeuristic(
+        handle,
+        description,
+        layout_a,
+        layout_b,
+        layout_d,
+        layout_d,
+        preference,
+        1,
+        byref(result),
+        byref(n_results),
+    )
+    call("MatmulPreferenceDestroy", preference)
+    if status != 0 or n_results.value == 0:
+        raise InputError(
+            f"cuBLASLt knows no way to compute this product (status {status}); expected a card of compute "
+            "capability 8.0 or more for bf16 and tf32. Try --precision float32"
+        )
+    return result
+
+
+def multiply(
+    handle: c_void_p,
+    description: c_void_p,
+    matrices: tuple[tuple[int, c_void_p], tuple[int, c_void_p], tuple[int, c_void_p]],
+    factors: tuple[c_float, c_float] | tuple[c_double, c_double],
+    algorithm: Algorithm,
+    workspace: tuple[int, int],
+    stream: int,
+) -> None:
+    """Compute D = α op(A) op(B) + β D on a stream.
+
+    Args:
+        handle: the library's.
+        description: of the product.
+        matrices: address and layout of A, B and D.
+        factors: α and β.
+        algorithm: as `choose_algorithm` returned it.
+        workspace: its address and size in bytes.
+        stream: CUDA's handle of it.
+    """
+    (a, layout_a), (b, layout_b), (d, layout_d) = matrices
+    alpha, beta = factors
+    call(
+        "Matmul", handle, description, byref(alpha), a, layout_a, b, layout_b, byref(beta), d, layout_d,
+        d, layout_d, byref(algorithm), workspace[0], workspace[1], stream,
+    )  # fmt: skip

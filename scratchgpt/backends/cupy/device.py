@@ -1,0 +1,104 @@
+"""Finding a GPU, and saying in words what is missing where there is none."""
+
+import importlib
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+from scratchgpt.errors import InputError
+
+INSTALL = (
+    "pip install 'scratchgpt[cuda12]' for a driver of CUDA 12 (525 or newer), "
+    "'scratchgpt[cuda13]' for one of CUDA 13 (580 or newer); nvidia-smi shows which you have"
+)
+MISSING_DRIVER = 35  # cudaErrorInsufficientDriver: too old, or none
+NO_DEVICE = 100  # cudaErrorNoDevice
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU that can be used.
+
+    Attributes:
+        number: CUDA's number of it.
+        name: what it is called.
+        memory: its bytes.
+        capability: its compute capability, such as (9, 0).
+        n_processors: how many streaming multiprocessors it has.
+    """
+
+    number: int
+    name: str
+    memory: int
+    capability: tuple[int, int]
+    n_processors: int
+
+    def __str__(self) -> str:
+        major, minor = self.capability
+        return f"{self.name} (device {self.number}, {self.memory / 2**30:.0f} GiB, compute capability {major}.{minor})"
+
+
+def find_device(number: int | None = None) -> Device:
+    """Return GPU number `number` (None: the first) and make it the current one.
+
+    Raises:
+        InputError: CuPy, a driver, a GPU or this GPU is missing; it says what to install.
+    """
+    runtime = _cupy().cuda.runtime
+    try:
+        n_devices = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise InputError(_no_gpu(runtime, error)) from None
+    if n_devices == 0:
+        raise InputError(f"backend 'cupy' needs an NVIDIA GPU; this machine shows none. {_instead()}")
+    number = 0 if number is None else number
+    if not 0 <= number < n_devices:
+        raise InputError(
+            f"device is {number}; expected a number from 0 to {n_devices - 1}, as nvidia-smi lists them"
+        )
+    _cupy().cuda.Device(number).use()
+    properties: dict[str, Any] = runtime.getDeviceProperties(number)
+    return Device(
+        number=number,
+        name=properties["name"].decode(),
+        memory=properties["totalGlobalMem"],
+        capability=(properties["major"], properties["minor"]),
+        n_processors=properties["multiProcessorCount"],
+    )
+
+
+def _cupy() -> Any:
+    try:
+        return importlib.import_module("cupy")
+    except ImportError as error:
+        why = "CuPy is not installed" if error.name == "cupy" else f"CuPy does not load ({_one_line(error)})"
+        raise InputError(f"backend 'cupy' is not available: {why}. {INSTALL}. {_instead()}") from None
+
+
+def _no_gpu(runtime: Any, error: Any) -> str:
+    """Say why CUDA shows no GPU."""
+    status = getattr(error, "status", None)
+    driver, wanted = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if status == MISSING_DRIVER and driver == 0:
+        why = "there is no NVIDIA driver"
+    elif status == MISSING_DRIVER:
+        why = f"the driver knows CUDA {_version(driver)}, but this CuPy needs CUDA {_version(wanted)}"
+    elif status == NO_DEVICE:
+        why = "the driver finds no GPU (is CUDA_VISIBLE_DEVICES set?)"
+    else:
+        why = f"CUDA says {_one_line(error)}"
+    return (
+        f"backend 'cupy' is not available on this {platform.system()} machine: {why}. {INSTALL}. {_instead()}"
+    )
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _instead() -> str:
+    return "Without a GPU use --backend numpy"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,82 @@
+"""Dropout with the masks that NumPy would draw, computed where they are needed and stored nowhere."""
+
+from typing import Any, NamedTuple
+
+import cupy
+import numpy as np
+
+from scratchgpt.backends.cupy.kernels import blocks_for, contiguous, index, launch, number, size
+from scratchgpt.ops import dropout as textbook
+from scratchgpt.rng import RowStreams, UniformSource
+from scratchgpt.shapes import AnyShape, Array
+
+NUMBERS = 8  # that one thread draws, as philox.cuh has it
+
+
+class Saved(NamedTuple):
+    """What backward needs: the streams' state and the place in them from which the mask can be drawn again.
+
+    Without dropout the state is None. A mask that was drawn on the host is kept as the textbook keeps it.
+    """
+
+    state: Array | None
+    drawn: int
+    p: float
+    host_mask: Array | None = None
+
+
+def forward(x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape, Saved]:
+    """Drop each element with probability `p`; without `rng` or with p = 0, pass `x` on.
+
+    `RowStreams` are drawn from on the device. Any other source is drawn from on the host.
+    """
+    if rng is None or p == 0.0:
+        return x, Saved(None, 0, p)
+    if not isinstance(rng, RowStreams):
+        mask = textbook.draw_mask(x.shape, p, rng, like=x)
+        return x * mask, Saved(None, 0, p, mask)
+    saved = Saved(on_device(rng), rng.skip(x.size // len(x)), p)
+    return _dropped(x, saved), saved
+
+
+def backward(saved: Saved, dy: AnyShape) -> tuple[AnyShape]:
+    """Return dx = dy ∘ mask: the very mask of the forward pass, scale included."""
+    if saved.host_mask is not None:
+        return (dy * saved.host_mask,)
+    return (dy if saved.state is None else _dropped(dy, saved),)
+
+
+def on_device(streams: RowStreams) -> Array:
+    """Return the state of the streams, on the device."""
+    return cupy.asarray(streams.state)
+
+
+def attention_mask(shape: tuple[int, int, int, int], p: float, rng: UniformSource) -> Array:
+    """Return the mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word: (B, H, T, words)."""
+    B, H, T, S = shape
+    n_words = blocks_for(S, 32)
+    if not isinstance(rng, RowStreams):
+        return _packed(rng.random(shape, dtype=np.float32) >= p)
+    bits = cupy.empty((B, H, T, n_words), dtype=np.uint32)
+    launch(
+        "dropout.cu", "attention_mask", np.float32, (blocks_for(H * T * n_words, 128), B), (128,),
+        (bits, on_device(rng), size(rng.skip(H * T * S)), index(H), index(T), index(S), index(n_words), number(p)),
+    )  # fmt: skip
+    return bits
+
+
+def _dropped(x: Array, saved: Saved) -> Array:
+    x = contiguous(x)
+    y = cupy.empty_like(x)
+    n_rows, row_size = len(x), x.size // len(x)
+    grid = (blocks_for(row_size + saved.drawn % NUMBERS, 128 * NUMBERS), n_rows)
+    arguments = (x, y, saved.state, size(saved.drawn), size(row_size), number(saved.p))
+    launch("dropout.cu", "dropout", x.dtype, grid, (128,), arguments)
+    return y
+
+
+def _packed(keep: Any) -> Array:
+    """Return booleans on the host as bits on the device, 32 to a word along the last axis."""
+    padded = np.zeros((*keep.shape[:-1], blocks_for(keep.shape[-1], 32) * 32), dtype=bool)
+    padded[..., : keep.shape[-1]] = keep
+    return cupy.asarray(np.packbits(padded, axis=-1, bitorder="little").view(np.uint32))

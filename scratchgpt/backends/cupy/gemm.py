@@ -1,0 +1,136 @@
+"""Matrix products by cuBLASLt, for matrices that are stored row by row.
+
+cuBLASLt stores matrices column by column, and a matrix stored row by row is its transpose stored that way. So
+instead of C = A B it is asked for Cᵀ = Bᵀ Aᵀ: the two factors change places and nothing is moved.
+"""
+
+import functools
+from ctypes import c_double, c_float, c_int32, c_uint64, c_void_p
+from typing import Any, NamedTuple
+
+import cupy
+import numpy as np
+
+from scratchgpt.backends.cupy import cublaslt
+from scratchgpt.backends.cupy.cublaslt import ComputeType, DataType, Description
+from scratchgpt.shapes import Array
+
+WORKSPACE = 32 << 20  # bytes; what NVIDIA advises for Hopper
+
+
+class Matrix(NamedTuple):
+    """What a plan must know of a matrix: type, rows, columns, elements from row to row, alignment in bytes."""
+
+    dtype: str
+    rows: int
+    columns: int
+    leading: int
+    alignment: int
+
+
+class Plan(NamedTuple):
+    """A product that has been prepared."""
+
+    description: c_void_p
+    layouts: tuple[c_void_p, c_void_p, c_void_p]
+    algorithm: cublaslt.Algorithm
+
+
+class Gemm:
+    """Computes products of matrices (2-D arrays whose rows are without gaps) of float32, float64 or 16-bit numbers.
+
+    Sums are float32 (float64 for float64). With `tf32`, factors in float32 are rounded to 10 bits of mantissa,
+    which tensor cores multiply.
+    """
+
+    def __init__(self, tf32: bool) -> None:
+        self._tf32 = tf32
+        self._handle = cublaslt.create_handle()
+        self._workspace = cupy.empty(WORKSPACE, dtype=np.uint8)
+        self._plan = functools.cache(self._make_plan)
+
+    def __call__(
+        self,
+        a: Array,
+        b: Array,
+        *,
+        transpose_a: bool = False,
+        transpose_b: bool = False,
+        bias: Array | None = None,
+        dtype: Any = None,
+        out: Array | None = None,
+        accumulate: bool = False,
+    ) -> Array:
+        """Return op(a) op(b), of shape (M, N).
+
+        Args:
+            a: (M, K), or (K, M) with `transpose_a`.
+            b: (K, N), or (N, K) with `transpose_b`.
+            transpose_a: whether to transpose a.
+            transpose_b: whether to transpose b.
+            bias: (N,) without gaps, added to every row.
+            dtype: the type of the result; None means that of a.
+            out: where the result goes.
+            accumulate: whether it is added to what is there.
+        """
+        a, b = _rows_without_gaps(a), _rows_without_gaps(b)
+        shape = (a.shape[1 if transpose_a else 0], b.shape[0 if transpose_b else 1])
+        if out is None:
+            out = cupy.empty(shape, dtype=a.dtype if dtype is None else dtype)
+        added = bias  # by whom: cuBLASLt, which does not do so in float64
+        if a.dtype == np.float64:
+            bias = None
+        plan = self._plan(_matrix(a), _matrix(b), _matrix(out), transpose_a, transpose_b, bias is not None)
+        if bias is not None:
+            cublaslt.describe(plan.description, Description.BIAS_POINTER, c_uint64(bias.data.ptr))
+        number = c_double if a.dtype == np.float64 else c_float
+        layout_b, layout_a, layout_out = plan.layouts
+        cublaslt.multiply(
+            self._handle,
+            plan.description,
+            ((b.data.ptr, layout_b), (a.data.ptr, layout_a), (out.data.ptr, layout_out)),
+            (number(1.0), number(1.0 if accumulate else 0.0)),
+            plan.algorithm,
+            (self._workspace.data.ptr, WORKSPACE),
+            cupy.cuda.get_current_stream().ptr,
+        )
+        if added is not bias:
+            out += added
+        return out
+
+    def _make_plan(
+        self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool, has_bias: bool
+    ) -> Plan:
+        """Prepare outᵀ = op(b)ᵀ op(a)ᵀ."""
+        compute, scale = ComputeType.FLOAT32, DataType.float32
+        if a.dtype == "float64":
+            compute, scale = ComputeType.FLOAT64, DataType.float64
+        elif a.dtype == "float32" and self._tf32:
+            compute = ComputeType.TF32
+        description = cublaslt.create_description(compute, scale, transpose_b, transpose_a)
+        if has_bias:
+            cublaslt.describe(description, Description.EPILOGUE, c_int32(cublaslt.EPILOGUE_BIAS))
+        layouts = (_layout(b), _layout(a), _layout(out))
+        alignments = (b.alignment, a.alignment, out.alignment)
+        algorithm = cublaslt.choose_algorithm(self._handle, description, layouts, alignments, WORKSPACE)
+        return Plan(description, layouts, algorithm)
+
+
+def _rows_without_gaps(x: Array) -> Array:
+    """Return the matrix, or a copy if there are gaps within its rows."""
+    return (
+        x
+        if x.strides[1] == x.itemsize and x.strides[0] >= x.shape[1] * x.itemsize
+        else cupy.ascontiguousarray(x)
+    )
+
+
+def _matrix(x: Array) -> Matrix:
+    address = int(x.data.ptr)
+    alignment = min(256, address & -address)
+    return Matrix(x.dtype.name, x.shape[0], x.shape[1], x.strides[0] // x.itemsize, alignment)
+
+
+def _layout(x: Matrix) -> c_void_p:
+    """Return the layout of a matrix stored row by row: its transpose, stored column by column."""
+    return cublaslt.create_layout(DataType[x.dtype], x.columns, x.rows, x.leading)

@@ -1,0 +1,115 @@
+"""Compile all kernels with NVRTC, which needs CuPy but no GPU; print what each costs on each architecture.
+
+python -m tests.gpu_emulation.compile_kernels [--markdown]
+"""
+
+import argparse
+import importlib
+import io
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+KERNELS = Path(__file__).resolve().parents[2] / "scratchgpt" / "backends" / "cupy" / "kernels"
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
+TYPES = ("float", "double", "bf16", "half")
+HEADER = ("file", "type", "kernel", "registers", "spilled bytes", "static shared bytes")
+
+# What the assembler says about a kernel; its pieces stand on several lines.
+_REPORT = re.compile(
+    r"Compiling entry function '(?P<kernel>\w+)'.*?"
+    r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads.*?"
+    r"Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
+    re.DOTALL,
+)
+_SHARED = re.compile(r"(\d+) bytes smem")
+
+
+class Cost(NamedTuple):
+    """What one kernel needs on one architecture."""
+
+    registers: int
+    spilled: int
+    shared: int
+
+
+def variants() -> dict[str, tuple[str, ...]]:
+    """Return the types for which the project compiles each file; all of them, where it does not say."""
+    try:
+        table = importlib.import_module("scratchgpt.backends.cupy.kernels").VARIANTS
+    except (ImportError, AttributeError):
+        table = {}
+    return {path.name: tuple(table.get(path.name, TYPES)) for path in sorted(KERNELS.glob("*.cu"))}
+
+
+def costs(report: str) -> dict[str, Cost]:
+    """Return the costs in the assembler's report, by kernel."""
+    found = {}
+    for match in _REPORT.finditer(report):
+        shared = _SHARED.search(match["rest"])
+        spilled = int(match["stores"]) + int(match["loads"])
+        found[match["kernel"]] = Cost(int(match["registers"]), spilled, int(shared[1]) if shared else 0)
+    return dict(sorted(found.items()))
+
+
+def compile_for(file: str, type_: str, architecture: str) -> dict[str, Cost]:
+    """Compile one file; raise what the compiler says against it.
+
+    `RawModule.compile` asks the driver which GPU there is. This is the step after that question, with the
+    options that RawModule adds.
+    """
+    from cupy._core import core
+    from cupy.cuda import compiler
+
+    options = core.assemble_cupy_compiler_options((f"-I{KERNELS}", f"-DREAL={type_}"))
+    options += ("-ftz=true", f"-arch={architecture}", "--ptxas-options=-v")
+    report = io.StringIO()
+    program = compiler._NVRTCProgram((KERNELS / file).read_text(encoding="utf-8"), file, method="cubin")
+    program.compile(options, report)
+    return costs(report.getvalue())
+
+
+def rows() -> Iterator[tuple[str, ...] | Exception]:
+    """Yield a row of the table for each kernel, and the errors."""
+    for file, types in variants().items():
+        for type_ in types:
+            by_architecture = {}
+            for architecture in ARCHITECTURES:
+                try:
+                    by_architecture[architecture] = compile_for(file, type_, architecture)
+                except Exception as error:
+                    yield RuntimeError(f"{file}, {type_}, {architecture}: {error}")
+            for kernel in next(iter(by_architecture.values()), {}):
+                of_kernel = [by_kernel[kernel] for by_kernel in by_architecture.values()]
+                yield (file, type_, kernel, *(short([cost[i] for cost in of_kernel]) for i in range(3)))
+
+
+def short(values: list[int]) -> str:
+    """Return one number if all are the same, else all of them."""
+    return str(values[0]) if len(set(values)) == 1 else " / ".join(map(str, values))
+
+
+def main() -> int:
+    """Print the table; return 1 if a file does not compile."""
+    parser = argparse.ArgumentParser(description="Compile all kernels with NVRTC.")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    markdown = parser.parse_args().markdown
+    results = list(rows())
+    errors = [result for result in results if isinstance(result, Exception)]
+    table = [HEADER, *(result for result in results if not isinstance(result, Exception))]
+    widths = [max(len(row[i]) for row in table) for i in range(len(HEADER))]
+    print(f"Numbers for {' / '.join(ARCHITECTURES)}, or one where they agree.\n")
+    for i, row in enumerate(table):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print(f"| {' | '.join(cells)} |" if markdown else "  ".join(cells).rstrip())
+        if markdown and i == 0:
+            print(f"|{'|'.join('-' * (width + 2) for width in widths)}|")
+    for error in errors:
+        print(error, file=sys.stderr)
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

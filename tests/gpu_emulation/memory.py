@@ -1,0 +1,100 @@
+"""The memory of the emulated device: poisoned when new, between guard zones, counted, and limited."""
+
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+
+ALIGNMENT = 256
+GUARD = 256  # bytes before and after every array
+POISON = 0xFF  # NaN in every floating type, -1 in every signed integer
+TOTAL = 8 << 30  # what the device claims to have, unless `limit` is set
+
+limit: int | None = None  # bytes; tests set it
+current = 0  # bytes in use
+peak = 0
+_alive: "weakref.WeakSet[Block]" = weakref.WeakSet()
+_broken: list[str] = []  # what was found when a block was freed
+
+
+class OutOfMemoryError(MemoryError):
+    """The device has no room for an allocation (cupy.cuda.memory.OutOfMemoryError)."""
+
+
+class IllegalAddress(RuntimeError):
+    """A kernel wrote where no array is."""
+
+
+class Block:
+    """One allocation; the array that `allocate` returns, and every view of it, keep it alive."""
+
+    def __init__(self, nbytes: int, freed: Callable[[int], None] | None) -> None:
+        self.nbytes = nbytes
+        self._freed = freed
+        self._raw = np.full(nbytes + 2 * GUARD + ALIGNMENT, POISON, np.uint8)
+        address = self._raw.ctypes.data + GUARD
+        address += -address % ALIGNMENT
+        self._start = address - self._raw.ctypes.data
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": (nbytes,),
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+    def damage(self) -> str | None:
+        """Return what is wrong with the guard zones, if anything is."""
+        end = self._start + self.nbytes
+        zones = {
+            "before": self._raw[self._start - GUARD : self._start],
+            "after": self._raw[end : end + GUARD],
+        }
+        where = [name for name, zone in zones.items() if (zone != POISON).any()]
+        if not where:
+            return None
+        return f"the guard zone {' and '.join(where)} an array of {self.nbytes} bytes was overwritten"
+
+    def __del__(self) -> None:
+        global current  # noqa: PLW0603
+        current -= self.nbytes
+        if self._freed is not None:
+            self._freed(self.nbytes)
+        if damage := self.damage():
+            _broken.append(damage)
+
+
+def allocate(nbytes: int, freed: Callable[[int], None] | None = None) -> np.ndarray:
+    """Return `nbytes` bytes of poisoned memory, aligned to 256; `freed(nbytes)` is called when it goes."""
+    global current, peak  # noqa: PLW0603
+    if limit is not None and current + nbytes > limit:
+        raise OutOfMemoryError(
+            f"Out of memory allocating {nbytes:,} bytes (allocated so far: {current:,} bytes, "
+            f"limit set to: {limit:,} bytes)."
+        )
+    block = Block(nbytes, freed)
+    current += nbytes
+    peak = max(peak, current)
+    _alive.add(block)
+    return np.asarray(block)
+
+
+def check_guards() -> None:
+    """Raise if anything was written outside an array since the last check."""
+    found = [*_broken, *(damage for block in list(_alive) if (damage := block.damage()))]
+    _broken.clear()
+    if found:
+        raise IllegalAddress("cudaErrorIllegalAddress: " + "; ".join(found))
+
+
+def reset_peak() -> None:
+    """Forget how much was in use before."""
+    global peak  # noqa: PLW0603
+    peak = current
+
+
+def owner(array: np.ndarray) -> object:
+    """Return what holds the array's memory, the same object for every view of it."""
+    holder: object = array
+    while isinstance(holder, np.ndarray) and holder.base is not None:
+        holder = holder.base
+    return holder
