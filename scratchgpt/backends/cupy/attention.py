@@ -1,9 +1,13 @@
-"""Causal attention a tile at a time: no array of scores, and backward without atomic additions."""
+"""Causal attention a tile at a time: no array of scores, and backward without atomic additions.
+
+Numbers of 16 bits go to tensor cores (attention_mma.cu), others to the ordinary ones (attention.cu).
+"""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cupy
+import numpy as np
 
 from scratchgpt.backends.cupy.dropout import attention_mask
 from scratchgpt.backends.cupy.kernels import accumulator, blocks_for, contiguous, index, launch, number, size
@@ -13,7 +17,6 @@ from scratchgpt.shapes import BHSD, BHTD, Array
 
 HEADS = (16, 32, 64, 128)  # sizes of a head that the kernels are compiled for; others are rounded up
 THREADS = 128
-KEYS = 32  # of a tile
 
 
 class Saved(NamedTuple):
@@ -39,11 +42,11 @@ def forward(
     bits = attention_mask((B, H, T, S), p, rng) if rng is not None and p > 0.0 else None
     y = cupy.empty((B, T, H, D), dtype=q.dtype)
     lse = cupy.empty((B, H, T), dtype=accumulator(q.dtype))
-    tile = _Tile(D, lse.itemsize)
+    tile = tile_for(D, q.dtype)
     launch(
-        "attention.cu", "attention_forward", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+        tile.file, "attention_forward", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
         (q, k, v, bits, y, lse, *_strides(q), *_strides(k), *_numbers(q, S, bits, p)),
-        defines={"HEAD": tile.head}, shared=tile.bytes(1),
+        defines={"HEAD": tile.head}, shared=tile.bytes_forward,
     )  # fmt: skip
     return y.transpose(0, 2, 1, 3), Saved(q, k, v, y, lse, bits, p)
 
@@ -63,36 +66,52 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
         (dy, y, delta, index(B * T * H), index(H), index(T), index(D)),
     )  # fmt: skip
     dq, dk, dv = _gradients(q, k)
-    tile, numbers = _Tile(D, lse.itemsize), _numbers(q, S, bits, p)
+    tile, numbers = tile_for(D, q.dtype), _numbers(q, S, bits, p)
     given = (q, k, v, bits, dy, lse, delta)
-    options = {"defines": {"HEAD": tile.head}, "shared": tile.bytes(2)}
+    options = {"defines": {"HEAD": tile.head}, "shared": tile.bytes_backward}
     launch(
-        "attention.cu", "attention_backward_keys", q.dtype, (blocks_for(S, KEYS), H, B), (THREADS,),
+        tile.file, "attention_backward_keys", q.dtype, (blocks_for(S, tile.keys), H, B), (THREADS,),
         (*given, dk, dv, *_strides(q), *_strides(k), *_strides(dk), *numbers), **options,
     )  # fmt: skip
     launch(
-        "attention.cu", "attention_backward_queries", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+        tile.file, "attention_backward_queries", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
         (*given, dq, *_strides(q), *_strides(k), *_strides(dq), *numbers), **options,
     )  # fmt: skip
     return dq, dk, dv
 
 
-class _Tile:
-    """The sizes that attention.cu computes with, for a head of `D` numbers and sums of `itemsize` bytes."""
+class Tile(NamedTuple):
+    """What a kernel file computes with for a size of head: what one block owns, and its shared memory."""
 
-    def __init__(self, D: int, itemsize: int) -> None:
-        if max(HEADS) < D:
-            raise InputError(
-                f"a head has n_embd / n_head = {D} channels; expected at most {max(HEADS)} with --backend cupy"
-            )
-        self.head = next(head for head in HEADS if head >= D)
-        self.queries = 32 if itemsize == 8 or self.head > 64 else 64
-        self._itemsize = itemsize
+    file: str
+    head: int
+    queries: int
+    keys: int
+    bytes_forward: int
+    bytes_backward: int
 
-    def bytes(self, n_pairs: int) -> int:
-        """Return the shared memory of keys and values, of `n_pairs` tiles of queries and as many of scores."""
-        rows = 2 * KEYS + n_pairs * self.queries
-        return (rows * (self.head + 1) + n_pairs * self.queries * (KEYS + 1)) * self._itemsize
+
+def tile_for(D: int, dtype: Any) -> Tile:
+    """Return the tile for a head of `D` channels; the sizes are those in the kernel files.
+
+    Raises:
+        InputError: the head is too large.
+    """
+    if max(HEADS) < D:
+        raise InputError(
+            f"a head has n_embd / n_head = {D} channels; expected at most {max(HEADS)} with --backend cupy"
+        )
+    head = next(head for head in HEADS if head >= D)
+    itemsize = np.dtype(dtype).itemsize
+    if itemsize == 2:
+        rows, columns = 64, 32 if head > 64 else 64
+        row = (head + 8) * itemsize
+        forward, backward = (rows + 2 * columns) * row, (2 * rows + 2 * columns) * row
+        return Tile("attention_mma.cu", head, rows, rows, forward, backward)
+    queries, keys = 32 if itemsize == 8 or head > 64 else 64, 32
+    row, scores = (head + 1) * itemsize, queries * (keys + 1) * itemsize
+    forward, backward = (queries + 2 * keys) * row + scores, 2 * (queries + keys) * row + 2 * scores
+    return Tile("attention.cu", head, queries, keys, forward, backward)
 
 
 def _heads_without_gaps(x: Array) -> Array:

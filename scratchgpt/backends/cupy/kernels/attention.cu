@@ -33,7 +33,9 @@ __device__ __forceinline__ void load_tile(ACC* tile, const REAL* rows, long long
 
 // out[i][j] = the dot product of my i-th row of a and my j-th row of b.
 __device__ __forceinline__ void dot_rows(const ACC* a, const ACC* b, const Place& me, ACC out[MY_QUERIES][MY_KEYS]) {
+#pragma unroll
     for (int i = 0; i < MY_QUERIES; i++) {
+#pragma unroll
         for (int j = 0; j < MY_KEYS; j++) out[i][j] = 0;
     }
     for (int d = 0; d < HEAD; d++) {
@@ -74,9 +76,11 @@ extern "C" __global__ void attention_forward(
     load_tile<QUERIES>(Q, q_strided + me.b * q_b + me.h * q_h + q0 * q_t, q_t, T - q0, D);
 
     ACC out[MY_QUERIES][MY_COLUMNS], largest[MY_QUERIES], sum[MY_QUERIES];
+#pragma unroll
     for (int i = 0; i < MY_QUERIES; i++) {
         largest[i] = -INFINITY;
         sum[i] = 0;
+#pragma unroll
         for (int n = 0; n < MY_COLUMNS; n++) out[i][n] = 0;
     }
     for (int k0 = 0; k0 < n_seen; k0 += KEYS) {
@@ -89,6 +93,7 @@ extern "C" __global__ void attention_forward(
         for (int i = 0; i < MY_QUERIES; i++) {
             int row = me.row + ROW_GROUPS * i, query = q0 + row;
             ACC before = largest[i];
+#pragma unroll
             for (int j = 0; j < MY_KEYS; j++) {
                 int key = k0 + me.column + COLUMN_GROUPS * j;
                 scores[i][j] = key <= query + S - T && key < S ? scores[i][j] * (ACC)scale : -INFINITY;
@@ -100,7 +105,9 @@ extern "C" __global__ void attention_forward(
             }
             ACC shrink = exp(before - largest[i]);  // what was summed so far was relative to a smaller maximum
             sum[i] *= shrink;
+#pragma unroll
             for (int n = 0; n < MY_COLUMNS; n++) out[i][n] *= shrink;
+#pragma unroll
             for (int j = 0; j < MY_KEYS; j++) {
                 int column = me.column + COLUMN_GROUPS * j;
                 ACC exponential = exp(scores[i][j] - largest[i]);
@@ -120,11 +127,13 @@ extern "C" __global__ void attention_forward(
         }
         __syncthreads();
     }
+#pragma unroll
     for (int i = 0; i < MY_QUERIES; i++) {
         int query = q0 + me.row + ROW_GROUPS * i;
         for (int offset = 1; offset < COLUMN_GROUPS; offset *= 2) sum[i] += __shfl_xor_sync(EVERY_LANE, sum[i], offset);
         if (query >= T) continue;
         REAL* to = y + (((long long)me.b * T + query) * H + me.h) * D;
+#pragma unroll
         for (int n = 0; n < MY_COLUMNS; n++) {
             int d = me.column + COLUMN_GROUPS * n;
             if (d < D) set(to[d], out[i][n] / sum[i]);
@@ -151,8 +160,10 @@ __device__ __forceinline__ void score_gradients(
     ACC scores[MY_QUERIES][MY_KEYS], dprobs[MY_QUERIES][MY_KEYS];
     dot_rows(Q, K, me, scores);
     dot_rows(dY, V, me, dprobs);
+#pragma unroll
     for (int i = 0; i < MY_QUERIES; i++) {
         int row = me.row + ROW_GROUPS * i, query = q0 + row;
+#pragma unroll
         for (int j = 0; j < MY_KEYS; j++) {
             int column = me.column + COLUMN_GROUPS * j, key = k0 + column;
             bool seen = query < T && key < S && key <= query + S - T;
@@ -186,7 +197,9 @@ extern "C" __global__ void attention_backward_keys(
 
     const int MY_ROWS = KEYS / ROW_GROUPS;
     ACC dk[MY_ROWS][MY_COLUMNS], dv[MY_ROWS][MY_COLUMNS];
+#pragma unroll
     for (int i = 0; i < MY_ROWS; i++) {
+#pragma unroll
         for (int n = 0; n < MY_COLUMNS; n++) dk[i][n] = dv[i][n] = 0;
     }
     for (int q0 = first_query / QUERIES * QUERIES; q0 < T; q0 += QUERIES) {
@@ -209,10 +222,12 @@ extern "C" __global__ void attention_backward_keys(
         }
         __syncthreads();
     }
+#pragma unroll
     for (int i = 0; i < MY_ROWS; i++) {
         int key = k0 + me.row + ROW_GROUPS * i;
         if (key >= S) continue;
         long long to = me.b * dk_b + me.h * dk_h + key * dk_t;
+#pragma unroll
         for (int n = 0; n < MY_COLUMNS; n++) {
             int d = me.column + COLUMN_GROUPS * n;
             if (d < D) {
@@ -244,7 +259,9 @@ extern "C" __global__ void attention_backward_queries(
     load_tile<QUERIES>(dY, dy + (long long)q0 * H * D, H * D, T - q0, D);
 
     ACC dq[MY_QUERIES][MY_COLUMNS];
+#pragma unroll
     for (int i = 0; i < MY_QUERIES; i++) {
+#pragma unroll
         for (int n = 0; n < MY_COLUMNS; n++) dq[i][n] = 0;
     }
     for (int k0 = 0; k0 < n_seen; k0 += KEYS) {
@@ -263,10 +280,12 @@ extern "C" __global__ void attention_backward_queries(
         }
         __syncthreads();
     }
+#pragma unroll
     for (int i = 0; i < MY_QUERIES; i++) {
         int query = q0 + me.row + ROW_GROUPS * i;
         if (query >= T) continue;
         long long to = me.b * dq_b + me.h * dq_h + query * dq_t;
+#pragma unroll
         for (int n = 0; n < MY_COLUMNS; n++) {
             int d = me.column + COLUMN_GROUPS * n;
             if (d < D) set(dq_strided[to + d], dq[i][n]);
