@@ -13,7 +13,9 @@ from scratchgpt import cli
 def main() -> None:
     """Load a run and print its continuations of the prompt, each token as soon as it is known."""
     options = cli.parse_sample_args()
-    backend = sg.get_backend(options.backend, options.threads)
+    backend = sg.get_backend(
+        options.backend, options.threads, precision=options.precision, device=options.device
+    )
     language_model = sg.load(options.run, checkpoint=options.checkpoint, backend=backend)
     for i in range(options.num_samples):
         seed = None if options.seed is None else options.seed + i

@@ -36,12 +36,9 @@ def main() -> None:
     settings = cli.parse_train_args(None, ROOT)
     run = RunFolder(settings.out)
     backend = sg.get_backend(
-        settings.backend,
-        settings.threads,
-        precision=settings.precision,
-        graph=settings.graph,
-        device=settings.device,
-    )
+        settings.backend, settings.threads,
+        precision=settings.precision, graph=settings.graph, device=settings.device,
+    )  # fmt: skip
     stopped = train(settings, run, backend)
     if stopped:
         console.print(
@@ -60,7 +57,7 @@ def main() -> None:
     console.rule()
     console.print(
         f"best loss {run.best_loss:.4f} nats per token at step {run.best_step} of {run.step}, "
-        f"{time.perf_counter() - started:.0f} s in all\n"
+        f"{time.perf_counter() - started:.0f} s in all{backend.memory()}\n"
         f"checkpoints, settings and metrics: {run.path}\n"
         f"picture: {run.path / 'loss.png'}\n"
         f"more text: python sample.py {shlex.quote(str(run.path))}"

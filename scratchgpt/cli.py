@@ -83,6 +83,9 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     settings = parser.get_defaults()
     for file in files:
         settings = parser.parse_object(_sections(file), settings)
+    if flags.get("backend", settings.backend) != settings.backend:
+        for name in ("threads", "precision", "graph", "device"):  # what the files say of them is for theirs
+            settings[name] = parser.get_default(name)
     values = parser.parse_args(argv, namespace=settings).as_dict()
     if not values["data"]:
         parser.error("data is missing; expected --data FILE, the text to train on")
@@ -249,7 +252,10 @@ def errors_in_words(prog: str) -> Iterator[None]:
         print(f"{prog}: error: {error}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
-        print(f"{prog}: error: out of memory ({error}); try a smaller model or batch", file=sys.stderr)
+        print(
+            f"{prog}: error: out of memory ({error}); try a smaller --training.batch_size, --model.block_size or model, or on a GPU --precision bf16",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,26 +3,29 @@
 import numpy as np
 import pytest
 
-from scratchgpt.backends import BACKENDS, Backend, get_backend
-from scratchgpt.gradcheck import check, check_model, check_ops
+from conftest import CPU_BACKENDS
+
+from scratchgpt.backends import Backend, get_backend
+from scratchgpt.gradcheck import check_model, check_ops
 from scratchgpt.gradcheck.model_cases import CONFIGS
-from scratchgpt.gradcheck.op_cases import op_cases
+from scratchgpt.gradcheck.op_cases import check_case, op_cases
 from scratchgpt.model import GPT
 
-CASES = [(name, case.op) for name in BACKENDS for case in op_cases(get_backend(name).ops)]
+CASES = [(name, case.op) for name in CPU_BACKENDS for case in op_cases(get_backend(name).ops)]
 
 
 @pytest.mark.parametrize(("backend_name", "op"), CASES)
 def test_every_element_of_every_op_gradient(backend_name: str, op: str) -> None:
-    case = next(case for case in op_cases(get_backend(backend_name).ops) if case.op == op)
-    results = check(case.forward, case.backward, case.inputs, name=case.op)
+    backend = get_backend(backend_name)
+    case = next(case for case in op_cases(backend.ops) if case.op == op)
+    results = check_case(backend, case)
     assert results
     for result in results:
         assert result.passed, result
 
 
 def test_every_op_of_the_table_has_a_case(backend: Backend) -> None:
-    checked = {result.op.split(",")[0] for result in check_ops(backend.ops)}
+    checked = {result.op.split(",")[0] for result in check_ops(backend)}
     assert set(vars(backend.ops)) <= checked
 
 

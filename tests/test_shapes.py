@@ -4,13 +4,14 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+from conftest import CPU_BACKENDS
 from shape_checker import checked, match_shape
 
-from scratchgpt.backends import BACKENDS, get_backend
+from scratchgpt.backends import get_backend
 from scratchgpt.gradcheck.op_cases import op_cases
 from scratchgpt.ops import attention, dropout
 
-CASES = [(name, case.op) for name in BACKENDS for case in op_cases(get_backend(name).ops)]
+CASES = [(name, case.op) for name in CPU_BACKENDS for case in op_cases(get_backend(name).ops)]
 
 
 @pytest.mark.parametrize(("backend_name", "op"), CASES)

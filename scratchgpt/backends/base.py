@@ -68,6 +68,10 @@ class Backend:
         """Say in a line or more what computes, and how."""
         return f"backend {self.name}"
 
+    def memory(self) -> str:
+        """Say how much memory is taken, if a device has memory of its own; else nothing."""
+        return ""
+
     # Where arrays live.
 
     def to_device(self, array: Array) -> Array:

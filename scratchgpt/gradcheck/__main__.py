@@ -28,7 +28,7 @@ def main() -> int:
     table.add_column("tensor")
     table.add_column("relative error", justify="right")
     table.add_column("verdict")
-    results = [*check_ops(backend.ops), *check_models(backend)]
+    results = [*check_ops(backend), *check_models(backend)]
     previous = ""
     for result in results:
         verdict = "[green]ok[/]" if result.passed else f"[bold red]WRONG[/] {escape(result.note)}"

@@ -43,6 +43,7 @@ def check_model(backend: Backend, name: str, model: GPT) -> Iterator[Result]:
         return np.random.default_rng(9)
 
     _, grads = loss_and_grads(model, params, TOKENS, TARGETS, backend=backend, rng=dropout_rng())
+    grads = grads.map(backend.to_host)
 
     for param in model.params:
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratchgpt.backends import Ops
+from scratchgpt.backends import Backend, Ops
 from scratchgpt.gradcheck.check import Result, check
+from scratchgpt.gradcheck.device import from_host
 from scratchgpt.ops import cross_entropy, softmax
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array
@@ -119,10 +120,16 @@ def op_cases(ops: Ops) -> Iterator[Case]:
     )
 
 
-def check_ops(ops: Ops) -> Iterator[Result]:
-    """Check every op of a table in float64, every element of every gradient."""
-    for case in op_cases(ops):
-        yield from check(case.forward, case.backward, case.inputs, name=case.op)
+def check_ops(backend: Backend) -> Iterator[Result]:
+    """Check every op of a backend's table in float64, every element of every gradient."""
+    for case in op_cases(backend.ops):
+        yield from check_case(backend, case)
+
+
+def check_case(backend: Backend, case: Case) -> list[Result]:
+    """Check one case where the backend computes."""
+    pair = from_host(backend, case.forward, case.backward)
+    return check(*pair, case.inputs, name=case.op)
 
 
 def ops_pair(op: Any) -> tuple[Callable[..., tuple[Any, Any]], Callable[..., Any]]:

@@ -1,5 +1,6 @@
 """The memory of the emulated device: poisoned when new, between guard zones, counted, and limited."""
 
+import sys
 import weakref
 from collections.abc import Callable
 
@@ -56,6 +57,8 @@ class Block:
 
     def __del__(self) -> None:
         global current  # noqa: PLW0603
+        if sys.is_finalizing():
+            return
         current -= self.nbytes
         if self._freed is not None:
             self._freed(self.nbytes)

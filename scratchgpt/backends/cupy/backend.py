@@ -79,7 +79,7 @@ class CupyBackend(Backend):
     def memory(self) -> str:
         """Say how much of the GPU's memory is taken."""
         free, all_of_it = cupy.cuda.runtime.memGetInfo()
-        return f"GPU memory: {(all_of_it - free) / 2**30:.2f} of {all_of_it / 2**30:.2f} GiB taken"
+        return f", GPU memory: {(all_of_it - free) / 2**30:.2f} of {all_of_it / 2**30:.2f} GiB taken"
 
     def to_device(self, array: Array) -> Array:
         """Return the array on the GPU."""
