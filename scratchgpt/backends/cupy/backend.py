@@ -72,7 +72,7 @@ class CupyBackend(Backend):
         return (
             f"backend cupy: {self.device}\n"
             f"precision {details[self.precision]}; GEMM cuBLASLt {cublaslt.version()}; "
-            f"attention: own kernel, tiles in shared memory; CUDA graph {'on' if self.graph else 'off'}; "
+            f"attention own kernel{' on tensor cores' if self._compute_type else ''}; CUDA graph {'on' if self.graph else 'off'}; "
             f"CuPy {cupy.__version__}"
         )
 

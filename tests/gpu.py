@@ -1,0 +1,52 @@
+"""The device of the GPU tests: a real GPU where there is one, else the emulated one (tests/gpu_emulation)."""
+
+import functools
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scratchgpt.backends import Backend, get_backend
+from tests.gpu_emulation import gplusplus, install, raw_module
+
+
+@functools.cache
+def is_real() -> bool:
+    """Return whether CuPy and a GPU are here."""
+    try:
+        import cupy
+
+        return bool(cupy.cuda.runtime.getDeviceCount())
+    except (ImportError, RuntimeError):
+        return False
+
+
+def prepare() -> None:
+    """Let `import cupy` find a device, or skip with the reason."""
+    pytest.importorskip("ml_dtypes")
+    if is_real():
+        return
+    if missing := gplusplus.missing():
+        pytest.skip(missing)
+    install.install()
+
+
+def backend(precision: str = "float32", graph: bool = False) -> Backend:
+    """Return the backend."""
+    prepare()
+    return get_backend("cupy", precision=precision, graph=graph)
+
+
+def every_schedule() -> AbstractContextManager[None]:
+    """Return a context in which emulated kernels run in several orders of threads and blocks, which must agree."""
+    return nullcontext() if is_real() else raw_module.every_schedule()
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """Return a NumPy type by name, bfloat16 included."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
