@@ -253,7 +253,8 @@ def errors_in_words(prog: str) -> Iterator[None]:
         sys.exit(2)
     except MemoryError as error:
         print(
-            f"{prog}: error: out of memory ({error}); try a smaller --training.batch_size, --model.block_size or model, or on a GPU --precision bf16",
+            f"{prog}: error: out of memory ({error}); try a smaller --training.batch_size, "
+            "--model.block_size or model, or on a GPU --precision bf16",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -32,7 +32,7 @@ class RowStreams:
     state alone.
 
     Attributes:
-        state: key and counter of every stream, (rows, 6) unsigned 64-bit integers, where a backend wants them.
+        state: key and counter of every stream, (rows, 6) unsigned 64-bit integers.
         drawn: how many numbers of each stream have been used.
     """
 

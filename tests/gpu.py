@@ -39,7 +39,7 @@ def backend(precision: str = "float32", graph: bool = False) -> Backend:
 
 
 def every_schedule() -> AbstractContextManager[None]:
-    """Return a context in which emulated kernels run in several orders of threads and blocks, which must agree."""
+    """Return a context in which emulated kernels run in several orders of threads, which must agree."""
     return nullcontext() if is_real() else raw_module.every_schedule()
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from conftest import CPU_BACKENDS
 
 from scratchgpt.backends import Backend, get_backend

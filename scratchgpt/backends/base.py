@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Op(Protocol):
-    """A (forward, backward) pair; every module of `scratchgpt.ops` is one, but for the updates and sampling."""
+    """A (forward, backward) pair; every module of `scratchgpt.ops` is one, but for adamw, clip and sampling."""
 
     @property
     def forward(self) -> Callable[..., tuple[Any, Any]]:
@@ -83,7 +83,7 @@ class Backend:
         return array
 
     def to_compute(self, flat: Array) -> Array:
-        """Return the weights in the type that passes compute in; the same object if they are of it already."""
+        """Return the weights in the type that passes compute in; the same object if they have it already."""
         return flat
 
     # How a batch is worked on.
@@ -114,10 +114,10 @@ class Backend:
     # What happens to gradients and logits.
 
     def unscale(self, gradient: Array) -> None:
-        """Undo, in place, the scale that keeps gradients within the range of a 16-bit type; here there is none."""
+        """Undo, in place, the scale that keeps gradients in the range of a 16-bit type; here there is none."""
 
     def clip(self, gradient: Array, max_norm: float) -> Any:
-        """Scale a flat gradient so that its norm is at most `max_norm`; return the norm before, on the device."""
+        """Scale a flat gradient so that its norm is at most `max_norm`; return the norm that it had."""
         return clip.clip(gradient, max_norm)
 
     def adamw(self, step: adamw.Update, norm: Any = 0.0) -> None:
@@ -132,7 +132,7 @@ class Backend:
     def pick(
         self, logits: Sequence[Array], temperature: float, top_k: int | None, uniforms: Sequence[float]
     ) -> list[int]:
-        """Return a token id for each array of scores (V,); arguments and errors as for `ops.sampling.pick`."""
+        """Return a token id for each array of scores (V,); arguments and errors as for `sampling.pick`."""
         return [
             sampling.pick(scores, temperature, top_k, uniform)
             for scores, uniform in zip(logits, uniforms, strict=True)

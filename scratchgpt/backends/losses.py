@@ -5,7 +5,7 @@ from typing import Any
 
 
 class Losses:
-    """A list of (loss, gradient norm). On a device it is a ring buffer, so that no step waits for the host."""
+    """A list of (loss, gradient norm). On a device it is a ring buffer, so that no step has to wait."""
 
     def __init__(self) -> None:
         self._unread: list[tuple[float, float | None]] = []
@@ -15,6 +15,6 @@ class Losses:
         self._unread.append((sum(float(part) for part in parts), float(norm)))
 
     def read(self, n_steps: int) -> list[tuple[float, float | None]]:
-        """Return loss and gradient norm of the last `n_steps` steps, in their order; each can be read once."""
+        """Return loss and gradient norm of the last `n_steps` steps; each can be read once."""
         unread, self._unread = self._unread, []
         return unread[len(unread) - n_steps :]

@@ -37,7 +37,7 @@ class Update(NamedTuple):
 
 
 def scalars_of(lr: float, t: int, betas: tuple[float, float]) -> Array:
-    """Return the learning rate and the two bias corrections of step `t` = 1, 2, ...: lr, 1 - β₁ᵗ, √(1 - β₂ᵗ)."""
+    """Return learning rate and bias corrections of step `t` = 1, 2, ...: lr, 1 - β₁ᵗ, √(1 - β₂ᵗ)."""
     return np.array([lr, 1.0 - betas[0] ** t, math.sqrt(1.0 - betas[1] ** t)])
 
 

@@ -1,6 +1,6 @@
 """Run a program as if there were a GPU, many times slower than one.
 
-python -m tests.gpu_emulation train.py --backend cupy --config configs/memorise-780.yaml --training.max_steps 20
+python -m tests.gpu_emulation train.py --backend cupy --config configs/memorise-780.yaml
 """
 
 import runpy

@@ -1,4 +1,4 @@
-"""What CUDA's stream capture does: device work is recorded instead of done, and done when the graph is launched."""
+"""What CUDA's stream capture does: device work is recorded, and done whenever the graph is launched."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def begin() -> None:
 
 def end() -> list[Work]:
     """Stop recording and return what was recorded."""
-    global _recording  # noqa: PLW0603
+    global _recording
     if _recording is None:
         raise RuntimeError("cudaErrorIllegalState: no stream is capturing")
     recorded, _recording = _recording, None

@@ -143,7 +143,7 @@ class Data:
 
 
 def device_array(array: np.ndarray, base: ndarray | None = None) -> ndarray:
-    """Return a device array over memory that is the device's already: a view of `base`, or of what that views."""
+    """Return a device array over memory that is the device's already, a view of what `base` views."""
     made = ndarray.__new__(ndarray)
     made._array = array
     made._base = base if base is None or base._base is None else base._base

@@ -20,7 +20,7 @@ THREADS = 128
 
 
 class Saved(NamedTuple):
-    """What backward needs: inputs and output, the log-sum-exp of every query's scores, dropout's mask as bits."""
+    """What backward needs; `lse` is the log-sum-exp of every query's scores, `bits` dropout's mask."""
 
     q: BHTD
     k: BHSD
@@ -68,7 +68,7 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
     dq, dk, dv = _gradients(q, k)
     tile, numbers = tile_for(D, q.dtype), _numbers(q, S, bits, p)
     given = (q, k, v, bits, dy, lse, delta)
-    options = {"defines": {"HEAD": tile.head}, "shared": tile.bytes_backward}
+    options: dict[str, Any] = {"defines": {"HEAD": tile.head}, "shared": tile.bytes_backward}
     launch(
         tile.file, "attention_backward_keys", q.dtype, (blocks_for(S, tile.keys), H, B), (THREADS,),
         (*given, dk, dv, *_strides(q), *_strides(k), *_strides(dk), *numbers), **options,

@@ -72,8 +72,8 @@ class CupyBackend(Backend):
         return (
             f"backend cupy: {self.device}\n"
             f"precision {details[self.precision]}; GEMM cuBLASLt {cublaslt.version()}; "
-            f"attention own kernel{' on tensor cores' if self._compute_type else ''}; CUDA graph {'on' if self.graph else 'off'}; "
-            f"CuPy {cupy.__version__}"
+            f"attention own kernel{' on tensor cores' if self._compute_type else ''}; "
+            f"CUDA graph {'on' if self.graph else 'off'}; CuPy {cupy.__version__}"
         )
 
     def memory(self) -> str:
@@ -109,7 +109,7 @@ class CupyBackend(Backend):
             self._launch("training.cu", "unscale", gradient, gradient, self._loss_scale, size(gradient.size))
 
     def clip(self, gradient: Array, max_norm: float) -> Array:
-        """Scale a flat gradient so that its norm is at most `max_norm`; return the norm before, on the device."""
+        """Scale a flat gradient so that its norm is at most `max_norm`; return the norm that it had."""
         n_blocks = self._blocks(gradient)
         partials = cupy.empty(n_blocks, dtype=np.float64)
         norm = cupy.empty((), dtype=gradient.dtype)

@@ -9,7 +9,6 @@ import functools
 from ctypes import (
     POINTER,
     byref,
-    c_double,
     c_float,
     c_int,
     c_int32,
@@ -231,7 +230,7 @@ def multiply(
     handle: c_void_p,
     description: c_void_p,
     matrices: tuple[tuple[int, c_void_p], tuple[int, c_void_p], tuple[int, c_void_p]],
-    factors: tuple[c_float, c_float] | tuple[c_double, c_double],
+    factors: tuple[Any, Any],
     algorithm: Algorithm,
     workspace: tuple[int, int],
     stream: int,
@@ -242,7 +241,7 @@ def multiply(
         handle: the library's.
         description: of the product.
         matrices: address and layout of A, B and D.
-        factors: α and β.
+        factors: α and β, as ctypes numbers of the scale's type.
         algorithm: as `choose_algorithm` returned it.
         workspace: its address and size in bytes.
         stream: CUDA's handle of it.

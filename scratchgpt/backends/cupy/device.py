@@ -35,7 +35,8 @@ class Device:
 
     def __str__(self) -> str:
         major, minor = self.capability
-        return f"{self.name} (device {self.number}, {self.memory / 2**30:.0f} GiB, compute capability {major}.{minor})"
+        memory = f"{self.memory / 2**30:.0f} GiB"
+        return f"{self.name} (device {self.number}, {memory}, compute capability {major}.{minor})"
 
 
 def find_device(number: int | None = None) -> Device:

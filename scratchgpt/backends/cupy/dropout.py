@@ -52,7 +52,7 @@ def on_device(streams: RowStreams) -> Array:
 
 
 def attention_mask(shape: tuple[int, int, int, int], p: float, rng: UniformSource) -> Array:
-    """Return the mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word: (B, H, T, words)."""
+    """Return the mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word of (B, H, T, -)."""
     B, H, T, S = shape
     n_words = blocks_for(S, 32)
     if not isinstance(rng, RowStreams):
@@ -60,7 +60,8 @@ def attention_mask(shape: tuple[int, int, int, int], p: float, rng: UniformSourc
     bits = cupy.empty((B, H, T, n_words), dtype=np.uint32)
     launch(
         "dropout.cu", "attention_mask", np.float32, (blocks_for(H * T * n_words, 128), B), (128,),
-        (bits, on_device(rng), size(rng.skip(H * T * S)), index(H), index(T), index(S), index(n_words), number(p)),
+        (bits, on_device(rng), size(rng.skip(H * T * S)), index(H), index(T), index(S), index(n_words),
+         number(p)),
     )  # fmt: skip
     return bits
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from scratchgpt.backends.cupy import cublaslt
 from scratchgpt.backends.cupy.cublaslt import ComputeType, DataType, Description
+from scratchgpt.backends.cupy.kernels import address
 from scratchgpt.shapes import Array
 
 WORKSPACE = 32 << 20  # bytes; what NVIDIA advises for Hopper
 
 
 class Matrix(NamedTuple):
-    """What a plan must know of a matrix: type, rows, columns, elements from row to row, alignment in bytes."""
+    """What a plan must know: type, rows, columns, elements from row to row, alignment in bytes."""
 
     dtype: str
     rows: int
@@ -37,10 +38,10 @@ class Plan(NamedTuple):
 
 
 class Gemm:
-    """Computes products of matrices (2-D arrays whose rows are without gaps) of float32, float64 or 16-bit numbers.
+    """Computes products of matrices of float32, float64 or 16-bit numbers.
 
-    Sums are float32 (float64 for float64). With `tf32`, factors in float32 are rounded to 10 bits of mantissa,
-    which tensor cores multiply.
+    Sums are float32 (float64 for float64). With `tf32`, factors in float32 are rounded to 10 bits of
+    mantissa, which tensor cores multiply.
     """
 
     def __init__(self, tf32: bool) -> None:
@@ -82,16 +83,16 @@ class Gemm:
             bias = None
         plan = self._plan(_matrix(a), _matrix(b), _matrix(out), transpose_a, transpose_b, bias is not None)
         if bias is not None:
-            cublaslt.describe(plan.description, Description.BIAS_POINTER, c_uint64(bias.data.ptr))
-        number = c_double if a.dtype == np.float64 else c_float
+            cublaslt.describe(plan.description, Description.BIAS_POINTER, c_uint64(address(bias)))
+        number: Any = c_double if a.dtype == np.float64 else c_float
         layout_b, layout_a, layout_out = plan.layouts
         cublaslt.multiply(
             self._handle,
             plan.description,
-            ((b.data.ptr, layout_b), (a.data.ptr, layout_a), (out.data.ptr, layout_out)),
+            ((address(b), layout_b), (address(a), layout_a), (address(out), layout_out)),
             (number(1.0), number(1.0 if accumulate else 0.0)),
             plan.algorithm,
-            (self._workspace.data.ptr, WORKSPACE),
+            (address(self._workspace), WORKSPACE),
             cupy.cuda.get_current_stream().ptr,
         )
         if added is not bias:
@@ -126,8 +127,8 @@ def _rows_without_gaps(x: Array) -> Array:
 
 
 def _matrix(x: Array) -> Matrix:
-    address = int(x.data.ptr)
-    alignment = min(256, address & -address)
+    place = address(x)
+    alignment = min(256, place & -place)
     return Matrix(x.dtype.name, x.shape[0], x.shape[1], x.strides[0] // x.itemsize, alignment)
 
 

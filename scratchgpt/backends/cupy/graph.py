@@ -1,4 +1,4 @@
-"""Training steps that are sent to the device without waiting for it, and recorded as a CUDA graph if asked for."""
+"""Training steps that are sent to the device without waiting for it, and recorded as a graph if asked for."""
 
 from collections.abc import Callable
 from typing import Any

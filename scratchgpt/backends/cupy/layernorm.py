@@ -30,7 +30,8 @@ def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 
     mean, rstd = (cupy.empty(N, dtype=accumulator(x.dtype)) for _ in range(2))
     launch(
         "layernorm.cu", "layernorm_forward", x.dtype, (blocks_for(N, ROWS),), (32 * ROWS,),
-        (x, weight, None if bias is None else contiguous(bias), y, mean, rstd, index(N), index(C), number(eps)),
+        (x, weight, None if bias is None else contiguous(bias), y, mean, rstd, index(N), index(C),
+         number(eps)),
     )  # fmt: skip
     return y, Saved(x, mean, rstd, weight, bias is not None)
 

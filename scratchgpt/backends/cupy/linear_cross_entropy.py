@@ -42,7 +42,7 @@ class LinearCrossEntropy:
         n_targets: int | None = None,
         needs_backward: bool = True,
     ) -> tuple[Array, Saved | None]:
-        """Return the mean loss in nats, and with `needs_backward` the gradients: the logits are here only now."""
+        """Return the mean loss in nats; with `needs_backward` compute the gradients while there are logits."""
         (V, C), acc = weight.shape, accumulator(x.dtype)
         rows = contiguous(x).reshape(-1, C)
         words = contiguous(targets.reshape(-1).astype(np.int32, copy=False))
@@ -54,7 +54,7 @@ class LinearCrossEntropy:
         step = min(len(rows), max(1, CHUNK // stride))
         logits = cupy.empty((step, stride), dtype=x.dtype)
         losses = cupy.empty(len(rows), dtype=acc)
-        dx, dweight = cupy.empty_like(rows), cupy.empty(weight.shape, dtype=acc) if needs_backward else None
+        dx, dweight = cupy.empty_like(rows), cupy.empty(weight.shape, dtype=acc)
         for start in range(0, len(rows), step):
             chunk = slice(start, start + step)
             x_chunk = rows[chunk]

@@ -19,7 +19,7 @@ Grid = tuple[int, ...]
 
 @functools.cache
 def _module(file: str, real: str, defines: tuple[tuple[str, int], ...]) -> Any:
-    """Return the compiled file. CuPy keeps compiled kernels on disk, too, by their text: all of it goes in."""
+    """Return the compiled file. CuPy keeps it on disk, too, under its text, which so must be all of it."""
     options = ("-std=c++17", f"-DREAL={real}", *(f"-D{name}={value}" for name, value in defines))
     return cupy.RawModule(code=source(file), options=options)
 
@@ -76,7 +76,7 @@ def launch(
 
 
 def accumulator(dtype: Any) -> np.dtype[Any]:
-    """Return what ACC is for a REAL: the type that kernels compute in, and that gradients of parameters have."""
+    """Return what ACC is for a REAL: the type of sums, and of the gradients of parameters."""
     return np.promote_types(np.dtype(dtype), np.float32)
 
 
@@ -88,6 +88,11 @@ def blocks_for(n: int, per_block: int) -> int:
 def contiguous(array: Array) -> Array:
     """Return the array, or a copy without gaps if it has any: kernels take a pointer, not strides."""
     return cupy.ascontiguousarray(array)
+
+
+def address(array: Any) -> int:
+    """Return where an array begins in the device's memory."""
+    return int(array.data.ptr)
 
 
 def index(n: int) -> Any:
