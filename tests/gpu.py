@@ -1,6 +1,7 @@
 """The device of the GPU tests: a real GPU where there is one, else the emulated one (tests/gpu_emulation)."""
 
 import functools
+import importlib.util
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -20,6 +21,12 @@ def is_real() -> bool:
         return bool(cupy.cuda.runtime.getDeviceCount())
     except (ImportError, RuntimeError):
         return False
+
+
+def cupy_is_installed() -> bool:
+    """Return whether the real CuPy is installed, with or without a GPU."""
+    install.uninstall()
+    return importlib.util.find_spec("cupy") is not None
 
 
 def prepare() -> None:

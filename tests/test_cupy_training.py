@@ -21,7 +21,7 @@ from scratchgpt.training_step import Taken, TrainingStep
 STEPS = 10
 PRECISIONS = ("float32", "tf32", "bf16", "float16")
 # Of the losses of ten steps, against float32 on the CPU. The weights themselves part company sooner: AdamW
-# divides each gradient by its own size, so where one is nearly 0 its rounding decides the direction of a step.
+# divides each gradient by its own size, so where one is nearly 0 its rounding decides where a step goes.
 TOLERANCE = {"float32": 2e-5, "tf32": 3e-3, "bf16": 2e-2, "float16": 3e-3}
 CONFIGS = {
     "plain": sg.GPTConfig(vocab_size=23, block_size=16, n_layer=2, n_head=2, n_embd=32),

@@ -368,6 +368,7 @@ def test_every_name_of_the_surface_resolves() -> None:
 
 
 def test_install_and_uninstall_leave_no_trace() -> None:
+    install.uninstall()  # other tests may have left it installed
     watched = ("cupy", "cupyx", "cupy.cuda", "cupy.cuda.runtime", "cuda", "cuda.pathfinder")
     before = {name: sys.modules.get(name) for name in watched}
     install.install()
@@ -388,6 +389,7 @@ def test_install_and_uninstall_leave_no_trace() -> None:
 
 
 def test_the_surface_is_that_of_the_installed_cupy() -> None:
+    install.uninstall()
     if importlib.util.find_spec("cupy") is None:
         pytest.skip("no CuPy is installed to compare surface.json with")
     command = [sys.executable, "-m", "tests.gpu_emulation.freeze_surface", "--check"]

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Op(Protocol):
-    """A (forward, backward) pair; every module of `scratchgpt.ops` is one, but for adamw, clip and sampling."""
+    """A (forward, backward) pair; every module of `scratchgpt.ops` is one but adamw, clip, sampling."""
 
     @property
     def forward(self) -> Callable[..., tuple[Any, Any]]:
@@ -114,7 +114,7 @@ class Backend:
     # What happens to gradients and logits.
 
     def unscale(self, gradient: Array) -> None:
-        """Undo, in place, the scale that keeps gradients in the range of a 16-bit type; here there is none."""
+        """Undo, in place, the scale that keeps gradients in the range of 16-bit types; here is none."""
 
     def clip(self, gradient: Array, max_norm: float) -> Any:
         """Scale a flat gradient so that its norm is at most `max_norm`; return the norm that it had."""

@@ -4,18 +4,16 @@ python -m tests.gpu_emulation.compile_kernels [--markdown]
 """
 
 import argparse
-import importlib
 import io
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-KERNELS = Path(__file__).resolve().parents[2] / "scratchgpt" / "backends" / "cupy" / "kernels"
+from scratchgpt.backends.cupy import kernels
+
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
-TYPES = ("float", "double", "bf16", "half")
-HEADER = ("file", "type", "kernel", "registers", "spilled bytes", "static shared bytes")
+HEADER = ("file", "compiled with", "kernel", "registers", "spilled bytes", "static shared bytes")
 
 # What the assembler says about a kernel; its pieces stand on several lines.
 _REPORT = re.compile(
@@ -35,13 +33,13 @@ class Cost(NamedTuple):
     shared: int
 
 
-def variants() -> dict[str, tuple[str, ...]]:
-    """Return the types for which the project compiles each file; all of them, where it does not say."""
-    try:
-        table = importlib.import_module("scratchgpt.backends.cupy.kernels").VARIANTS
-    except (ImportError, AttributeError):
-        table = {}
-    return {path.name: tuple(table.get(path.name, TYPES)) for path in sorted(KERNELS.glob("*.cu"))}
+def variants() -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each file with each set of constants that the project compiles it with."""
+    for file, reals in kernels.VARIANTS.items():
+        heads = kernels.HEADS if "HEAD" in kernels.source(file) else (None,)
+        for real in reals:
+            for head in heads:
+                yield file, {"REAL": real} | ({} if head is None else {"HEAD": str(head)})
 
 
 def costs(report: str) -> dict[str, Cost]:
@@ -54,7 +52,7 @@ def costs(report: str) -> dict[str, Cost]:
     return dict(sorted(found.items()))
 
 
-def compile_for(file: str, type_: str, architecture: str) -> dict[str, Cost]:
+def compile_for(file: str, constants: dict[str, str], architecture: str) -> dict[str, Cost]:
     """Compile one file; raise what the compiler says against it.
 
     `RawModule.compile` asks the driver which GPU there is. This is the step after that question, with the
@@ -63,27 +61,27 @@ def compile_for(file: str, type_: str, architecture: str) -> dict[str, Cost]:
     from cupy._core import core
     from cupy.cuda import compiler
 
-    options = core.assemble_cupy_compiler_options((f"-I{KERNELS}", f"-DREAL={type_}"))
+    defines = tuple(f"-D{name}={value}" for name, value in constants.items())
+    options = core.assemble_cupy_compiler_options(("-std=c++17", *defines))
     options += ("-ftz=true", f"-arch={architecture}", "--ptxas-options=-v")
     report = io.StringIO()
-    program = compiler._NVRTCProgram((KERNELS / file).read_text(encoding="utf-8"), file, method="cubin")
-    program.compile(options, report)
+    compiler._NVRTCProgram(kernels.source(file), file, method="cubin").compile(options, report)
     return costs(report.getvalue())
 
 
 def rows() -> Iterator[tuple[str, ...] | Exception]:
     """Yield a row of the table for each kernel, and the errors."""
-    for file, types in variants().items():
-        for type_ in types:
-            by_architecture = {}
-            for architecture in ARCHITECTURES:
-                try:
-                    by_architecture[architecture] = compile_for(file, type_, architecture)
-                except Exception as error:
-                    yield RuntimeError(f"{file}, {type_}, {architecture}: {error}")
-            for kernel in next(iter(by_architecture.values()), {}):
-                of_kernel = [by_kernel[kernel] for by_kernel in by_architecture.values()]
-                yield (file, type_, kernel, *(short([cost[i] for cost in of_kernel]) for i in range(3)))
+    for file, constants in variants():
+        by_architecture = {}
+        for architecture in ARCHITECTURES:
+            try:
+                by_architecture[architecture] = compile_for(file, constants, architecture)
+            except Exception as error:
+                yield RuntimeError(f"{file}, {constants}, {architecture}: {error}")
+        for kernel in next(iter(by_architecture.values()), {}):
+            of_kernel = [by_kernel[kernel] for by_kernel in by_architecture.values()]
+            numbers = (short([cost[i] for cost in of_kernel]) for i in range(3))
+            yield (file, ", ".join(constants.values()), kernel, *numbers)
 
 
 def short(values: list[int]) -> str:

@@ -10,12 +10,20 @@ import cupy
 import numpy as np
 
 from scratchgpt.backends.cupy.dropout import attention_mask
-from scratchgpt.backends.cupy.kernels import accumulator, blocks_for, contiguous, index, launch, number, size
+from scratchgpt.backends.cupy.kernels import (
+    HEADS,
+    accumulator,
+    blocks_for,
+    contiguous,
+    index,
+    launch,
+    number,
+    size,
+)
 from scratchgpt.errors import InputError
 from scratchgpt.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, Array
 
-HEADS = (16, 32, 64, 128)  # sizes of a head that the kernels are compiled for; others are rounded up
 THREADS = 128
 
 
@@ -62,7 +70,7 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
     dy = contiguous(dy.transpose(0, 2, 1, 3))  # (B, T, H, D)
     delta = cupy.empty_like(lse)
     launch(
-        "attention.cu", "attention_delta", q.dtype, (blocks_for(B * T * H, 4),), (THREADS,),
+        "attention_delta.cu", "attention_delta", q.dtype, (blocks_for(B * T * H, 4),), (THREADS,),
         (dy, y, delta, index(B * T * H), index(H), index(T), index(D)),
     )  # fmt: skip
     dq, dk, dv = _gradients(q, k)

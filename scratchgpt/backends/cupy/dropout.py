@@ -52,7 +52,7 @@ def on_device(streams: RowStreams) -> Array:
 
 
 def attention_mask(shape: tuple[int, int, int, int], p: float, rng: UniformSource) -> Array:
-    """Return the mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word of (B, H, T, -)."""
+    """Return the mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word."""
     B, H, T, S = shape
     n_words = blocks_for(S, 32)
     if not isinstance(rng, RowStreams):

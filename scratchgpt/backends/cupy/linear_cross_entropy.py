@@ -42,7 +42,7 @@ class LinearCrossEntropy:
         n_targets: int | None = None,
         needs_backward: bool = True,
     ) -> tuple[Array, Saved | None]:
-        """Return the mean loss in nats; with `needs_backward` compute the gradients while there are logits."""
+        """Return the mean loss in nats; compute the gradients, if they are needed, while there are logits."""
         (V, C), acc = weight.shape, accumulator(x.dtype)
         rows = contiguous(x).reshape(-1, C)
         words = contiguous(targets.reshape(-1).astype(np.int32, copy=False))

@@ -13,6 +13,23 @@ from scratchgpt.shapes import Array
 FOLDER = Path(__file__).parent
 
 REALS = {"float32": "float", "float64": "double", "bfloat16": "bf16", "float16": "half"}  # what REAL can be
+HEADS = (16, 32, 64, 128)  # what HEAD can be in the files of attention; a head is rounded up to one of them
+SUMS = ("float", "double")  # what ACC can be
+VARIANTS = {  # for which types each file is compiled
+    "adamw.cu": SUMS,
+    "attention.cu": SUMS,
+    "attention_delta.cu": tuple(REALS.values()),
+    "attention_mma.cu": ("bf16", "half"),
+    "clip.cu": SUMS,
+    "cross_entropy.cu": tuple(REALS.values()),
+    "dropout.cu": tuple(REALS.values()),
+    "embedding.cu": tuple(REALS.values()),
+    "gelu.cu": tuple(REALS.values()),
+    "layernorm.cu": tuple(REALS.values()),
+    "sampling.cu": tuple(REALS.values()),
+    "sums.cu": tuple(REALS.values()),
+    "training.cu": SUMS,
+}
 
 Grid = tuple[int, ...]
 
@@ -71,7 +88,10 @@ def launch(
         shared: bytes of dynamic shared memory.
     """
     constants = tuple(sorted((defines or {}).items()))
-    function = _function(file, name, REALS[np.dtype(dtype).name], constants, shared)
+    real = REALS[np.dtype(dtype).name]
+    if real not in VARIANTS[file]:
+        raise TypeError(f"{file} is not compiled for {real}; expected {' or '.join(VARIANTS[file])}")
+    function = _function(file, name, real, constants, shared)
     function(grid, block, tuple(arguments), shared_mem=shared)
 
 

@@ -142,17 +142,6 @@ extern "C" __global__ void attention_forward(
     }
 }
 
-// delta (B, H, T) = the sums of dy y over each head; one warp to a row. It is what the softmax gradient subtracts.
-extern "C" __global__ void attention_delta(const REAL* dy, const REAL* y, ACC* delta, int n_rows, int H, int T, int D) {
-    int row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;  // (b T + t) H + h
-    if (row >= n_rows) return;
-    ACC sum = 0;
-    for (int d = lane; d < D; d += WARP) sum += wide(dy[(long long)row * D + d]) * wide(y[(long long)row * D + d]);
-    sum = warp_sum(sum);
-    int h = row % H, t = row / H % T, b = row / H / T;
-    if (lane == 0) delta[((long long)b * H + h) * T + t] = sum;
-}
-
 // Compute a tile of probabilities (with dropout) and of the gradients of the scores again, into shared memory.
 __device__ __forceinline__ void score_gradients(
     const ACC* Q, const ACC* K, const ACC* V, const ACC* dY, const ACC* lse, const ACC* delta, const unsigned* bits,
