@@ -246,7 +246,7 @@ def test_grids_and_blocks_have_three_dimensions() -> None:
 
 def test_null_pointers_can_be_passed() -> None:
     y = zeros(4, dtype=np.float32)
-    kernel("add")((1,), (4,), (None, y, np.float32(1)))
+    kernel("add")((1,), (4,), (np.uintp(0), y, np.float32(1)))
     assert not y._array.any()
 
 
@@ -393,7 +393,7 @@ def test_a_misaligned_ldmatrix_row() -> None:
 
 def test_a_null_pointer_that_is_used() -> None:
     with pytest.raises(RuntimeError, match=r"fill: illegal memory access in thread \(0,0,0\)"):
-        kernel("fill")((1,), (1,), (None, np.int32(1)))
+        kernel("fill")((1,), (1,), (np.uintp(0), np.int32(1)))
 
 
 def test_a_division_by_zero() -> None:
@@ -416,7 +416,8 @@ BAD_ARGUMENTS: dict[str, tuple[Callable[[], tuple[Any, ...]], type[Exception], s
     ),
     "array for a scalar": (lambda: (X(), X(), X()), TypeError, r"parameter a: Device, where np\.float32"),
     "scalar for an array": (lambda: (X(), ONE, ONE), TypeError, "parameter y: float32, where float32 array"),
-    "null for a scalar": (lambda: (X(), X(), None), TypeError, "parameter a: NoneType"),
+    "None for a scalar": (lambda: (X(), X(), None), TypeError, "parameter a: None"),
+    "None for an array": (lambda: (None, X(), ONE), TypeError, "parameter x: None; CuPy has passed it"),
     "missing argument": (lambda: (X(), X()), TypeError, "add takes 3 arguments, not 2"),
     "strided array": (
         lambda: (Device(zeros(4, 2, dtype=np.float32)._array[:, 0]), X(), ONE),

@@ -253,7 +253,9 @@ class Kernel:
         """Return the array, the copied number or None to pass for a parameter, or raise TypeError."""
         where = f"{self.name}, parameter {parameter.name}"
         wanted = f"{parameter.dtype.name} array" if parameter.pointer else f"np.{parameter.dtype.name}"
-        if value is None and parameter.pointer:
+        if value is None:
+            raise TypeError(f"{where}: None; CuPy has passed it in more than one way, np.uintp(0) is null in each")
+        if parameter.pointer and isinstance(value, np.uintp) and value == 0:
             return None
         if isinstance(value, np.ndarray):
             raise TypeError(f"{where}: a host array, where a device's {wanted} belongs")

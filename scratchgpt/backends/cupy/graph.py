@@ -28,8 +28,9 @@ class Staging:
         if copied is not None:
             copied.synchronize()  # the copy of `STAGES` steps ago, from this piece of pinned memory
         pinned[...] = values
-        self.array.set(pinned)
-        self._copied[self._next] = cupy.cuda.get_current_stream().record()
+        stream = cupy.cuda.get_current_stream()
+        self.array.set(pinned, stream=stream)
+        self._copied[self._next] = stream.record()
         self._next = (self._next + 1) % STAGES
 
 

@@ -31,6 +31,8 @@ VARIANTS = {  # for which types each file is compiled
     "training.cu": SUMS,
 }
 
+NULL = np.uintp(0)  # CuPy has passed None in more than one way; eight bytes of zeros are a null pointer in each
+
 Grid = tuple[int, ...]
 
 
@@ -92,7 +94,8 @@ def launch(
     if real not in VARIANTS[file]:
         raise TypeError(f"{file} is not compiled for {real}; expected {' or '.join(VARIANTS[file])}")
     function = _function(file, name, real, constants, shared)
-    function(grid, block, tuple(arguments), shared_mem=shared)
+    pointers = tuple(NULL if each is None else each for each in arguments)
+    function(grid, block, pointers, shared_mem=shared)
 
 
 def accumulator(dtype: Any) -> np.dtype[Any]:
