@@ -11,6 +11,7 @@ GUARD = 256  # bytes before and after every array
 POISON = 0xFF  # NaN in every floating type, -1 in every signed integer
 TOTAL = 8 << 30  # what the device claims to have, unless `limit` is set
 
+_random = np.random.default_rng(0)
 limit: int | None = None  # bytes; tests set it
 current = 0  # bytes in use
 peak = 0
@@ -26,6 +27,17 @@ class IllegalAddress(RuntimeError):
     """A kernel wrote where no array is."""
 
 
+def _guard_zone() -> np.ndarray:
+    """Return the bytes of a guard zone: NaN in every floating type, but another NaN in each place and array.
+
+    Were they all alike, a kernel that reads beyond one array and writes beyond another could pass a NaN on,
+    unseen.
+    """
+    zone = np.full(GUARD, POISON, np.uint8)
+    zone[::2] = _random.integers(0x81, 0x100, GUARD // 2)
+    return zone
+
+
 class Block:
     """One allocation; the array that `allocate` returns, and every view of it, keep it alive."""
 
@@ -33,9 +45,11 @@ class Block:
         self.nbytes = nbytes
         self._freed = freed
         self._raw = np.full(nbytes + 2 * GUARD + ALIGNMENT, POISON, np.uint8)
+        self._guard = _guard_zone()
         address = self._raw.ctypes.data + GUARD
         address += -address % ALIGNMENT
         self._start = address - self._raw.ctypes.data
+        self.repair()
         self.__array_interface__ = {
             "data": (address, False),
             "shape": (nbytes,),
@@ -45,15 +59,19 @@ class Block:
 
     def damage(self) -> str | None:
         """Return what is wrong with the guard zones, if anything is."""
-        end = self._start + self.nbytes
-        zones = {
-            "before": self._raw[self._start - GUARD : self._start],
-            "after": self._raw[end : end + GUARD],
-        }
-        where = [name for name, zone in zones.items() if (zone != POISON).any()]
+        where = [name for name, zone in self._zones().items() if (zone != self._guard).any()]
         if not where:
             return None
         return f"the guard zone {' and '.join(where)} an array of {self.nbytes} bytes was overwritten"
+
+    def repair(self) -> None:
+        """Write the guard zones anew."""
+        for zone in self._zones().values():
+            zone[...] = self._guard
+
+    def _zones(self) -> dict[str, np.ndarray]:
+        end = self._start + self.nbytes
+        return {"before": self._raw[self._start - GUARD : self._start], "after": self._raw[end : end + GUARD]}
 
     def __del__(self) -> None:
         global current  # noqa: PLW0603
@@ -87,6 +105,13 @@ def check_guards() -> None:
     _broken.clear()
     if found:
         raise IllegalAddress("cudaErrorIllegalAddress: " + "; ".join(found))
+
+
+def forget_damage() -> None:
+    """Repair all guard zones, so that a mistake that has been found is not found again."""
+    _broken.clear()
+    for block in list(_alive):
+        block.repair()
 
 
 def reset_peak() -> None:

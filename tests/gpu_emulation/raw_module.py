@@ -254,7 +254,9 @@ class Kernel:
         where = f"{self.name}, parameter {parameter.name}"
         wanted = f"{parameter.dtype.name} array" if parameter.pointer else f"np.{parameter.dtype.name}"
         if value is None:
-            raise TypeError(f"{where}: None; CuPy has passed it in more than one way, np.uintp(0) is null in each")
+            raise TypeError(
+                f"{where}: None; CuPy has passed it in more than one way, np.uintp(0) is null in each"
+            )
         if parameter.pointer and isinstance(value, np.uintp) and value == 0:
             return None
         if isinstance(value, np.ndarray):

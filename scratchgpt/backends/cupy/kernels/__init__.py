@@ -31,7 +31,9 @@ VARIANTS = {  # for which types each file is compiled
     "training.cu": SUMS,
 }
 
-NULL = np.uintp(0)  # CuPy has passed None in more than one way; eight bytes of zeros are a null pointer in each
+NULL = np.uintp(
+    0
+)  # CuPy has passed None in more than one way; eight bytes of zeros are a null pointer in each
 
 Grid = tuple[int, ...]
 
