@@ -3,12 +3,13 @@
 python -m benchmarks.gpu_engines ENGINE ROW [--emulated]
 
 ROW is JSON: a configuration's fields and the batch size. The first answer, a line of JSON, comes after a
-few steps; then each line of input, a number of steps, is answered with the seconds of each of them.
+few steps; then each line of input, a number of steps, is answered with the seconds that one of them took.
 """
 
 import contextlib
 import dataclasses
 import gc
+import importlib
 import json
 import os
 import select
@@ -37,8 +38,11 @@ class Engine(Protocol):
     def step(self) -> None:
         """Take a step, without waiting for the device."""
 
-    def finish(self) -> float:
-        """Wait for the device and return the last loss."""
+    def wait(self) -> None:
+        """Wait for the device."""
+
+    def loss(self) -> float:
+        """Return the loss of the last step; waits, too."""
 
     def peak(self) -> dict[str, int]:
         """Return the most bytes of the device's memory that were taken, by who counts them."""
@@ -65,7 +69,7 @@ class Pools:
         return sum(int(pool.total_bytes()) for pool in self._pools)
 
     def release(self) -> None:
-        """Free what is in reserve; a recorded graph's pool stays as it is, since the graph has its addresses."""
+        """Free what is in reserve, but for the pool of a recorded graph, which has its addresses."""
         self._pools[0].free_all_blocks()
 
 
@@ -74,30 +78,30 @@ class OurEngine:
 
     def __init__(self, row: Row, precision: str, graph: bool) -> None:
         backend = sg.get_backend("cupy", precision=precision, graph=graph)
-        import cupy  # noqa: PLC0415 - the backend has said what is missing, if anything is
-
-        self._cupy = cupy
-        self._pools = Pools(cupy)
+        self._cupy: Any = importlib.import_module("cupy")  # the backend says what is missing
+        self._pools = Pools(self._cupy)
         model = sg.GPT(row.config)
         params = model.init().map(backend.to_device)
         self._take_step = TrainingStep(model, sg.AdamW(params, backend=backend), 1.0)
         self._batch = random_batch(row)
-        self._n = self._peak = 0
+        self._rng = step_rng(1, 0)  # draws nothing: there is no dropout
+        self._peak = 0
 
     def step(self) -> None:
         """Take a step."""
-        self._take_step(*self._batch, LEARNING_RATE, step_rng(1, self._n))
-        self._n += 1
+        self._take_step(*self._batch, LEARNING_RATE, self._rng)
 
-    def finish(self) -> float:
-        """Wait for the device and return the last loss."""
+    def wait(self) -> None:
+        """Wait for the device."""
         self._cupy.cuda.Device().synchronize()
-        self._peak = max(self._peak, self._pools.total_bytes())
-        taken = self._take_step.read()
-        return taken[-1].loss if taken else float("nan")
+
+    def loss(self) -> float:
+        """Return the loss of the last step."""
+        return self._take_step.read()[-1].loss
 
     def peak(self) -> dict[str, int]:
-        """Return the most bytes that the memory pools held."""
+        """Return the most bytes that the memory pools held, as far as anybody asked before `release`."""
+        self._peak = max(self._peak, self._pools.total_bytes())
         return {"pools": self._peak}
 
     def release(self) -> None:
@@ -141,10 +145,13 @@ class TorchEngine:
         self._optimizer.step()
         self._loss = loss.detach()
 
-    def finish(self) -> float:
-        """Wait for the device and return the last loss."""
+    def wait(self) -> None:
+        """Wait for the device."""
         if self._device == "cuda":
             self._torch.cuda.synchronize()
+
+    def loss(self) -> float:
+        """Return the loss of the last step."""
         return float(self._loss)
 
     def peak(self) -> dict[str, int]:
@@ -253,7 +260,7 @@ def serve(name: str, row: Row, emulated: bool, lines: Iterator[str]) -> Iterator
         engine = make(name, row, emulated)
         for _ in range(WARM_UP - 1):
             engine.step()
-        engine.finish()
+        engine.wait()
         yield {"seconds": _timed(engine, 1), "peak": engine.peak()}
     except Exception as error:  # torch.compile raises whatever the compiler behind it did
         out_of_memory = "OutOfMemory" in type(error).__name__
@@ -261,9 +268,9 @@ def serve(name: str, row: Row, emulated: bool, lines: Iterator[str]) -> Iterator
         return
     for line in lines:
         engine.step()
-        engine.finish()
+        engine.wait()
         seconds = _timed(engine, int(line))
-        answer = {"seconds": seconds, "loss": engine.finish(), "peak": engine.peak()}
+        answer = {"seconds": seconds, "loss": engine.loss(), "peak": engine.peak()}
         gc.collect()
         engine.release()
         yield answer
@@ -274,7 +281,7 @@ def _timed(engine: Engine, steps: int) -> float:
     started = time.perf_counter()
     for _ in range(steps):
         engine.step()
-    engine.finish()
+    engine.wait()
     return (time.perf_counter() - started) / steps
 
 

@@ -1,4 +1,4 @@
-"""What every task of the GPU benchmark is given: where its figures go, how long it may take, and on what it runs."""
+"""What every task of the GPU benchmark is given: a place for its figures, its time, its models."""
 
 import importlib
 import json

@@ -8,11 +8,11 @@ from benchmarks.gpu_job import ROWS, Job, LeftOut, say
 from benchmarks.models import Row
 from benchmarks.timing import PAUSE
 
-TURNS = 12
-TURN_SECONDS = 0.4  # that a turn is meant to take
-STEPS = (5, 2000)  # of a turn, at least and at most
+TURNS = 8
+TURN_SECONDS = 0.3  # that a turn is meant to take
+STEPS = (4, 2000)  # of a turn, at least and at most
 SMALLEST_BATCH = 4  # that is tried where a larger one does not fit
-STARTING = 0.65  # of the time, at most: engines that have not taken a step then are left out
+STARTING = 0.7  # of the time, at most: engines that have not taken a step then are left out
 
 
 class Sizes(NamedTuple):
@@ -61,7 +61,7 @@ def measure(job: Job, row_name: str, group: str) -> None:
 def _start(
     job: Job, row: Row, group: str
 ) -> tuple[dict[str, EngineProcess], dict[str, float], dict[str, str], bool]:
-    """Start the engines together; return them, the seconds of a step, who is left out, and whether for memory."""
+    """Start the engines; return them, the seconds of a step, who is left out, and whether for memory."""
     names = [name for name in GROUPS[group] if not (job.emulated and name.startswith("torch.compile"))]
     processes = {name: EngineProcess(name, row, job.emulated) for name in names}
     seconds, left_out, is_full = {}, {}, False
@@ -78,7 +78,11 @@ def _start(
 
 
 def _take_turns(
-    job: Job, row: Row, processes: dict[str, EngineProcess], seconds: dict[str, float], left_out: dict[str, str]
+    job: Job,
+    row: Row,
+    processes: dict[str, EngineProcess],
+    seconds: dict[str, float],
+    left_out: dict[str, str],
 ) -> None:
     """Let the engines take turns until there are enough or the time is up, and save after each round."""
     steps = {name: _steps(seconds[name], job.emulated) for name in processes}
@@ -108,7 +112,9 @@ def _take_turns(
                 "tokens": row.n_tokens,
                 "parameters": row.n_params,
                 "flops_per_token": Sizes.of(row).flops_per_token(),
-                "seconds": {name: each for name, each in turns.items() if each},  # of a step, one for each turn
+                "seconds": {
+                    name: each for name, each in turns.items() if each
+                },  # of a step, one for each turn
                 "steps": steps,
                 "peak": peaks,
                 "loss": losses,

@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md, with its plots, from the JSON files that the benchmarks left.
+"""Write docs/benchmarks.md, with its plots, and docs/gpu.md from the JSON files that the benchmarks left.
 
 python -m benchmarks.report
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import generate, kernels, memory, scaling, time_to_loss, train_step
+from benchmarks import generate, gpu_report, kernels, memory, scaling, time_to_loss, train_step
 from benchmarks.program import BUSY, RESULTS, ROOT, Benchmark, Content
 from scratchgpt.files import atomic_path, load_json, make_folder
 
@@ -53,10 +53,12 @@ def _where(machine: Content) -> str:
 
 
 def main() -> None:
-    """Write the page with a section for each JSON file that is there."""
+    """Write the page with a section for each JSON file that is there, and the page on GPUs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.split("\n")[0])
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the JSON files")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page; gpu.md goes beside it"
+    )
     options = parser.parse_args()
     console = Console()
     images = make_folder(options.out.parent / "images")
@@ -71,7 +73,10 @@ def main() -> None:
         parser.error(f"{options.results} holds no results; expected JSON files such as train_step.json")
     with atomic_path(options.out) as temporary:
         temporary.write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
-    console.print(f"written: {options.out}", highlight=False, soft_wrap=True)
+    gpu_page = options.out.parent / "gpu.md"
+    gpu_report.write_page(options.results, gpu_page)
+    for path in (options.out, gpu_page):
+        console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -73,9 +73,9 @@ class Block:
         end = self._start + self.nbytes
         return {"before": self._raw[self._start - GUARD : self._start], "after": self._raw[end : end + GUARD]}
 
-    def __del__(self) -> None:
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         global current  # noqa: PLW0603
-        if sys.is_finalizing():
+        if is_finalizing():  # a default, because the module's own names may be gone by then
             return
         current -= self.nbytes
         if self._freed is not None:
