@@ -1,0 +1,91 @@
+"""What every lesson needs: its options, the engine's own code, the learner's functions, the picture."""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from lessons.kit import files
+from scratchgpt.shapes import Array
+
+OUTPUT = files.LESSONS / "output"
+
+
+class Lesson:
+    """One lesson while it runs, as a script or as a notebook.
+
+    Attributes:
+        number: of the lesson.
+        fast: whether to take small sizes (`--fast`): at most five seconds in all.
+        mine: whether the learner's functions take the place of the engine's (`--mine`).
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        parser = argparse.ArgumentParser(description=f"Lesson {number:02}")
+        parser.add_argument("--fast", action="store_true", help="small sizes, a few seconds")
+        parser.add_argument("--mine", action="store_true", help="with your own functions in place of the engine's")
+        parser.add_argument("--out", type=Path, default=OUTPUT, help="where the picture goes")
+        is_script = Path(sys.argv[0]).resolve() == files.lesson_path(number)
+        arguments = parser.parse_args(sys.argv[1:] if is_script else [])
+        self.fast, self.mine, self._out = arguments.fast, arguments.mine, arguments.out
+        if is_script:
+            matplotlib.use("Agg")
+
+    def title(self, text: str) -> None:
+        """Print a heading."""
+        print(f"\n{text}\n{'-' * len(text)}")
+
+    def show(self, thing: Any) -> None:
+        """Print the engine's own source of a function or class."""
+        where = inspect.getsourcefile(thing) or ""
+        print(f"# {Path(where).name}\n{inspect.getsource(thing)}")
+
+    def predict(self, question: str) -> None:
+        """Ask what will come out, before it does."""
+        print(f"\nPredict: {question}")
+
+    def functions(self, engine: Any) -> Any:
+        """Return the engine's functions, or with `--mine` the learner's."""
+        return mine(self.number) if self.mine else engine
+
+    def holds(self, sentence: str, found: Any, expected: Any, tolerance: float = 1e-9) -> None:
+        """Print a sentence with the number that it is about, and see that the number is the one in the text.
+
+        Raises:
+            AssertionError: it is not.
+        """
+        found_array, expected_array = np.asarray(found), np.asarray(expected)
+        assert np.allclose(found_array, expected_array, rtol=0, atol=tolerance), f"{sentence}: {found}"
+        print(f"{sentence}: {_short(found_array)}")
+
+    def save(self, figure: Figure, caption: str) -> Path:
+        """Write the picture and say where it is and what it shows."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        path = self._out / f"{files.lesson_path(self.number).stem}.png"
+        figure.savefig(path, dpi=110, metadata={"Software": None, "Description": caption})
+        print(f"\npicture: {path}\n{caption}")
+        return path
+
+
+def mine(number: int) -> ModuleType:
+    """Return the learner's functions of an exercise.
+
+    Raises:
+        files.Missing: there are none yet.
+    """
+    path = files.exercise_path(number)
+    if files.is_untouched(number):
+        raise files.Missing(f"exercises/{path.name} is not started; write it, or run without --mine")
+    return files.module_of(path.read_text(encoding="utf-8"), path)
+
+
+def _short(array: Array) -> str:
+    array = np.round(array.astype(np.float64), 9) + 0.0  # no -0
+    return f"{array:.6g}" if array.ndim == 0 else np.array2string(array, precision=6, suppress_small=True)
