@@ -87,7 +87,8 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
     optimizer = sg.AdamW(
         params, betas=betas, eps=training.adam_eps, weight_decay=training.weight_decay, backend=backend
     )
-    # A prompt that the tokenizer cannot encode is better known now than after training.
+    # What cannot be computed, or a prompt that cannot be encoded, is better known now than later.
+    backend.check(config)
     sg.LanguageModel(model, params, tokenizer, backend).stream(settings.generation.prompt, 0)
     if settings.resume:
         run.resume(settings, model, optimizer)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.gpu_job import Job, LeftOut, emulate, one_line, say
+from benchmarks.gpu_report import figures_of
 from benchmarks.machine import describe
 from benchmarks.program import RESULTS, ROOT, Content, positive
 from scratchgpt.errors import InputError
@@ -262,6 +263,25 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     run_tasks(options.tasks, options.budget, command, save)
     say("\n".join(f"written: {path}" for path in paths))
+    done = {task.name: content["tasks"][task.name] for task in options.tasks}
+    without = [f"{name}: {task['reason']}" for name, task in done.items() if task["reason"] is not None]
+    failures = wrong(done)
+    say("\n".join([f"{len(done)} tasks, {len(without)} of them without figures", *without]))
+    say("\n".join(failures) or "no check has failed")
+    sys.exit(1 if failures else 0)
+
+
+def wrong(tasks: Content) -> list[str]:
+    """Return a sentence for each check that did not hold."""
+    tests = figures_of(tasks, "checks.tests") or {}
+    sentences = [f"checks.tests: {name} failed" for name in tests.get("failures", [])]
+    for name, each in (figures_of(tasks, "checks.sanitizer") or {}).items():
+        if each.get("errors"):
+            sentences.append(f"checks.sanitizer: {name} found {each['errors']} errors")
+    for name, each in (figures_of(tasks, "checks.repeatable") or {}).items():
+        if isinstance(each, dict) and not (each["equal"] and each["finite"]):
+            sentences.append(f"checks.repeatable: {name}: the runs differ, or are not finite")
+    return sentences
 
 
 def write(content: Content, paths: Iterable[Path]) -> None:

@@ -36,7 +36,8 @@ def save_training_state(path: str | Path, optimizer: AdamW, metadata: Mapping[st
     tensors = dict(optimizer.params.map(to_host).items())
     tensors |= {f"adamw.m.{name}": view for name, view in optimizer.m.map(to_host).items()}
     tensors |= {f"adamw.v.{name}": view for name, view in optimizer.v.map(to_host).items()}
-    _write(path, tensors, {**metadata, "adamw.t": optimizer.t})
+    state = {"adamw.t": optimizer.t, "backend": optimizer.backend.state()}
+    _write(path, tensors, {**metadata, **state})
 
 
 def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, Any]]:
@@ -65,6 +66,7 @@ def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[
         vector.flat[...] = optimizer.backend.to_device(on_host.flat)
     optimizer.params.flat[...] = optimizer.backend.to_device(params.flat)
     optimizer.t = metadata["adamw.t"]
+    optimizer.backend.load_state(metadata.get("backend", {}))
     return metadata
 
 

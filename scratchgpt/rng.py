@@ -50,10 +50,11 @@ class RowStreams:
         philox: Any = rng.bit_generator
         if not isinstance(philox, np.random.Philox):
             philox = np.random.Philox(key=rng.integers(2**64, size=2, dtype=np.uint64))
-        state = np.empty((n_rows, 6), dtype=np.uint64)
-        for row in range(n_rows):
-            jumped = philox.jumped(row + 1).state["state"]
-            state[row] = [*jumped["key"], *jumped["counter"]]
+        here = philox.state["state"]
+        state = np.tile(np.concatenate([here["key"], here["counter"]]), (n_rows, 1))
+        # A jump is 2**128 numbers: one more in the counter's third word, and a carry into the fourth.
+        state[:, 4] += np.arange(1, n_rows + 1, dtype=np.uint64)
+        state[:, 5] += state[:, 4] < here["counter"][2]
         return cls(state)
 
     def __getitem__(self, rows: slice) -> "RowStreams":

@@ -40,6 +40,7 @@ class TrainingStep:
         self._backend: Backend = optimizer.backend
         self._losses = self._backend.losses()
         self._rates: list[float] = []  # of the steps that nobody has read
+        self._read: list[Taken] = []  # what had to be read before anybody asked
         self._on_device = self._backend.repeatable(self._step)
 
     def __call__(self, tokens: Tokens, targets: Tokens, lr: float, rng: np.random.Generator) -> None:
@@ -50,17 +51,21 @@ class TrainingStep:
         Raises:
             InputError: as `loss_and_grads`.
         """
+        if len(self._rates) == self._losses.places:
+            self._read = self.read()
         tokens = check_tokens(tokens, self._model.config)
         targets = check_targets(targets, tokens, self._model.config)
         streams = dropout_streams(self._model, rng, len(tokens))
-        self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
+        with self._backend.active(side_by_side=False):
+            self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
         self._rates.append(lr)
 
     def read(self) -> list[Taken]:
         """Return every step since the last call, in their order."""
         rates, self._rates = self._rates, []
+        before, self._read = self._read, []
         losses = self._losses.read(len(rates))
-        return [Taken(lr, *each) for lr, each in zip(rates, losses, strict=True)]
+        return before + [Taken(lr, *each) for lr, each in zip(rates, losses, strict=True)]
 
     def _step(self, tokens: Tokens, targets: Tokens, streams: RowStreams | None, scalars: Array) -> None:
         """Do the work of a step where the backend computes."""

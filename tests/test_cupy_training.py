@@ -137,6 +137,50 @@ def test_cupy_an_overflow_of_float16_changes_no_weight_and_halves_the_scale() ->
     assert not np.array_equal(backend.to_host(params.flat), before)
 
 
+def test_cupy_float16_runs_have_a_loss_scale_each_and_checkpoints_carry_it(tmp_path: Path) -> None:
+    from scratchgpt.checkpoint import load_training_state, save_training_state
+
+    first, second = gpu.backend("float16"), gpu.backend("float16")
+    model = sg.GPT(CONFIGS["plain"])
+    optimizers = [sg.AdamW(model.init(1).map(each.to_device), backend=each) for each in (first, second)]
+    first.load_state({"loss_scale": 2.0**20, "n_good": 5})
+    assert (first.state(), second.state()["loss_scale"]) == ({"loss_scale": 2.0**20, "n_good": 5}, 2.0**16)
+    save_training_state(tmp_path / "last.safetensors", optimizers[0], {"step": 3})
+    load_training_state(tmp_path / "last.safetensors", model, optimizers[1])
+    assert second.state() == first.state()
+    other = sg.AdamW(model.init(1))
+    load_training_state(tmp_path / "last.safetensors", model, other)  # a backend without a scale
+    assert other.backend.state() == {}
+
+
+def test_cupy_adamw_by_hand_leaves_an_overflow_out_and_halves_the_scale() -> None:
+    backend, model = gpu.backend("float16"), sg.GPT(CONFIGS["plain"])
+    params = model.init(1).map(backend.to_device)
+    before = backend.to_host(params.flat).copy()
+    grads = params.map(lambda flat: flat * np.inf)
+    sg.AdamW(params, backend=backend).step(grads)
+    np.testing.assert_array_equal(backend.to_host(params.flat), before)
+    assert backend.state()["loss_scale"] == 2.0**15
+
+
+def test_cupy_adamw_says_where_the_weights_belong() -> None:
+    with pytest.raises(
+        sg.InputError, match=r"not where backend 'cupy' computes; expected params\.map"
+    ):
+        sg.AdamW(sg.GPT(CONFIGS["plain"]).init(), backend=gpu.backend())
+
+
+def test_cupy_more_unread_steps_than_there_are_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = gpu.backend()
+    from scratchgpt.backends.cupy import losses
+
+    monkeypatch.setattr(losses, "PLACES", 3)
+    found, _ = train(backend, CONFIGS["plain"], n_steps=8)
+    monkeypatch.undo()
+    expected, _ = train(backend, CONFIGS["plain"], n_steps=8)
+    assert found == expected
+
+
 def test_cupy_an_exploding_step_changes_no_weight() -> None:
     backend, model = gpu.backend(), sg.GPT(CONFIGS["plain"])
     params = model.init(1).map(backend.to_device)

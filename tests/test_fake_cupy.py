@@ -1,6 +1,7 @@
 """Tests of the test equipment: the fake CuPy computes like NumPy and catches every planted mistake."""
 
 import ctypes
+import gc
 import importlib.util
 import subprocess
 import sys
@@ -238,6 +239,7 @@ def _chain(x: Any, host: np.ndarray) -> tuple[Any, Any]:
 def test_a_replayed_graph_equals_eager_work() -> None:
     host = CHAIN_INPUT.copy()
     x = cp.empty((3, 4), np.float32)
+    gc.collect()  # what earlier tests left behind must not be freed in between
     before = memory.current
     graph, results = captured(lambda: _chain(x, host))
     assert memory.current > before

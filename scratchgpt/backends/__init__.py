@@ -36,14 +36,20 @@ def get_backend(
         InputError: no such backend, or one that is not available here, or a setting that it does not have.
     """
     if name not in BACKENDS:
-        raise InputError(f"backend is {name!r}; expected {' or '.join(BACKENDS)}")
+        raise InputError(f"backend is {name!r}; expected one of {', '.join(BACKENDS)}")
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}; expected at least 1, or none for all cores")
+    if device is not None and (not isinstance(device, int) or isinstance(device, bool)):
+        raise InputError(f"device is {device!r}; expected a whole number, or none for the first GPU")
     if name == "cupy":
+        if threads is not None:
+            raise InputError(f"threads is {threads}; expected none with --backend cupy")
         return cupy.create(precision, graph, device)
     for setting, value, expected in (("precision", precision, "float32"), ("graph", graph, False)):
         if value != expected:
-            raise InputError(f"{setting} is {value!r}; expected {expected!r}, unless with --backend cupy")
+            shown = str(expected).lower() if isinstance(expected, bool) else repr(expected)
+            given = str(value).lower() if isinstance(value, bool) else repr(value)
+            raise InputError(f"{setting} is {given}; expected {shown}, unless with --backend cupy")
     if device is not None:
         raise InputError(f"device is {device}; expected none, unless with --backend cupy")
     return BACKENDS[name](threads)

@@ -1,7 +1,7 @@
 """What a backend is: a table of ops, and where arrays live."""
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from scratchgpt.backends.losses import Losses
+from scratchgpt.config import GPTConfig
 from scratchgpt.ops import adamw, clip, sampling
 from scratchgpt.shapes import Array
 
@@ -124,6 +125,20 @@ class Backend:
         """Take a step of AdamW, in place; none if the norm of the gradient is not finite."""
         if np.isfinite(norm):
             adamw.update(step)
+
+    def state(self) -> dict[str, float]:
+        """Return what a resumed run must know of this backend; here nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, float]) -> None:
+        """Go on from such a state."""
+
+    def check(self, config: GPTConfig) -> None:
+        """See that this backend can compute a model; this one can compute any.
+
+        Raises:
+            InputError: it cannot.
+        """
 
     def losses(self) -> Losses:
         """Return a record of losses and gradient norms, to be read when somebody wants to know."""

@@ -5,7 +5,13 @@ from typing import Any
 
 
 class Losses:
-    """A list of (loss, gradient norm). On a device it is a ring buffer, so that no step has to wait."""
+    """A list of (loss, gradient norm). On a device it is a ring buffer, so that no step has to wait.
+
+    Attributes:
+        places: how many steps it holds; whoever takes more must read before.
+    """
+
+    places = 1 << 62
 
     def __init__(self) -> None:
         self._unread: list[tuple[float, float | None]] = []

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scratchgpt.backends import BACKENDS, get_backend
+from scratchgpt.errors import InputError
 from scratchgpt.gradcheck import check_models, check_ops
 
 
@@ -20,7 +21,10 @@ def main() -> int:
     parser.add_argument(
         "--backend", choices=list(BACKENDS), default="numpy", help="whose ops (default: numpy)"
     )
-    backend = get_backend(parser.parse_args().backend)
+    try:
+        backend = get_backend(parser.parse_args().backend)
+    except InputError as error:
+        parser.error(str(error))
 
     console = Console()
     table = Table(title=f"Gradients of the {backend.name} backend against finite differences")

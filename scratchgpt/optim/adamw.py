@@ -30,12 +30,17 @@ class AdamW:
         backend: Backend | None = None,
     ) -> None:
         _check_hyperparameters(lr, betas, eps, weight_decay)
+        self.backend = backend or get_backend()
+        if self.backend.to_device(params.flat) is not params.flat:
+            raise InputError(
+                f"params is not where backend {self.backend.name!r} computes; "
+                "expected params.map(backend.to_device)"
+            )
         self.params = params
         self.lr = lr
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
-        self.backend = backend or get_backend()
         # The moments are kept in float32 at least: a 16-bit v would stop moving.
         dtype = np.promote_types(params.flat.dtype, np.float32)
         self.m = params.map(lambda flat: np.zeros_like(flat, dtype=dtype))

@@ -4,13 +4,13 @@ python -m tests.gpu_emulation.compile_kernels [--markdown]
 """
 
 import argparse
+import importlib
+import importlib.util
 import io
 import re
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
-
-from scratchgpt.backends.cupy import kernels
+from typing import Any, NamedTuple
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 HEADER = ("file", "compiled with", "kernel", "registers", "spilled bytes", "static shared bytes")
@@ -33,10 +33,15 @@ class Cost(NamedTuple):
     shared: int
 
 
+def _kernels() -> Any:
+    """Return the module of the kernels, which needs CuPy."""
+    return importlib.import_module("scratchgpt.backends.cupy.kernels")
+
+
 def variants() -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each file with each set of constants that the project compiles it with."""
-    for file, reals in kernels.VARIANTS.items():
-        heads = kernels.HEADS if "HEAD" in kernels.source(file) else (None,)
+    for file, reals in _kernels().VARIANTS.items():
+        heads = _kernels().HEADS if "HEAD" in _kernels().source(file) else (None,)
         for real in reals:
             for head in heads:
                 yield file, {"REAL": real} | ({} if head is None else {"HEAD": str(head)})
@@ -65,7 +70,7 @@ def compile_for(file: str, constants: dict[str, str], architecture: str) -> dict
     options = core.assemble_cupy_compiler_options(("-std=c++17", *defines))
     options += ("-ftz=true", f"-arch={architecture}", "--ptxas-options=-v")
     report = io.StringIO()
-    compiler._NVRTCProgram(kernels.source(file), file, method="cubin").compile(options, report)
+    compiler._NVRTCProgram(_kernels().source(file), file, method="cubin").compile(options, report)
     return costs(report.getvalue())
 
 
@@ -93,6 +98,8 @@ def main() -> int:
     """Print the table; return 1 if a file does not compile."""
     parser = argparse.ArgumentParser(description="Compile all kernels with NVRTC.")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    if importlib.util.find_spec("cupy") is None:
+        parser.error("CuPy is not installed; pip install -e '.[nvrtc]'")
     markdown = parser.parse_args().markdown
     results = list(rows())
     errors = [result for result in results if isinstance(result, Exception)]

@@ -6,6 +6,7 @@ Needs CuPy, but no GPU. Only names that NumPy has, too, are kept: the fake compu
 """
 
 import argparse
+import importlib.util
 import inspect
 import json
 import re
@@ -96,6 +97,8 @@ def main() -> int:
     """Write the file, or compare; 1 stands for a difference."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="compare the file with the installed CuPy")
+    if importlib.util.find_spec("cupy") is None:
+        parser.error("CuPy is not installed; pip install -e '.[nvrtc]'")
     if not parser.parse_args().check:
         PATH.write_text(written(frozen()), encoding="utf-8")
         return 0

@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 PRECISIONS = ("float32", "tf32", "bf16", "float16")
 
 
-@functools.cache
 def create(precision: str = "float32", graph: bool = False, device: int | None = None) -> "Backend":
-    """Return the backend on GPU number `device` (None: the first); the same request gets the same one.
+    """Return the backend on GPU number `device` (None: the first).
+
+    The same request gets the same one, but for float16, which has a state of its own, the loss scale.
 
     Raises:
         InputError: an unknown precision, or no CuPy, driver, GPU or library that would do.
     """
     if precision not in PRECISIONS:
-        raise InputError(
-            f"precision is {precision!r}; expected {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
-        )
+        expected = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
+        raise InputError(f"precision is {precision!r}; expected {expected}")
+    make = _create.__wrapped__ if precision == "float16" else _create
+    return make(precision, graph, device)
+
+
+@functools.cache
+def _create(precision: str, graph: bool, device: int | None) -> "Backend":
     from scratchgpt.backends.cupy.device import find_device  # noqa: PLC0415 - it says what is missing
 
     found = find_device(device)

@@ -1,6 +1,7 @@
 """Causal attention a tile at a time: no array of scores, and backward without atomic additions.
 
-Numbers of 16 bits go to tensor cores (attention_mma.cu), others to the ordinary ones (attention.cu).
+Numbers of 16 bits go to tensor cores (attention_mma.cu); others go to the ordinary ones (attention.cu), and
+so does float16 on a GPU before compute capability 8.0.
 """
 
 import math
@@ -39,87 +40,106 @@ class Saved(NamedTuple):
     p: float
 
 
-def forward(
-    q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: UniformSource | None = None
-) -> tuple[BHTD, Saved]:
-    """Let every query average the values of its own and earlier positions, weighted by similarity."""
-    (B, H, T, D), S = q.shape, k.shape[2]
-    q, k, v = _heads_without_gaps(q), _heads_without_gaps(k), _heads_without_gaps(v)
-    if k.strides != v.strides:
-        k, v = contiguous(k), contiguous(v)
-    bits = attention_mask((B, H, T, S), p, rng) if rng is not None and p > 0.0 else None
-    y = cupy.empty((B, T, H, D), dtype=q.dtype)
-    lse = cupy.empty((B, H, T), dtype=accumulator(q.dtype))
-    tile = tile_for(D, q.dtype)
-    launch(
-        tile.file, "attention_forward", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
-        (q, k, v, bits, y, lse, *_strides(q), *_strides(k), *_numbers(q, S, bits, p)),
-        defines={"HEAD": tile.head}, shared=tile.bytes_forward,
-    )  # fmt: skip
-    return y.transpose(0, 2, 1, 3), Saved(q, k, v, y, lse, bits, p)
+class Attention:
+    """The pair on one GPU, which has so many bytes of shared memory for a block, and tensor cores or not."""
 
+    def __init__(self, tensor_cores: bool, shared_memory: int) -> None:
+        self._tensor_cores = tensor_cores
+        self._shared_memory = shared_memory
 
-def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
-    """Return dq, dk, dv; with as many keys as queries they are views of one array (B, T, 3, H, D).
+    def forward(
+        self, q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: UniformSource | None = None
+    ) -> tuple[BHTD, Saved]:
+        """Let every query average the values of its own and earlier positions, weighted by similarity."""
+        (B, H, T, D), S = q.shape, k.shape[2]
+        q, k, v = _heads_without_gaps(q), _heads_without_gaps(k), _heads_without_gaps(v)
+        if k.strides != v.strides:
+            k, v = contiguous(k), contiguous(v)
+        bits = attention_mask((B, H, T, S), p, rng) if rng is not None and p > 0.0 else None
+        y = cupy.empty((B, T, H, D), dtype=q.dtype)
+        lse = cupy.empty((B, H, T), dtype=accumulator(q.dtype))
+        tile = self.tile(D, q.dtype)
+        launch(
+            tile.file, "attention_forward", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+            (q, k, v, bits, y, lse, *_strides(q), *_strides(k), *_numbers(q, S, bits, p)),
+            defines=tile.defines, shared=tile.bytes_forward,
+        )  # fmt: skip
+        return y.transpose(0, 2, 1, 3), Saved(q, k, v, y, lse, bits, p)
 
-    The sum of the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y: each row of y is the same
-    weighted sum. (Source: Dao et al., "FlashAttention" (2022), appendix B.2.)
-    """
-    q, k, v, y, lse, bits, p = saved
-    (B, H, T, D), S = q.shape, k.shape[2]
-    dy = contiguous(dy.transpose(0, 2, 1, 3))  # (B, T, H, D)
-    delta = cupy.empty_like(lse)
-    launch(
-        "attention_delta.cu", "attention_delta", q.dtype, (blocks_for(B * T * H, 4),), (THREADS,),
-        (dy, y, delta, index(B * T * H), index(H), index(T), index(D)),
-    )  # fmt: skip
-    dq, dk, dv = _gradients(q, k)
-    tile, numbers = tile_for(D, q.dtype), _numbers(q, S, bits, p)
-    given = (q, k, v, bits, dy, lse, delta)
-    options: dict[str, Any] = {"defines": {"HEAD": tile.head}, "shared": tile.bytes_backward}
-    launch(
-        tile.file, "attention_backward_keys", q.dtype, (blocks_for(S, tile.keys), H, B), (THREADS,),
-        (*given, dk, dv, *_strides(q), *_strides(k), *_strides(dk), *numbers), **options,
-    )  # fmt: skip
-    launch(
-        tile.file, "attention_backward_queries", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
-        (*given, dq, *_strides(q), *_strides(k), *_strides(dq), *numbers), **options,
-    )  # fmt: skip
-    return dq, dk, dv
+    def backward(self, saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
+        """Return dq, dk, dv; with as many keys as queries they are views of one array (B, T, 3, H, D).
+
+        The sum of the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y: each row of y is the same
+        weighted sum. (Source: Dao et al., "FlashAttention" (2022), appendix B.2.)
+        """
+        q, k, v, y, lse, bits, p = saved
+        (B, H, T, D), S = q.shape, k.shape[2]
+        dy = contiguous(dy.transpose(0, 2, 1, 3))  # (B, T, H, D)
+        delta = cupy.empty_like(lse)
+        launch(
+            "attention_delta.cu", "attention_delta", q.dtype, (blocks_for(B * T * H, 4),), (THREADS,),
+            (dy, y, delta, index(B * T * H), index(H), index(T), index(D)),
+        )  # fmt: skip
+        dq, dk, dv = _gradients(q, k)
+        tile, numbers = self.tile(D, q.dtype), _numbers(q, S, bits, p)
+        given = (q, k, v, bits, dy, lse, delta)
+        options: dict[str, Any] = {"defines": tile.defines, "shared": tile.bytes_backward}
+        launch(
+            tile.file, "attention_backward_keys", q.dtype, (blocks_for(S, tile.keys), H, B), (THREADS,),
+            (*given, dk, dv, *_strides(q), *_strides(k), *_strides(dk), *numbers), **options,
+        )  # fmt: skip
+        launch(
+            tile.file, "attention_backward_queries", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+            (*given, dq, *_strides(q), *_strides(k), *_strides(dq), *numbers), **options,
+        )  # fmt: skip
+        return dq, dk, dv
+
+    def tile(self, D: int, dtype: Any) -> "Tile":
+        """Return the tile for a head of `D` channels; the sizes are those in the kernel files.
+
+        Raises:
+            InputError: the head is too large for the kernels, or its tile for this GPU.
+        """
+        if max(HEADS) < D:
+            raise InputError(
+                f"a head has n_embd / n_head = {D} channels; expected at most {max(HEADS)} on a GPU"
+            )
+        head = next(head for head in HEADS if head >= D)
+        itemsize = np.dtype(dtype).itemsize
+        tiles = [_tensor_core_tile(head)] if itemsize == 2 and self._tensor_cores else []
+        sizes = (64, 32) if head <= 64 and itemsize <= 4 else (32,)
+        tiles += [_plain_tile(head, queries, max(4, itemsize)) for queries in sizes]
+        for tile in tiles:
+            if tile.bytes_backward <= self._shared_memory:
+                return tile
+        raise InputError(
+            f"a head has n_embd / n_head = {D} channels; its tile in {np.dtype(dtype)} needs "
+            f"{tiles[-1].bytes_backward} bytes of shared memory, and this GPU has {self._shared_memory}"
+        )
 
 
 class Tile(NamedTuple):
     """What a kernel file computes with for a size of head: what one block owns, and its shared memory."""
 
     file: str
-    head: int
+    defines: dict[str, int]
     queries: int
     keys: int
     bytes_forward: int
     bytes_backward: int
 
 
-def tile_for(D: int, dtype: Any) -> Tile:
-    """Return the tile for a head of `D` channels; the sizes are those in the kernel files.
+def _tensor_core_tile(head: int) -> Tile:
+    rows, columns, row = 64, 32 if head > 64 else 64, (head + 8) * 2
+    forward, backward = (rows + 2 * columns) * row, (2 * rows + 2 * columns) * row
+    return Tile("attention_mma.cu", {"HEAD": head}, rows, rows, forward, backward)
 
-    Raises:
-        InputError: the head is too large.
-    """
-    if max(HEADS) < D:
-        raise InputError(
-            f"a head has n_embd / n_head = {D} channels; expected at most {max(HEADS)} with --backend cupy"
-        )
-    head = next(head for head in HEADS if head >= D)
-    itemsize = np.dtype(dtype).itemsize
-    if itemsize == 2:
-        rows, columns = 64, 32 if head > 64 else 64
-        row = (head + 8) * itemsize
-        forward, backward = (rows + 2 * columns) * row, (2 * rows + 2 * columns) * row
-        return Tile("attention_mma.cu", head, rows, rows, forward, backward)
-    queries, keys = 32 if itemsize == 8 or head > 64 else 64, 32
-    row, scores = (head + 1) * itemsize, queries * (keys + 1) * itemsize
+
+def _plain_tile(head: int, queries: int, itemsize: int) -> Tile:
+    keys, row = 32, (head + 1) * itemsize
+    scores = queries * (keys + 1) * itemsize
     forward, backward = (queries + 2 * keys) * row + scores, 2 * (queries + keys) * row + 2 * scores
-    return Tile("attention.cu", head, queries, keys, forward, backward)
+    return Tile("attention.cu", {"HEAD": head, "QUERIES": queries}, queries, keys, forward, backward)
 
 
 def _heads_without_gaps(x: Array) -> Array:

@@ -1,7 +1,8 @@
 """The backend on a GPU: its table of pairs, and what happens to gradients and logits there."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from scratchgpt.backends import reference
 from scratchgpt.backends.base import Backend
-from scratchgpt.backends.cupy import attention, cublaslt, dropout, embedding, layernorm, split_heads
+from scratchgpt.backends.cupy import cublaslt, dropout, embedding, layernorm, split_heads
+from scratchgpt.backends.cupy.attention import Attention
 from scratchgpt.backends.cupy.device import Device
 from scratchgpt.backends.cupy.gelu import Gelu
 from scratchgpt.backends.cupy.gemm import Gemm
@@ -20,6 +22,7 @@ from scratchgpt.backends.cupy.linear import Linear
 from scratchgpt.backends.cupy.linear_cross_entropy import LinearCrossEntropy
 from scratchgpt.backends.cupy.losses import DeviceLosses
 from scratchgpt.backends.cupy.unembedding import Unembedding
+from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.ops.adamw import Update
 from scratchgpt.ops.sampling import NOT_FINITE
@@ -45,17 +48,18 @@ class CupyBackend(Backend):
         self._loss_scale = cupy.full((), FIRST_LOSS_SCALE, dtype=np.float32) if scales else None
         self._n_good = cupy.zeros((), dtype=np.uint32)
         self._n_done = cupy.zeros((), dtype=np.uint32)  # of the blocks of `gradient_norm`
+        self._tensor_cores = device.capability >= (8, 0)
         gemm = Gemm(tf32=precision == "tf32")
         ops = dataclasses.replace(
             reference.OPS,
-            attention=attention,
+            attention=Attention(self._tensor_cores, device.shared_memory),
             dropout=dropout,
             embedding=embedding,
             gelu_exact=Gelu("gelu_exact"),
             gelu_tanh=Gelu("gelu_tanh"),
             layernorm=layernorm,
             linear=Linear(gemm),
-            linear_cross_entropy=LinearCrossEntropy(gemm, self._loss_scale),
+            linear_cross_entropy=LinearCrossEntropy(gemm, device.memory, self._loss_scale),
             split_heads=split_heads,
             unembedding=Unembedding(gemm),
         )
@@ -72,7 +76,7 @@ class CupyBackend(Backend):
         return (
             f"backend cupy: {self.device}\n"
             f"precision {details[self.precision]}; GEMM cuBLASLt {cublaslt.version()}; "
-            f"attention own kernel{' on tensor cores' if self._compute_type else ''}; "
+            f"attention own kernel{' on tensor cores' if self._compute_type and self._tensor_cores else ''}; "
             f"CUDA graph {'on' if self.graph else 'off'}; CuPy {cupy.__version__}"
         )
 
@@ -122,7 +126,7 @@ class CupyBackend(Backend):
     def adamw(self, step: Update, norm: Any = None) -> None:
         """Take a step of AdamW, in place, and adapt the loss scale; no step if the norm is not finite."""
         if norm is None:
-            norm = cupy.zeros((), dtype=step.g.dtype)
+            norm = self.clip(step.g, np.inf)
         self._launch(
             "adamw.cu", "adamw", step.g, step.w, step.g, step.m, step.v, step.scalars, norm,
             size(step.w.size), size(step.n_decaying), *map(number, step.betas), number(step.eps),
@@ -131,6 +135,22 @@ class CupyBackend(Backend):
         if self._loss_scale is not None:
             arguments = (self._loss_scale, self._n_good, norm, np.uint32(PATIENCE))
             launch("training.cu", "adapt_loss_scale", norm.dtype, (1,), (1,), arguments)
+
+    def state(self) -> dict[str, float]:
+        """Return the loss scale, if there is one, and for how many steps it has gone well."""
+        if self._loss_scale is None:
+            return {}
+        return {"loss_scale": float(self._loss_scale), "n_good": int(self._n_good)}
+
+    def load_state(self, state: Mapping[str, float]) -> None:
+        """Go on with a loss scale; a run of another precision has none, and then the first one stays."""
+        if self._loss_scale is not None and "loss_scale" in state:
+            self._loss_scale[...] = state["loss_scale"]
+            self._n_good[...] = int(state["n_good"])
+
+    def check(self, config: GPTConfig) -> None:
+        """See that the kernels know heads of this size."""
+        self.ops.attention.tile(config.n_embd // config.n_head, self._compute_type or np.float32)  # type: ignore[attr-defined]
 
     def losses(self) -> DeviceLosses:
         """Return a ring buffer on the device."""
@@ -163,7 +183,8 @@ class CupyBackend(Backend):
 def _compute_type(precision: str) -> Any:
     """Return the 16-bit type of the passes, or None if they have the type of the weights."""
     if precision == "bf16":
-        from ml_dtypes import bfloat16  # noqa: PLC0415 - needed for this precision only
-
-        return bfloat16
+        try:
+            return importlib.import_module("ml_dtypes").bfloat16
+        except ImportError:
+            raise InputError("precision is 'bf16', which needs ml_dtypes; pip install ml_dtypes") from None
     return np.float16 if precision == "float16" else None

@@ -56,6 +56,7 @@ class Preference(IntEnum):
     """`cublasLtMatmulPreferenceAttributes_t`."""
 
     MAX_WORKSPACE_BYTES = 1
+    REDUCTION_SCHEME_MASK = 3
     MIN_ALIGNMENT_A_BYTES = 5
     MIN_ALIGNMENT_B_BYTES = 6
     MIN_ALIGNMENT_C_BYTES = 7
@@ -64,6 +65,8 @@ class Preference(IntEnum):
 
 TRANSPOSED = 1  # CUBLAS_OP_T
 EPILOGUE_BIAS = 4
+REDUCE_IN_COMPUTE_TYPE = 2  # parts of a sum that is cut are never rounded to 16 bits
+CHOICES = 8  # ways to compute a product that are asked for; the first that this GPU can go is taken
 
 
 class Algorithm(ctypes.Structure):
@@ -76,6 +79,10 @@ class Algorithm(ctypes.Structure):
         ("waves", c_float),
         ("reserved", c_int * 4),
     )
+
+
+class NoAlgorithm(InputError):
+    """The library cannot compute a product of this form."""
 
 
 @functools.cache
@@ -190,13 +197,14 @@ def choose_algorithm(
         workspace: how many bytes it may use.
 
     Raises:
-        InputError: there is no way.
+        NoAlgorithm: there is no way.
     """
-    preference, result, n_results = c_void_p(), Algorithm(), c_int()
+    preference, results, n_results = c_void_p(), (Algorithm * CHOICES)(), c_int()
     a, b, d = alignments
     call("MatmulPreferenceCreate", byref(preference))
     settings = {
         Preference.MAX_WORKSPACE_BYTES: c_size_t(workspace),
+        Preference.REDUCTION_SCHEME_MASK: c_uint32(REDUCE_IN_COMPUTE_TYPE),
         Preference.MIN_ALIGNMENT_A_BYTES: c_uint32(a),
         Preference.MIN_ALIGNMENT_B_BYTES: c_uint32(b),
         Preference.MIN_ALIGNMENT_C_BYTES: c_uint32(d),
@@ -206,24 +214,15 @@ def choose_algorithm(
         call("MatmulPreferenceSetAttribute", preference, attribute, byref(value), ctypes.sizeof(value))
     layout_a, layout_b, layout_d = layouts
     status = library().cublasLtMatmulAlgoGetHeuristic(
-        handle,
-        description,
-        layout_a,
-        layout_b,
-        layout_d,
-        layout_d,
-        preference,
-        1,
-        byref(result),
+        handle, description, layout_a, layout_b, layout_d, layout_d, preference, CHOICES, results,
         byref(n_results),
-    )
+    )  # fmt: skip
     call("MatmulPreferenceDestroy", preference)
-    if status != 0 or n_results.value == 0:
-        raise InputError(
-            f"cuBLASLt knows no way to compute this product (status {status}); expected a card of compute "
-            "capability 8.0 or more for bf16 and tf32. Try --precision float32"
-        )
-    return result
+    if status == 0:
+        for result in results[: n_results.value]:
+            if result.state == 0:
+                return result
+    raise NoAlgorithm(f"cuBLASLt knows no way to compute this product (status {status})")
 
 
 def multiply(

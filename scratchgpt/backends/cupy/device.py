@@ -8,8 +8,8 @@ from typing import Any
 from scratchgpt.errors import InputError
 
 INSTALL = (
-    "pip install 'scratchgpt[cuda12]' for a driver of CUDA 12 (525 or newer), "
-    "'scratchgpt[cuda13]' for one of CUDA 13 (580 or newer); nvidia-smi shows which you have"
+    "pip install -e '.[cuda12]' for a driver of CUDA 12 (525 or newer), "
+    "'.[cuda13]' for one of CUDA 13 (580 or newer); nvidia-smi shows which you have"
 )
 MISSING_DRIVER = 35  # cudaErrorInsufficientDriver: too old, or none
 NO_DEVICE = 100  # cudaErrorNoDevice
@@ -25,6 +25,7 @@ class Device:
         memory: its bytes.
         capability: its compute capability, such as (9, 0).
         n_processors: how many streaming multiprocessors it has.
+        shared_memory: bytes of shared memory that a block can have.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Device:
     memory: int
     capability: tuple[int, int]
     n_processors: int
+    shared_memory: int
 
     def __str__(self) -> str:
         major, minor = self.capability
@@ -54,9 +56,8 @@ def find_device(number: int | None = None) -> Device:
         raise InputError(f"backend 'cupy' needs an NVIDIA GPU; this machine shows none. {_instead()}")
     number = 0 if number is None else number
     if not 0 <= number < n_devices:
-        raise InputError(
-            f"device is {number}; expected a number from 0 to {n_devices - 1}, as nvidia-smi lists them"
-        )
+        several = f"a number from 0 to {n_devices - 1}, in CUDA's order"
+        raise InputError(f"device is {number}; expected {several if n_devices > 1 else '0, the only one'}")
     _cupy().cuda.Device(number).use()
     properties: dict[str, Any] = runtime.getDeviceProperties(number)
     return Device(
@@ -65,6 +66,7 @@ def find_device(number: int | None = None) -> Device:
         memory=properties["totalGlobalMem"],
         capability=(properties["major"], properties["minor"]),
         n_processors=properties["multiProcessorCount"],
+        shared_memory=properties["sharedMemPerBlockOptin"],
     )
 
 
@@ -83,14 +85,12 @@ def _no_gpu(runtime: Any, error: Any) -> str:
     if status == MISSING_DRIVER and driver == 0:
         why = "there is no NVIDIA driver"
     elif status == MISSING_DRIVER:
-        why = f"the driver knows CUDA {_version(driver)}, but this CuPy needs CUDA {_version(wanted)}"
+        why = f"the driver knows CUDA {_version(driver)}, but this CuPy needs {_version(wanted)}. {INSTALL}"
     elif status == NO_DEVICE:
         why = "the driver finds no GPU (is CUDA_VISIBLE_DEVICES set?)"
     else:
-        why = f"CUDA says {_one_line(error)}"
-    return (
-        f"backend 'cupy' is not available on this {platform.system()} machine: {why}. {INSTALL}. {_instead()}"
-    )
+        why = f"CUDA says {_one_line(error)}. {INSTALL}"
+    return f"backend 'cupy' is not available on this {platform.system()} machine: {why}. {_instead()}"
 
 
 def _version(number: int) -> str:

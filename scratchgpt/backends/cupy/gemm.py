@@ -4,6 +4,7 @@ cuBLASLt stores matrices column by column, and a matrix stored row by row is its
 instead of C = A B it is asked for Cᵀ = Bᵀ Aᵀ: the two factors change places and nothing is moved.
 """
 
+import contextlib
 import functools
 from ctypes import c_double, c_float, c_int32, c_uint64, c_void_p
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from scratchgpt.backends.cupy.kernels import address
 from scratchgpt.shapes import Array
 
 WORKSPACE = 32 << 20  # bytes; what NVIDIA advises for Hopper
+VECTOR = 16  # bytes that one instruction reads
 
 
 class Matrix(NamedTuple):
@@ -35,6 +37,7 @@ class Plan(NamedTuple):
     description: c_void_p
     layouts: tuple[c_void_p, c_void_p, c_void_p]
     algorithm: cublaslt.Algorithm
+    adds_bias: bool
 
 
 class Gemm:
@@ -78,11 +81,9 @@ class Gemm:
         shape = (a.shape[1 if transpose_a else 0], b.shape[0 if transpose_b else 1])
         if out is None:
             out = cupy.empty(shape, dtype=a.dtype if dtype is None else dtype)
-        added = bias  # by whom: cuBLASLt, which does not do so in float64
-        if a.dtype == np.float64:
-            bias = None
-        plan = self._plan(_matrix(a), _matrix(b), _matrix(out), transpose_a, transpose_b, bias is not None)
-        if bias is not None:
+        plan = self._plan_for(a, b, out, transpose_a, transpose_b, bias)
+        added_by_product = bias is not None and plan.adds_bias
+        if bias is not None and added_by_product:
             cublaslt.describe(plan.description, Description.BIAS_POINTER, c_uint64(address(bias)))
         number: Any = c_double if a.dtype == np.float64 else c_float
         layout_b, layout_a, layout_out = plan.layouts
@@ -95,9 +96,22 @@ class Gemm:
             (address(self._workspace), WORKSPACE),
             cupy.cuda.get_current_stream().ptr,
         )
-        if added is not bias:
-            out += added
+        if bias is not None and not added_by_product:
+            out += bias
         return out
+
+    def _plan_for(
+        self, a: Array, b: Array, out: Array, transpose_a: bool, transpose_b: bool, bias: Array | None
+    ) -> "Plan":
+        """Return a prepared product, with the bias in it if cuBLASLt adds it.
+
+        It adds none in float64, and a kernel may read a bias 16 bytes at a time.
+        """
+        matrices = (_matrix(a), _matrix(b), _matrix(out), transpose_a, transpose_b)
+        if bias is not None and a.dtype != np.float64 and _alignment(bias) >= VECTOR:
+            with contextlib.suppress(cublaslt.NoAlgorithm):
+                return self._plan(*matrices, True)
+        return self._plan(*matrices, False)
 
     def _make_plan(
         self, a: Matrix, b: Matrix, out: Matrix, transpose_a: bool, transpose_b: bool, has_bias: bool
@@ -113,8 +127,11 @@ class Gemm:
             cublaslt.describe(description, Description.EPILOGUE, c_int32(cublaslt.EPILOGUE_BIAS))
         layouts = (_layout(b), _layout(a), _layout(out))
         alignments = (b.alignment, a.alignment, out.alignment)
-        algorithm = cublaslt.choose_algorithm(self._handle, description, layouts, alignments, WORKSPACE)
-        return Plan(description, layouts, algorithm)
+        try:
+            algorithm = cublaslt.choose_algorithm(self._handle, description, layouts, alignments, WORKSPACE)
+        except cublaslt.NoAlgorithm as error:
+            raise cublaslt.NoAlgorithm(f"{error}: {a} and {b} to {out}") from None
+        return Plan(description, layouts, algorithm, has_bias)
 
 
 def _rows_without_gaps(x: Array) -> Array:
@@ -127,9 +144,13 @@ def _rows_without_gaps(x: Array) -> Array:
 
 
 def _matrix(x: Array) -> Matrix:
+    return Matrix(x.dtype.name, x.shape[0], x.shape[1], x.strides[0] // x.itemsize, _alignment(x))
+
+
+def _alignment(x: Array) -> int:
+    """Return the largest power of two, up to 256, that divides the address."""
     place = address(x)
-    alignment = min(256, place & -place)
-    return Matrix(x.dtype.name, x.shape[0], x.shape[1], x.strides[0] // x.itemsize, alignment)
+    return min(256, place & -place)
 
 
 def _layout(x: Matrix) -> c_void_p:

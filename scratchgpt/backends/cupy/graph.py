@@ -1,5 +1,6 @@
 """Training steps that are sent to the device without waiting for it, and recorded as a graph if asked for."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -7,9 +8,11 @@ import cupy
 import cupyx
 import numpy as np
 
+from scratchgpt.errors import InputError
 from scratchgpt.rng import RowStreams
 from scratchgpt.shapes import Array
 
+PER_THREAD = "CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
 STAGES = 4  # steps whose inputs can be on their way at once
 
 
@@ -39,8 +42,8 @@ class Step:
 
     Its inputs go to fixed places, so that a recorded graph finds them there. Recorded is each set of
     shapes by itself: the first call runs as it is, which compiles kernels and fills the memory pool, the
-    second one is recorded, and from then on the record is replayed. The pool is the graph's own, because
-    its addresses are part of the record.
+    second one is recorded, and from then on the record is replayed. Each record has a memory pool of its own,
+    because its addresses are part of it.
     """
 
     def __init__(self, function: Callable[..., None], record: bool) -> None:
@@ -48,8 +51,13 @@ class Step:
         self._record = record
         self._inputs: dict[Any, list[Staging]] = {}
         self._graphs: dict[Any, Any] = {}
-        self._pool = cupy.cuda.MemoryPool()
+        self._pools: dict[Any, Any] = {}
         self._stream = cupy.cuda.Stream()
+        if record and os.environ.get(PER_THREAD, "0") != "0":
+            raise InputError(
+                f"{PER_THREAD} is set; expected it unset with --graph true, whose stream "
+                "is ordered against other work by the one default stream"
+            )
 
     def __call__(self, *arguments: Any) -> None:
         """Call the function with arrays, `RowStreams` and None, the arrays being on the device."""
@@ -61,16 +69,17 @@ class Step:
         with self._stream:
             on_device = self._on_device(key, values, arguments)
             if key not in self._graphs:
-                with cupy.cuda.using_allocator(self._pool.malloc):
+                self._pools[key] = cupy.cuda.MemoryPool()
+                with cupy.cuda.using_allocator(self._pools[key].malloc):
                     self._function(*on_device)
                 self._graphs[key] = None
                 return
             if self._graphs[key] is None:
-                self._graphs[key] = self._recorded(on_device)
+                self._graphs[key] = self._recorded(self._pools[key], on_device)
             self._graphs[key].launch()
 
-    def _recorded(self, on_device: list[Any]) -> Any:
-        with cupy.cuda.using_allocator(self._pool.malloc):
+    def _recorded(self, pool: Any, on_device: list[Any]) -> Any:
+        with cupy.cuda.using_allocator(pool.malloc):
             self._stream.begin_capture()
             try:
                 self._function(*on_device)

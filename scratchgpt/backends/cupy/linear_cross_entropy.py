@@ -11,7 +11,9 @@ from scratchgpt.backends.cupy.sums import total
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
-CHUNK = 1 << 27  # logits at a time: 256 MiB in 16 bits
+CHUNK = 1 << 29  # logits at a time, at most: 1 GiB in 16 bits
+SHARE = 64  # of the GPU's memory, one part in so many is for logits
+ROWS = 256  # of which the rows at a time are a multiple, if there are so many
 ALIGNED = 64  # a row of logits begins at a multiple of so many elements, as tensor cores like it
 
 
@@ -27,11 +29,13 @@ class LinearCrossEntropy:
 
     Args:
         gemm: multiplies.
+        memory: bytes of the GPU.
         scale: an array of rank 0 that all gradients are multiplied by (loss scaling), or None.
     """
 
-    def __init__(self, gemm: Gemm, scale: Array | None = None) -> None:
+    def __init__(self, gemm: Gemm, memory: int, scale: Array | None = None) -> None:
         self._gemm = gemm
+        self._memory = memory
         self._scale = scale
 
     def forward(
@@ -51,7 +55,8 @@ class LinearCrossEntropy:
         if n_targets == 0:
             raise ValueError(f"linear_cross_entropy: all {targets.size} targets are {IGNORE_INDEX} (ignored)")
         stride = -(-V // ALIGNED) * ALIGNED
-        step = min(len(rows), max(1, CHUNK // stride))
+        step = max(1, min(CHUNK, self._memory // SHARE // x.itemsize) // stride)
+        step = min(len(rows), step // ROWS * ROWS or step)
         logits = cupy.empty((step, stride), dtype=x.dtype)
         losses = cupy.empty(len(rows), dtype=acc)
         dx, dweight = cupy.empty_like(rows), cupy.empty(weight.shape, dtype=acc)

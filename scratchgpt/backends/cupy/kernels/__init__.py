@@ -17,7 +17,7 @@ HEADS = (16, 32, 64, 128)  # what HEAD can be in the files of attention; a head 
 SUMS = ("float", "double")  # what ACC can be
 VARIANTS = {  # for which types each file is compiled
     "adamw.cu": SUMS,
-    "attention.cu": SUMS,
+    "attention.cu": (*SUMS, "half"),
     "attention_delta.cu": tuple(REALS.values()),
     "attention_mma.cu": ("bf16", "half"),
     "clip.cu": SUMS,

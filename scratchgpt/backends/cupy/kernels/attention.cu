@@ -2,18 +2,30 @@
 // Source: Dao et al., "FlashAttention" (2022), algorithms 1 and 4, https://arxiv.org/abs/2205.14135, and Dao,
 // "FlashAttention-2" (2023), https://arxiv.org/abs/2307.08691, for the order of the loops.
 //
+// Forward goes through the keys tile by tile and keeps, for every query, the largest score m so far, and sums
+// relative to it. A tile with a larger score m' multiplies what has been summed by exp(m - m'):
+//     sum = sum exp(m - m') + sum over the tile of exp(score - m'),    out likewise with v;    at the end y = out / sum
+// and lse = m + log(sum) is all that backward needs to have any probability again: exp(score - lse).
+//
 // Query t sees the keys up to t + S - T. A block owns a tile of queries (or, for dk and dv, of keys) and nobody
 // else writes there, so every run adds in the same order. Shared memory holds tiles as ACC, with a column to
 // spare, and zeros beyond the head's D <= HEAD numbers and the last row.
 //
 // The 128 threads of a block are 16 x 8: thread (r, c) has rows r, r + 16, ... and columns c, c + 8, ... of a tile.
+//
+// Parameters: q_b, q_h, q_t are the distances, in elements, of two rows of the batch, two heads and two positions
+// of q; k_b, k_h, k_t those of k and of v. `bits` is dropout's mask of the probabilities, n_words words of 32 keys
+// to a query, or null. Shared memory is cut in the order in which the tiles are declared; attention.py counts it.
 #include "common.cuh"
 
 #ifndef HEAD
 #define HEAD 64  // D, rounded up to 16, 32, 64 or 128
 #endif
+#ifndef QUERIES
+#define QUERIES 32  // of a tile: 32 or 64
+#endif
 const int THREADS = 128, ROW_GROUPS = 16, COLUMN_GROUPS = 8;
-const int QUERIES = sizeof(ACC) == 8 || HEAD > 64 ? 32 : 64, KEYS = 32;  // of a tile
+const int KEYS = 32;  // of a tile
 const int LD = HEAD + 1, LD_SCORES = KEYS + 1;  // distances of rows in shared memory: no two rows on one bank
 const int MY_QUERIES = QUERIES / ROW_GROUPS, MY_KEYS = KEYS / COLUMN_GROUPS, MY_COLUMNS = HEAD / COLUMN_GROUPS;
 
@@ -55,7 +67,7 @@ __device__ __forceinline__ void dot_rows(const ACC* a, const ACC* b, const Place
 // What dropout multiplies a probability by; `bits` is the mask of this head, or null for no dropout.
 __device__ __forceinline__ ACC mask_of(const unsigned* bits, int n_words, int query, int key, double p) {
     if (!bits) return 1;
-    return bits[(long long)query * n_words + key / 32] >> (key % 32) & 1 ? 1 / (1 - (ACC)p) : (ACC)0;
+    return ((bits[(long long)query * n_words + key / 32] >> (key % 32)) & 1) ? 1 / (1 - (ACC)p) : (ACC)0;
 }
 
 __device__ __forceinline__ const unsigned* of_head(const unsigned* bits, const Place& me, int H, int T, int n_words) {
@@ -86,7 +98,7 @@ extern "C" __global__ void attention_forward(
     for (int k0 = 0; k0 < n_seen; k0 += KEYS) {
         load_tile<KEYS>(K, k + k0 * k_t, k_t, S - k0, D);
         load_tile<KEYS>(V, v + k0 * k_t, k_t, S - k0, D);
-        __syncthreads();
+        __syncthreads();  // the tiles are there
         ACC scores[MY_QUERIES][MY_KEYS];
         dot_rows(Q, K, me, scores);
 #pragma unroll
@@ -112,6 +124,7 @@ extern "C" __global__ void attention_forward(
                 int column = me.column + COLUMN_GROUPS * j;
                 ACC exponential = exp(scores[i][j] - largest[i]);
                 sum[i] += exponential;
+                // A row beyond T is summed like the others, since nobody reads it; but it has no bits to look at.
                 bool real = query < T && k0 + column < S;
                 P[row * LD_SCORES + column] = real ? exponential * mask_of(bits, n_words, query, k0 + column, p) : (ACC)0;
             }

@@ -1,4 +1,5 @@
-// What the gradient of a softmax subtracts; see attention.py.
+// What the gradient of a softmax subtracts: the sum over keys of probability times its gradient. Because y is the
+// sum of (dropped) probabilities times v, and their gradients are (masked) products of dy and v, it equals dy y.
 #include "common.cuh"
 
 // delta (B, H, T) = the sums of dy y over each head; one warp to a row. It is what the softmax gradient subtracts.

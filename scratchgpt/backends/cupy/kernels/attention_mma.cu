@@ -53,6 +53,13 @@ __device__ __forceinline__ void load_tile(REAL* tile, const REAL* rows, long lon
     }
 }
 
+// ldmatrix loads four 8 x 8 tiles at once; thread i says where row i % 8 of tile i / 8 begins. For a factor of 16 x 16
+// the tiles are, by row and column of eight:
+//     of `a`, rows as they lie:           of `b`, whose rows are columns of the product:
+//         tile 0 (0, 0)   tile 2 (0, 1)       tile 0 (0, 0)   tile 1 (0, 1)     the first eight rows: one mma
+//         tile 1 (1, 0)   tile 3 (1, 1)       tile 2 (1, 0)   tile 3 (1, 1)     the other eight: the next
+// hence lane % 16 and lane / 16 for a, lane / 16 and lane / 8 % 2 for b; transposed, rows and columns change places.
+
 // out (16 x N) = my warp's 16 rows of `a`, times the N rows of `b`: dot products of rows.
 template <int N>
 __device__ __forceinline__ void dot_rows(const REAL* a, const REAL* b, const Place& me, Tile8 out[N / 8]) {
@@ -95,14 +102,14 @@ __device__ __forceinline__ void add_weighted_rows(const Tile8 weights[N / 8], co
 __device__ __forceinline__ void store_rows(
     const Tile8 result[HEAD / 8], const float factors[2], REAL* rows, long long stride, int n_rows, int D, const Place& me) {
 #pragma unroll
-    for (int half_ = 0; half_ < 2; half_++) {
-        int row = me.row(2 * half_);
+    for (int side = 0; side < 2; side++) {
+        int row = me.row(2 * side);
         if (row >= n_rows) continue;
         REAL* to = rows + row * stride;
 #pragma unroll
         for (int n = 0; n < HEAD / 8; n++) {
             int d = me.column(n, 0);
-            float low = result[n][2 * half_] * factors[half_], high = result[n][2 * half_ + 1] * factors[half_];
+            float low = result[n][2 * side] * factors[side], high = result[n][2 * side + 1] * factors[side];
             if (D % 2 == 0 && d < D) {
                 *(unsigned*)(to + d) = pack(low, high);
             } else {
@@ -124,7 +131,7 @@ __device__ __forceinline__ void clear(Tile8 result[HEAD / 8]) {
 // What dropout multiplies a probability by; `bits` is the mask of this head, or null for no dropout.
 __device__ __forceinline__ float mask_of(const unsigned* bits, int n_words, int query, int key, float kept_scale) {
     if (!bits) return 1;
-    return bits[(long long)query * n_words + key / 32] >> (key % 32) & 1 ? kept_scale : 0;
+    return ((bits[(long long)query * n_words + key / 32] >> (key % 32)) & 1) ? kept_scale : 0;
 }
 
 __device__ __forceinline__ const unsigned* of_head(const unsigned* bits, const Place& me, int H, int T, int n_words) {

@@ -19,6 +19,7 @@ extern "C" __global__ void gradient_norm(const ACC* g, double* partials, unsigne
     }
     __syncthreads();
     if (!is_last) return;
+    __threadfence();  // and reads nothing from before it
     sum = 0;
     for (int i = threadIdx.x; i < gridDim.x; i += blockDim.x) sum += ((volatile double*)partials)[i];
     sum = block_sum(sum, shared);
