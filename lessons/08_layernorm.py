@@ -91,7 +91,9 @@ lesson.holds("rows of dx times x̂", (dx * x_hat).sum(axis=1), np.zeros(4))
 # %%
 lesson.title("32 layers")
 DEPTH, WIDTH = (32, 128) if lesson.fast else (32, 256)
-lesson.predict("by which factor does the gradient grow over 32 layers without LayerNorm? (1.1 to the power of 32)")
+lesson.predict(
+    "by which factor does the gradient grow over 32 layers without LayerNorm? (1.1 to the power of 32)"
+)
 
 
 def gradient_norms(with_layernorm: bool) -> list[float]:
@@ -124,12 +126,21 @@ assert without[-1] / without[0] > 10 and 0.1 < with_it[-1] / with_it[0] < 3
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 left.semilogy(without, label="without LayerNorm")
 left.semilogy(with_it, label="with LayerNorm")
-left.set(xlabel="layers that the gradient has come down", ylabel="size of the gradient", title="32 layers, matrices 10 % too large")
+left.set(
+    xlabel="layers that the gradient has come down",
+    ylabel="size of the gradient",
+    title="32 layers, matrices 10 % too large",
+)
 left.legend()
 places = np.arange(4)
 right.bar(places - 0.2, np.abs(a.sum(axis=1)), 0.4, label="term A alone")
 right.bar(places + 0.2, np.abs(dx.sum(axis=1)), 0.4, label="dx = A + B + C")
-right.set(xlabel="row", ylabel="|sum of the row|", title="The direction (1, 1, ..., 1) is projected out", xticks=places)
+right.set(
+    xlabel="row",
+    ylabel="|sum of the row|",
+    title="The direction (1, 1, ..., 1) is projected out",
+    xticks=places,
+)
 right.legend()
 lesson.save(
     figure,

@@ -213,7 +213,7 @@ def test_cupy_gradients_of_heads_are_copied_only_where_they_must_be() -> None:
 
 
 @every_dtype
-@pytest.mark.parametrize("shape", [(3, 7, 5), (2, 1001), (1, 8)])
+@pytest.mark.parametrize("shape", [(3, 7, 5), (2, 1001), (1, 8), (5, 3, 64)])
 def test_cupy_dropout(dtype: str, shape: tuple[int, ...]) -> None:
     agree(backend_for(dtype), "dropout", dtype, [normal(dtype, *shape)], p=0.3, rng=(3, 4))
 

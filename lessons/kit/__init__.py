@@ -1,6 +1,6 @@
 """What checks a learner's functions and says what is wrong with them, and what every lesson needs.
 
-A lesson is run from its own folder as well as from elsewhere, so this is where the project becomes importable.
+A lesson may be run from anywhere, so this is where the project becomes importable.
 """
 
 import sys
@@ -8,6 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from lessons.kit.lesson import Lesson  # noqa: E402
+from lessons.kit.lesson import Lesson
 
 __all__ = ["Lesson"]

@@ -63,7 +63,8 @@ class Crash(Exception):
         where = f"{path.name}:{self.frame.lineno}: {self.frame.line}\n    " if self.frame else ""
         kind, message = type(self.error).__name__, str(self.error)
         if isinstance(self.error, SyntaxError):
-            return f"{path.name}:{self.error.lineno}: {(self.error.text or '').strip()}\n    {kind}: {self.error.msg}"
+            line = (self.error.text or "").strip()
+            return f"{path.name}:{self.error.lineno}: {line}\n    {kind}: {self.error.msg}"
         if isinstance(self.error, ValueError) and "read-only" in message:
             message = "this line changes one of its inputs in place; make a new array instead"
             return f"{where}{message}"
@@ -90,7 +91,9 @@ def check(exercise: Exercise, path: Path | None = None, source: str | None = Non
     for function in exercise.functions:
         if not callable(getattr(module, function, None)):
             report = Report(exercise, path, CRASHED)
-            report.verdict.append(f"{path.name} has no function {function}; expected {', '.join(exercise.functions)}")
+            report.verdict.append(
+                f"{path.name} has no function {function}; expected {', '.join(exercise.functions)}"
+            )
             return report
 
     right_module = files.answer(exercise.number)
@@ -166,14 +169,18 @@ def _diagnose(
     if wrong_forward and exercise.gradients:
         own = _fits_own_forward(exercise, module, case, path)
         if own is True:
-            report.verdict.append("your calculus is right, for another formula: backward fits your own forward")
+            report.verdict.append(
+                "your calculus is right, for another formula: backward fits your own forward"
+            )
         elif own is False:
             report.verdict.append("fix the forward first; the backward is looked at after it")
         for line in report.lines:
             if line.output in wrong_gradients:
                 line.status, line.text = "waiting", "for the forward"
         wrong = wrong_forward
-    named_cases = [case] if case not in cases else [each for each in cases if _has(exercise, module, each, wrong, path)]
+    named_cases = (
+        [case] if case not in cases else [each for each in cases if _has(exercise, module, each, wrong, path)]
+    )
     named_cases = named_cases or [case]
     mine = [_results(exercise, module, each, path) for each in named_cases]
     right = [dict(exercise.run(files.answer(exercise.number), read_only(each))) for each in named_cases]
@@ -229,7 +236,10 @@ def _harder(case: Case) -> list[Case]:
         view: Array = wide[..., ::2]
         return view
 
-    return [changed("inputs with gaps in memory", with_gaps), changed("float32", lambda x: x.astype(np.float32))]
+    return [
+        changed("inputs with gaps in memory", with_gaps),
+        changed("float32", lambda x: x.astype(np.float32)),
+    ]
 
 
 def read_only(case: Case) -> Case:

@@ -127,7 +127,7 @@ SIZES = {
 
 
 def waves(*shape: int, seed: float = 1.0, mean: float = 0.3) -> Array:
-    """Return numbers of size 1 around `mean` that look random and are the same everywhere: cosines of odd angles."""
+    """Return numbers around `mean` that look random and are the same everywhere: cosines of odd angles."""
     n = int(np.prod(shape, dtype=int))
     angles = (np.arange(1, n + 1) + 17.0 * seed) * (1.0 + np.sqrt(5.0 + seed)) ** 2
     return (1.4 * np.cos(angles) + mean).reshape(shape)

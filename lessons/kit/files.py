@@ -87,7 +87,9 @@ def patched(source: str, *chosen: Fault) -> str:
     """
     for fault in chosen:
         if source.count(fault.old) != 1:
-            raise ValueError(f"{fault.id}: {fault.old!r} occurs {source.count(fault.old)} times; expected once")
+            raise ValueError(
+                f"{fault.id}: {fault.old!r} occurs {source.count(fault.old)} times; expected once"
+            )
         source = source.replace(fault.old, fault.new)
     return source
 
@@ -141,6 +143,11 @@ def diff_to_answer(number: int) -> str:
     mine = exercise_path(number).read_text(encoding="utf-8") if exercise_path(number).exists() else ""
     theirs = answer_path(number).read_text(encoding="utf-8")
     lines = difflib.unified_diff(
-        mine.splitlines(), theirs.splitlines(), exercise_path(number).name, answer_path(number).name, lineterm="", n=2
+        mine.splitlines(),
+        theirs.splitlines(),
+        exercise_path(number).name,
+        answer_path(number).name,
+        lineterm="",
+        n=2,
     )
     return "\n".join(lines)

@@ -30,7 +30,9 @@ class Lesson:
         self.number = number
         parser = argparse.ArgumentParser(description=f"Lesson {number:02}")
         parser.add_argument("--fast", action="store_true", help="small sizes, a few seconds")
-        parser.add_argument("--mine", action="store_true", help="with your own functions in place of the engine's")
+        parser.add_argument(
+            "--mine", action="store_true", help="with your own functions in place of the engine's"
+        )
         parser.add_argument("--out", type=Path, default=OUTPUT, help="where the picture goes")
         is_script = Path(sys.argv[0]).resolve() == files.lesson_path(number)
         arguments = parser.parse_args(sys.argv[1:] if is_script else [])

@@ -42,9 +42,9 @@ def main() -> int:
     for row in table:
         named = "yes" if row.named else f"no: {', '.join(row.names) or 'not known'}"
         print(f"{row.lesson:>6}  {'yes' if row.caught else 'NO':<6}  {named:<6} {row.fault}")
-    caught, named = sum(row.caught for row in table), sum(row.named for row in table)
-    print(f"\n{len(table)} mistakes, {caught} caught, {named} named as themselves and nothing else")
-    return 0 if caught == named == len(table) else 1
+    n_caught, n_named = sum(row.caught for row in table), sum(row.named for row in table)
+    print(f"\n{len(table)} mistakes, {n_caught} caught, {n_named} named as themselves and nothing else")
+    return 0 if n_caught == n_named == len(table) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a wrong result is: a known mistake, terms with wrong factors, a constant ratio, or nothing that is known."""
+"""What a wrong result is: a known mistake, terms with wrong factors, a constant ratio, or not known."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -45,14 +45,16 @@ def distance(found: Any, expected: Any) -> float:
     return float(np.linalg.norm(found - expected)) / scale
 
 
-def name(exercise: Exercise, cases: list[Case], mine: list[Outputs], right: list[Outputs], wrong: list[str]) -> Name:
+def name(
+    exercise: Exercise, cases: list[Case], mine: list[Outputs], right: list[Outputs], wrong: list[str]
+) -> Name:
     """Say what the wrong results of the learner are, given theirs and the right ones for each case."""
     found = Name()
     found.faults, found.outputs = _match(exercise, cases, mine, right, wrong)
     for output in wrong:
-        if output in exercise.terms:
-            if text := _fit(mine[0][output], exercise.terms[output](cases[0]), exercise.equations):
-                found.fits[output] = text
+        terms = exercise.terms.get(output)
+        if terms and (text := _fit(mine[0][output], terms(cases[0]), exercise.equations)):
+            found.fits[output] = text
         if text := _ratio(mine[0][output], right[0][output], exercise.ratios or SIZES):
             found.ratios[output] = text
     for output, (sentence, holds) in exercise.invariants.items():
@@ -121,7 +123,7 @@ def _faulty(number: int, chosen: tuple[Fault, ...]) -> ModuleType:
 
 
 def _is_same(mine: Any, theirs: Any, right: Any, case: Case) -> bool:
-    """Return whether two results agree because of a mistake: not where it shows nothing, or is zero or dy itself."""
+    """Return whether two results agree because of a mistake: not if it changes nothing, or gives 0 or dy."""
     if mine is None or theirs is None or distance(mine, theirs) > SAME:
         return _both_broken(mine, theirs, right)
     if distance(theirs, right) < DIFFERENT or not np.any(np.asarray(theirs)):
@@ -131,7 +133,12 @@ def _is_same(mine: Any, theirs: Any, right: Any, case: Case) -> bool:
 
 def _both_broken(mine: Any, theirs: Any, right: Any) -> bool:
     """Return whether both have NaN in the same places, and elsewhere the same numbers."""
-    if mine is None or theirs is None or np.shape(mine) != np.shape(theirs) or np.shape(mine) != np.shape(right):
+    if (
+        mine is None
+        or theirs is None
+        or np.shape(mine) != np.shape(theirs)
+        or np.shape(mine) != np.shape(right)
+    ):
         return False
     mine, theirs = np.asarray(mine, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     finite = np.isfinite(mine)

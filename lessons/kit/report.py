@@ -11,10 +11,17 @@ WIDTH = 100
 def text_of(report: Report) -> str:
     """Return what the learner reads."""
     number = report.exercise.number
-    saved = time.strftime("%H:%M:%S", time.localtime(report.path.stat().st_mtime)) if report.path.exists() else "-"
+    saved = (
+        time.strftime("%H:%M:%S", time.localtime(report.path.stat().st_mtime))
+        if report.path.exists()
+        else "-"
+    )
     lines = [f"lesson {number:02} · {report.exercise.title}    {report.path.name}, saved {saved}"]
     if report.state == check.NOT_STARTED:
-        lines += [f"  not started. Write {', '.join(report.exercise.functions)} in exercises/{report.path.name}", ""]
+        lines += [
+            f"  not started. Write {', '.join(report.exercise.functions)} in exercises/{report.path.name}",
+            "",
+        ]
         return "\n".join([*lines, _next(report)])
     width = max((len(line.output) for line in report.lines), default=0)
     lines += [f"  {line.output:<{width}}  {line.status:<11}  {line.text}".rstrip() for line in report.lines]
@@ -32,7 +39,9 @@ def _name(report: Report) -> list[str]:
     if name.faults:
         digits = "these very numbers"
         for fault in name.faults:
-            lines.append(f"  What it is   {', '.join(name.outputs)}: {digits} come of {fault.name}  [{fault.id}]")
+            lines.append(
+                f"  What it is   {', '.join(name.outputs)}: {digits} come of {fault.name}  [{fault.id}]"
+            )
     for output, fit in name.fits.items():
         lines.append(f"  Its terms    {output} = {fit}")
     for output, ratio in name.ratios.items():

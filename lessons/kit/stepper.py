@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lessons.kit import check, files, report
+from lessons.kit.exercise import Exercise
 from lessons.kit.files import Missing
 from lessons.specs import EXERCISES
 
@@ -40,19 +41,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("list", help="all lessons")
     arguments = parser.parse_args(argv)
     try:
-        if arguments.command == "check":
-            return _check(arguments.number, arguments.here)
-        if arguments.command == "hint":
-            return _hint(arguments.number, arguments.level)
-        if arguments.command == "reveal":
-            return _reveal(arguments.number)
-        if arguments.command == "reset":
-            return _reset(arguments.number)
-        if arguments.command == "hunt":
-            return _hunt(arguments.number, arguments.names)
-        if arguments.command == "watch":
-            return _watch()
-        return _status()
+        match arguments.command:
+            case "check":
+                code = _check(arguments.number, arguments.here)
+            case "hint":
+                code = _hint(arguments.number, arguments.level)
+            case "reveal":
+                code = _reveal(arguments.number)
+            case "reset":
+                code = _reset(arguments.number)
+            case "hunt":
+                code = _hunt(arguments.number, arguments.names)
+            case "watch":
+                code = _watch()
+            case "list":
+                code = _list()
+            case _:
+                code = _status()
+        return code
     except Missing as error:
         print(f"python -m lessons: {error}", file=sys.stderr)
         return 2
@@ -60,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def exercise(number: int) -> check.Exercise:
+def exercise(number: int) -> Exercise:
     """Return the exercise of a lesson."""
     if number not in EXERCISES:
         known = ", ".join(map(str, EXERCISES))
@@ -80,7 +86,9 @@ def _check(number: int, here: bool) -> int:
         done = subprocess.run(command, cwd=files.LESSONS.parent, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         name = files.exercise_path(number).name
-        print(f"lesson {number:02}: {name} was still running after {SECONDS} s; is there a loop that never ends?")
+        print(
+            f"lesson {number:02}: {name} was still running after {SECONDS} s; is there a loop that never ends?"
+        )
         return 1
     return done.returncode
 
@@ -103,6 +111,13 @@ def _status() -> int:
         f"\n      then write    lessons/exercises/{files.exercise_path(following).name}"
         f"\n      and           python -m lessons check {following}"
     )
+    return 0
+
+
+def _list() -> int:
+    """Show the lessons and where they are."""
+    for number, found in EXERCISES.items():
+        print(f"{number:02}  {found.title:<50} lessons/{files.lesson_path(number).name}")
     return 0
 
 
@@ -164,7 +179,9 @@ def _hunt(number: int, names: list[str]) -> int:
         except ValueError:  # two on one line
             chosen = chosen[:1]
             text = files.patched(source, *chosen)
-        path.write_text(text.replace("The answer to exercise", "A wrong answer to exercise"), encoding="utf-8")
+        path.write_text(
+            text.replace("The answer to exercise", "A wrong answer to exercise"), encoding="utf-8"
+        )
         mistakes = "a mistake" if len(chosen) == 1 else "two mistakes"
         print(f"exercises/{path.name} has {mistakes}. Which of these?\n")
         for fault in known.values():
@@ -173,11 +190,15 @@ def _hunt(number: int, names: list[str]) -> int:
         return 0
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise Missing(f"{unknown[0]} is not among the mistakes of lesson {number}; expected {', '.join(known)}")
+        raise Missing(
+            f"{unknown[0]} is not among the mistakes of lesson {number}; expected {', '.join(known)}"
+        )
     if not path.exists():
         raise Missing(f"there is no exercises/{path.name}; begin with python -m lessons hunt {number}")
     guess = files.patched(source, *(known[name] for name in names))
-    if guess.replace("The answer to exercise", "A wrong answer to exercise") == path.read_text(encoding="utf-8"):
+    if guess.replace("The answer to exercise", "A wrong answer to exercise") == path.read_text(
+        encoding="utf-8"
+    ):
         print("Found. " + " ".join(known[name].why for name in names))
         return 0
     print("Not it, or not all of it. Run the file on a case that you can do by hand.")

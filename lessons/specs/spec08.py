@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lessons.kit.exercise import Case, Outputs, B, C, T, pair, waves
+from lessons.kit.exercise import B, C, Case, Outputs, T, pair, waves
 from scratchgpt.shapes import Array
 
 EPS = 0.1  # large, so that its place in the formula can be seen

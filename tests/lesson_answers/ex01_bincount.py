@@ -1,5 +1,7 @@
 """A pair as one number, a V + b; probabilities as one column after the other; logarithms of a product."""
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -14,4 +16,4 @@ def probabilities(counts, alpha):
 
 
 def nll(probs, tokens):
-    return float(np.average([-np.log(probs[pair]) for pair in zip(tokens[:-1], tokens[1:], strict=True)]))
+    return float(np.average([-np.log(probs[pair]) for pair in pairwise(tokens)]))

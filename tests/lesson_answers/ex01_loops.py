@@ -1,13 +1,14 @@
 """Loops, one pair at a time."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
 
 def count_pairs(tokens, vocab_size):
     counts = [[0] * vocab_size for _ in range(vocab_size)]
-    for a, b in zip(tokens, tokens[1:], strict=False):
+    for a, b in pairwise(tokens):
         counts[a][b] += 1
     return np.array(counts)
 

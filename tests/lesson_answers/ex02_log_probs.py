@@ -1,4 +1,4 @@
-"""Saves log-probabilities; the gradient goes back through the mean, the choice and the log-softmax in turn."""
+"""Saves log-probabilities; the gradient goes back through mean, choice and log-softmax in turn."""
 
 import numpy as np
 

@@ -9,7 +9,8 @@ def forward(q, k, v):
     """Need no mask: a list of the visible keys is enough."""
     B, H, T, D = q.shape
     S = k.shape[2]
-    y, probs = np.zeros_like(q), np.zeros((B, H, T, S), q.dtype)
+    y = np.zeros((B, H, T, v.shape[3]), q.dtype)
+    probs = np.zeros((B, H, T, S), q.dtype)
     for b in range(B):
         for h in range(H):
             for t in range(T):

@@ -11,7 +11,8 @@ def forward(q, k, v):
     T, D = q.shape[2:]
     S = k.shape[2]
     largest = np.full(q.shape[:3], -np.inf, q.dtype)
-    total, y = np.zeros(q.shape[:3], q.dtype), np.zeros_like(q)
+    total = np.zeros(q.shape[:3], q.dtype)
+    y = np.zeros((*q.shape[:3], v.shape[3]), q.dtype)
     columns = []
     for s in range(S):
         first = max(0, s - (S - T))  # the first query that may see this key

@@ -11,11 +11,23 @@ extern "C" __global__ void dropout(
     if (first >= row_size) return;
     Numbers numbers = philox(streams + row * STREAM_WORDS, block);
     ACC scale = 1 / (1 - (ACC)p);
+    x += row * row_size;
+    y += row * row_size;
+    bool whole = first >= 0 && first + NUMBERS <= row_size;
+    if (whole && (size_t)(x + first) % sizeof(Pack) == 0 && (size_t)(y + first) % sizeof(Pack) == 0) {
+        for (int start = 0; start < NUMBERS; start += PACK) {
+            Pack pack = *(const Pack*)(x + first + start);
+            for (int i = 0; i < PACK; i++) {
+                set(pack.values[i], kept(numbers.values[start + i], (float)p) ? wide(pack.values[i]) * scale : (ACC)0);
+            }
+            *(Pack*)(y + first + start) = pack;
+        }
+        return;
+    }
     for (int i = 0; i < NUMBERS; i++) {
         long long element = first + i;
         if (element < 0 || element >= row_size) continue;
-        long long place = row * row_size + element;
-        set(y[place], kept(numbers.values[i], (float)p) ? wide(x[place]) * scale : (ACC)0);
+        set(y[element], kept(numbers.values[i], (float)p) ? wide(x[element]) * scale : (ACC)0);
     }
 }
 
