@@ -99,6 +99,7 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
         graph=values["graph"],
         device=values["device"],
         resume=resume,
+        mine=values["mine"],
         tokenizer=TokenizerSettings(**values["tokenizer"]),
         model=values["model"],
         training=TrainingSettings(**values["training"]),
@@ -143,6 +144,7 @@ def _train_parser() -> Parser:
     parser.add_argument(
         "--graph", type=bool, default=False, help="record the training step on a GPU and replay it"
     )
+    parser.add_argument("--mine", type=str | None, help="lessons whose exercises do the work, such as 4,5,8")
     parser.add_class_arguments(GPTConfig, "model", skip={"vocab_size"})
     parser.add_argument(
         "--model.vocab_size", type=int | None, help="number of token ids; null: the tokenizer's"

@@ -111,6 +111,7 @@ class RunSettings:
         graph: whether a GPU records the training step once and replays it.
         device: the number of the GPU; None means the first.
         resume: the folder of a run to go on with, or None.
+        mine: numbers of the lessons whose exercises take the place of the engine's functions, or None.
         tokenizer: special symbols.
         model: fields of GPTConfig; a vocab_size of None means the tokenizer's.
         training: how to train.
@@ -125,6 +126,7 @@ class RunSettings:
     graph: bool = False
     device: int | None = None
     resume: str | None = None
+    mine: str | None = None
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     model: dict[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)

@@ -17,6 +17,7 @@
 // of q; k_b, k_h, k_t those of k and of v. `bits` is dropout's mask of the probabilities, n_words words of 32 keys
 // to a query, or null. Shared memory is cut in the order in which the tiles are declared; attention.py counts it.
 #include "common.cuh"
+#include "attention_bits.cuh"
 
 #ifndef HEAD
 #define HEAD 64  // D, rounded up to 16, 32, 64 or 128
@@ -64,16 +65,6 @@ __device__ __forceinline__ void dot_rows(const ACC* a, const ACC* b, const Place
     }
 }
 
-// What dropout multiplies a probability by; `bits` is the mask of this head, or null for no dropout.
-__device__ __forceinline__ ACC mask_of(const unsigned* bits, int n_words, int query, int key, double p) {
-    if (!bits) return 1;
-    return ((bits[(long long)query * n_words + key / 32] >> (key % 32)) & 1) ? 1 / (1 - (ACC)p) : (ACC)0;
-}
-
-__device__ __forceinline__ const unsigned* of_head(const unsigned* bits, const Place& me, int H, int T, int n_words) {
-    return bits ? bits + ((long long)me.b * H + me.h) * T * n_words : bits;
-}
-
 // y (B, T, H, D) and the logarithms of the sums of exponentials, lse (B, H, T).
 extern "C" __global__ void attention_forward(
     const REAL* q_strided, const REAL* k_strided, const REAL* v_strided, const unsigned* bits, REAL* y, ACC* lse,
@@ -84,7 +75,8 @@ extern "C" __global__ void attention_forward(
     Place me;
     int q0 = blockIdx.x * QUERIES, n_seen = min(q0 + QUERIES, T) + S - T;
     const REAL *k = k_strided + me.b * k_b + me.h * k_h, *v = v_strided + me.b * k_b + me.h * k_h;
-    bits = of_head(bits, me, H, T, n_words);
+    bits = of_head(bits, me.b, me.h, H, T, n_words);
+    ACC kept_scale = 1 / (1 - (ACC)p);
     load_tile<QUERIES>(Q, q_strided + me.b * q_b + me.h * q_h + q0 * q_t, q_t, T - q0, D);
 
     ACC out[MY_QUERIES][MY_COLUMNS], largest[MY_QUERIES], sum[MY_QUERIES];
@@ -126,7 +118,7 @@ extern "C" __global__ void attention_forward(
                 sum[i] += exponential;
                 // A row beyond T is summed like the others, since nobody reads it; but it has no bits to look at.
                 bool real = query < T && k0 + column < S;
-                P[row * LD_SCORES + column] = real ? exponential * mask_of(bits, n_words, query, k0 + column, p) : (ACC)0;
+                P[row * LD_SCORES + column] = real ? exponential * mask_of(bits, n_words, query, k0 + column, kept_scale) : (ACC)0;
             }
         }
         __syncthreads();
@@ -158,7 +150,7 @@ extern "C" __global__ void attention_forward(
 // Compute a tile of probabilities (with dropout) and of the gradients of the scores again, into shared memory.
 __device__ __forceinline__ void score_gradients(
     const ACC* Q, const ACC* K, const ACC* V, const ACC* dY, const ACC* lse, const ACC* delta, const unsigned* bits,
-    ACC* P, ACC* dS, const Place& me, int q0, int k0, int T, int S, int n_words, double scale, double p) {
+    ACC* P, ACC* dS, const Place& me, int q0, int k0, int T, int S, int n_words, double scale, ACC kept_scale) {
     ACC scores[MY_QUERIES][MY_KEYS], dprobs[MY_QUERIES][MY_KEYS];
     dot_rows(Q, K, me, scores);
     dot_rows(dY, V, me, dprobs);
@@ -170,7 +162,7 @@ __device__ __forceinline__ void score_gradients(
             int column = me.column + COLUMN_GROUPS * j, key = k0 + column;
             bool seen = query < T && key < S && key <= query + S - T;
             ACC probability = seen ? exp(scores[i][j] * (ACC)scale - lse[query]) : (ACC)0;
-            ACC mask = seen ? mask_of(bits, n_words, query, key, p) : (ACC)0;
+            ACC mask = seen ? mask_of(bits, n_words, query, key, kept_scale) : (ACC)0;
             P[row * LD_SCORES + column] = probability * mask;
             dS[row * LD_SCORES + column] = seen ? probability * (dprobs[i][j] * mask - delta[query]) * (ACC)scale : (ACC)0;
         }
@@ -193,7 +185,8 @@ extern "C" __global__ void attention_backward_keys(
     dy += (long long)me.b * T * H * D + me.h * D;
     lse += ((long long)me.b * H + me.h) * T;
     delta += ((long long)me.b * H + me.h) * T;
-    bits = of_head(bits, me, H, T, n_words);
+    bits = of_head(bits, me.b, me.h, H, T, n_words);
+    ACC kept_scale = 1 / (1 - (ACC)p);
     load_tile<KEYS>(K, k_strided + me.b * k_b + me.h * k_h + k0 * k_t, k_t, S - k0, D);
     load_tile<KEYS>(V, v_strided + me.b * k_b + me.h * k_h + k0 * k_t, k_t, S - k0, D);
 
@@ -208,7 +201,7 @@ extern "C" __global__ void attention_backward_keys(
         load_tile<QUERIES>(Q, q + q0 * q_t, q_t, T - q0, D);
         load_tile<QUERIES>(dY, dy + (long long)q0 * H * D, H * D, T - q0, D);
         __syncthreads();
-        score_gradients(Q, K, V, dY, lse, delta, bits, P, dS, me, q0, k0, T, S, n_words, scale, p);
+        score_gradients(Q, K, V, dY, lse, delta, bits, P, dS, me, q0, k0, T, S, n_words, scale, kept_scale);
         __syncthreads();
         for (int row = 0; row < QUERIES; row++) {
 #pragma unroll
@@ -256,7 +249,8 @@ extern "C" __global__ void attention_backward_queries(
     dy += (long long)me.b * T * H * D + me.h * D;
     lse += ((long long)me.b * H + me.h) * T;
     delta += ((long long)me.b * H + me.h) * T;
-    bits = of_head(bits, me, H, T, n_words);
+    bits = of_head(bits, me.b, me.h, H, T, n_words);
+    ACC kept_scale = 1 / (1 - (ACC)p);
     load_tile<QUERIES>(Q, q_strided + me.b * q_b + me.h * q_h + q0 * q_t, q_t, T - q0, D);
     load_tile<QUERIES>(dY, dy + (long long)q0 * H * D, H * D, T - q0, D);
 
@@ -270,7 +264,7 @@ extern "C" __global__ void attention_backward_queries(
         load_tile<KEYS>(K, k + k0 * k_t, k_t, S - k0, D);
         load_tile<KEYS>(V, v + k0 * k_t, k_t, S - k0, D);
         __syncthreads();
-        score_gradients(Q, K, V, dY, lse, delta, bits, P, dS, me, q0, k0, T, S, n_words, scale, p);
+        score_gradients(Q, K, V, dY, lse, delta, bits, P, dS, me, q0, k0, T, S, n_words, scale, kept_scale);
         __syncthreads();
         for (int j = 0; j < KEYS; j++) {
 #pragma unroll

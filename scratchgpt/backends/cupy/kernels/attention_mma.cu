@@ -5,6 +5,7 @@
 // deep, so probabilities never leave the registers: the thread that gets an element of one product as a result
 // has it as a factor of the next one. Source: Dao, "FlashAttention-2" (2023), https://arxiv.org/abs/2307.08691.
 #include "common.cuh"
+#include "attention_bits.cuh"
 
 #ifndef HEAD
 #define HEAD 64  // D, rounded up to 16, 32, 64 or 128
@@ -128,16 +129,6 @@ __device__ __forceinline__ void clear(Tile8 result[HEAD / 8]) {
     }
 }
 
-// What dropout multiplies a probability by; `bits` is the mask of this head, or null for no dropout.
-__device__ __forceinline__ float mask_of(const unsigned* bits, int n_words, int query, int key, float kept_scale) {
-    if (!bits) return 1;
-    return ((bits[(long long)query * n_words + key / 32] >> (key % 32)) & 1) ? kept_scale : 0;
-}
-
-__device__ __forceinline__ const unsigned* of_head(const unsigned* bits, const Place& me, int H, int T, int n_words) {
-    return bits ? bits + ((long long)me.b * H + me.h) * T * n_words : bits;
-}
-
 // y (B, T, H, D) and the logarithms of the sums of exponentials, lse (B, H, T).
 extern "C" __global__ void attention_forward(
     const REAL* q_strided, const REAL* k_strided, const REAL* v_strided, const unsigned* bits, REAL* y, ACC* lse,
@@ -148,7 +139,7 @@ extern "C" __global__ void attention_forward(
     Place me;
     int q0 = blockIdx.x * ROWS, n_seen = min(q0 + ROWS, T) + S - T;
     const REAL *k = k_strided + me.b * k_b + me.h * k_h, *v = v_strided + me.b * k_b + me.h * k_h;
-    bits = of_head(bits, me, H, T, n_words);
+    bits = of_head(bits, me.b, me.h, H, T, n_words);
     float factor = (float)scale * LOG2_E, kept_scale = 1 / (1 - (float)p);
     load_tile<ROWS>(Q, q_strided + me.b * q_b + me.h * q_h + q0 * q_t, q_t, T - q0, D);
 
@@ -239,7 +230,7 @@ extern "C" __global__ void attention_backward_keys(
     dy += (long long)me.b * T * H * D + me.h * D;
     lse += ((long long)me.b * H + me.h) * T;
     delta += ((long long)me.b * H + me.h) * T;
-    bits = of_head(bits, me, H, T, n_words);
+    bits = of_head(bits, me.b, me.h, H, T, n_words);
     float factor = (float)scale * LOG2_E, kept_scale = 1 / (1 - (float)p);
     load_tile<ROWS>(K, k_strided + me.b * k_b + me.h * k_h + k0 * k_t, k_t, S - k0, D);
     load_tile<ROWS>(V, v_strided + me.b * k_b + me.h * k_h + k0 * k_t, k_t, S - k0, D);
@@ -290,7 +281,7 @@ extern "C" __global__ void attention_backward_queries(
     int q0 = blockIdx.x * ROWS, n_seen = min(q0 + ROWS, T) + S - T;
     const REAL *k = k_strided + me.b * k_b + me.h * k_h, *v = v_strided + me.b * k_b + me.h * k_h;
     dy += (long long)me.b * T * H * D + me.h * D;
-    bits = of_head(bits, me, H, T, n_words);
+    bits = of_head(bits, me.b, me.h, H, T, n_words);
     float factor = (float)scale * LOG2_E, kept_scale = 1 / (1 - (float)p);
     float my_lse[2], my_delta[2];
 #pragma unroll
