@@ -7,6 +7,7 @@ python train.py --resume runs/mine --training.max_steps 2000
 """
 
 import dataclasses
+import importlib
 import shlex
 import sys
 import time
@@ -39,6 +40,8 @@ def main() -> None:
         settings.backend, settings.threads,
         precision=settings.precision, graph=settings.graph, device=settings.device,
     )  # fmt: skip
+    if settings.mine:
+        backend = importlib.import_module("lessons.kit.graft").in_training(settings, backend)
     stopped = train(settings, run, backend)
     if stopped:
         console.print(

@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import linecache
 import shutil
 import time
 import tomllib
@@ -59,6 +60,12 @@ def lesson_path(number: int) -> Path:
 
 def module_of(source: str, path: Path | str) -> types.ModuleType:
     """Run a source as a module; `path` is what its errors show."""
+    linecache.cache[str(path)] = (
+        len(source),
+        None,
+        source.splitlines(keepends=True),
+        str(path),
+    )  # for errors
     module = types.ModuleType("exercise")
     module.__file__ = str(path)
     exec(compile(source, str(path), "exec"), vars(module))
@@ -95,7 +102,7 @@ def patched(source: str, *chosen: Fault) -> str:
 
 
 def stub_of(source: str) -> str:
-    """Return an answer's text with the bodies of its public functions taken out: what a learner begins with."""
+    """Return an answer's text without the bodies of its public functions: what a learner begins with."""
     lines = source.splitlines()
     functions = [
         node

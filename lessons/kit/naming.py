@@ -148,7 +148,7 @@ def _both_broken(mine: Any, theirs: Any, right: Any) -> bool:
 
 
 def _fit(found: Any, terms: dict[str, Array], equations: Any) -> str:
-    """Return which factor each term has in a result that is made of them; nothing if it is not, or all are 1."""
+    """Return which factor each term has in a result, if it is made of them and not all are 1."""
     found = np.asarray(found, dtype=np.float64)
     if any(np.shape(term) != found.shape for term in terms.values()) or not np.isfinite(found).all():
         return ""

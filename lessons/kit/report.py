@@ -37,11 +37,11 @@ def _name(report: Report) -> list[str]:
         return []
     lines = []
     if name.faults:
-        digits = "these very numbers"
-        for fault in name.faults:
-            lines.append(
-                f"  What it is   {', '.join(name.outputs)}: {digits} come of {fault.name}  [{fault.id}]"
-            )
+        outputs = ", ".join(name.outputs)
+        lines += [
+            f"  What it is   {outputs}: these very numbers come of {fault.name}  [{fault.id}]"
+            for fault in name.faults
+        ]
     for output, fit in name.fits.items():
         lines.append(f"  Its terms    {output} = {fit}")
     for output, ratio in name.ratios.items():

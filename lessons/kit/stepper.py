@@ -41,29 +41,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("list", help="all lessons")
     arguments = parser.parse_args(argv)
     try:
-        match arguments.command:
-            case "check":
-                code = _check(arguments.number, arguments.here)
-            case "hint":
-                code = _hint(arguments.number, arguments.level)
-            case "reveal":
-                code = _reveal(arguments.number)
-            case "reset":
-                code = _reset(arguments.number)
-            case "hunt":
-                code = _hunt(arguments.number, arguments.names)
-            case "watch":
-                code = _watch()
-            case "list":
-                code = _list()
-            case _:
-                code = _status()
-        return code
+        return _run(arguments)
     except Missing as error:
         print(f"python -m lessons: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Do what a command says."""
+    match arguments.command:
+        case "check":
+            return _check(arguments.number, arguments.here)
+        case "hint":
+            return _hint(arguments.number, arguments.level)
+        case "hunt":
+            return _hunt(arguments.number, arguments.names)
+        case "reveal" | "reset":
+            return {"reveal": _reveal, "reset": _reset}[arguments.command](arguments.number)
+        case command:
+            return {"watch": _watch, "list": _list, None: _status}[command]()
 
 
 def exercise(number: int) -> Exercise:
@@ -86,9 +84,7 @@ def _check(number: int, here: bool) -> int:
         done = subprocess.run(command, cwd=files.LESSONS.parent, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
         name = files.exercise_path(number).name
-        print(
-            f"lesson {number:02}: {name} was still running after {SECONDS} s; is there a loop that never ends?"
-        )
+        print(f"lesson {number:02}: {name} still ran after {SECONDS} s; is there a loop that never ends?")
         return 1
     return done.returncode
 
