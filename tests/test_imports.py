@@ -21,7 +21,7 @@ LEVELS = [
     {"language_model", "settings", "plot", "progress", "interrupt"},
     {"run_folder"},
     {"cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 ARRAY_LIBRARIES = {"numpy", "cupy", "torch"}

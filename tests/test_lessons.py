@@ -1,20 +1,24 @@
 """The lessons run, the stubs are stubs, the answers are right, and the checker says what is wrong."""
 
+import dataclasses
 import importlib
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Outcome
 
-from lessons.kit import check, files, naming, report, stepper
+from lessons.kit import check, files, graft, naming, report, stepper
 from lessons.kit.exercise import Case
 from lessons.kit.files import Fault, Missing
 from lessons.kit.mutations import mutations
 from lessons.specs import EXERCISES
+from scratchgpt import GPTConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted(files.LESSONS.glob("[0-9][0-9]_*.py"))
@@ -325,8 +329,74 @@ def test_an_endless_loop_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "is there a loop that never ends?" in capsys.readouterr().out
 
 
+def test_a_finite_result_is_not_taken_for_a_mistake_that_overflows() -> None:
+    source = answer(3).replace(
+        "def forward(x):",
+        "def forward(x):\n    x = np.minimum(x, 700.0)\n    return _forward(x)\n\n\ndef _forward(x):",
+        1,
+    )
+    found = check.check(EXERCISES[3], source=source)
+    assert found.state == check.WRONG
+    assert found.name is not None
+    assert found.name.faults == ()
+
+
 def test_waves_are_not_special() -> None:
     case: Case = EXERCISES[8].cases()[0]
     x = case.inputs["x"]
     assert np.unique(x.round(9)).size == x.size
     assert abs(np.corrcoef(x.ravel(), case.dy.ravel())[0, 1]) < 0.3
+
+
+# A learner's parts in the real model.
+
+CONFIG = GPTConfig(vocab_size=23, block_size=16, n_layer=2, n_head=2, n_embd=16)
+
+
+@pytest.fixture
+def written(desk: Path) -> Path:
+    """All exercises answered."""
+    for number in EXERCISES:
+        files.exercise_path(number).write_text(answer(number) + "\n", encoding="utf-8")
+    return desk
+
+
+@pytest.mark.parametrize("activation", ["gelu_tanh", "gelu_exact"])
+def test_ten_steps_with_a_learners_parts_are_the_engines(written: Path, activation: str) -> None:
+    config = dataclasses.replace(CONFIG, activation=activation)
+    assert graft.difference("all", config) < 1e-9
+    assert graft.blame("all", config) == "no layer is wrong by itself"
+
+
+def test_the_first_wrong_layer_is_named_from_the_loss(written: Path) -> None:
+    by_id = {fault.id: fault for fault in files.faults(8)}
+    expected = {"LN-MEAN": "backward of ln_f (layernorm): gradient number 1", "LN-EPS": "forward of h.0.ln_1"}
+    for id_, words in expected.items():
+        files.exercise_path(8).write_text(files.patched(answer(8), by_id[id_]), encoding="utf-8")
+        assert graft.difference("4,8", CONFIG) > 1e-9
+        assert words in graft.blame("4,8", CONFIG)
+
+
+def test_what_cannot_be_grafted_is_said(desk: Path) -> None:
+    with pytest.raises(Missing, match=r"ex08\.py is not started"):
+        graft.difference("8", CONFIG)
+    with pytest.raises(Missing, match="--mine has '7'; expected some of 4, 5, 6, 8"):
+        graft.difference("7", CONFIG)
+
+
+def test_train_py_runs_with_a_learners_parts(written: Path, command: Callable[..., Outcome]) -> None:
+    sizes = (
+        "--model.n_layer",
+        "1",
+        "--model.n_embd",
+        "16",
+        "--model.n_head",
+        "2",
+        "--model.block_size",
+        "16",
+    )
+    short = ("--training.max_steps", "3", "--training.eval_tokens", "64", "--model.dropout", "0")
+    done = command("train.py", "--mine", "4,5,8", *sizes, *short, "--generation.max_new_tokens", "5")
+    assert done.code == 0, done.err
+    assert "your lessons 4,5,8: 10 steps in float64 differ from the engine's by" in done.out
+    assert command("train.py", "--mine", "99").code == 2

@@ -29,9 +29,9 @@ python lessons/08_layernorm.py --mine      the lesson's experiment with my funct
 python train.py --mine 4,5,8 --model.dropout 0         a GPT made of my parts
 ```
 
-You edit files in `lessons/exercises/` and nothing else. The check compares your gradient with the right one and
-with finite differences of your own forward pass, so it can tell a wrong formula from wrong calculus. It knows the
-mistakes that people make by their numbers, and says so when yours is none of them
+You edit files in `lessons/exercises/` and nothing else. The check compares your gradient with the right one
+and with finite differences of your own forward pass, so it can tell a wrong formula from wrong calculus. It
+knows the mistakes that people make by their numbers, and says so when yours is none of them
 (`python -m lessons.kit.mutations` checks the checker).
 """
 

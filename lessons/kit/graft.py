@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lessons.kit.blame import Witness, places
 from lessons.kit.files import Missing
 from lessons.kit.lesson import mine
 from scratchgpt import GPT, AdamW
@@ -15,6 +16,8 @@ from scratchgpt.backends import Backend, get_backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.data import random_batch
 from scratchgpt.errors import InputError
+from scratchgpt.gradcheck.model_cases import awkward_params
+from scratchgpt.passes import loss_and_grads
 from scratchgpt.rng import step_rng
 from scratchgpt.settings import RunSettings
 from scratchgpt.training_step import TrainingStep
@@ -23,6 +26,10 @@ from scratchgpt.training_step import TrainingStep
 OPS: dict[int, dict[str, tuple[str, str]]] = {
     4: {"linear": ("forward", "backward")},
     5: {"embedding": ("forward", "backward")},
+    6: {
+        "gelu_exact": ("exact_forward", "exact_backward"),
+        "gelu_tanh": ("tanh_forward", "tanh_backward"),
+    },
     8: {"layernorm": ("forward", "backward")},
     10: {"attention": ("forward", "backward")},
     11: {
@@ -31,6 +38,7 @@ OPS: dict[int, dict[str, tuple[str, str]]] = {
     },
 }
 STEPS = 10
+SAME = 1e-9  # nats
 
 
 class Pair:
@@ -93,7 +101,27 @@ def in_training(settings: RunSettings, backend: Backend) -> Backend:
     print(
         f"your lessons {settings.mine}: {STEPS} steps in float64 differ from the engine's by {off:.1e} nats"
     )
+    if not off < SAME:
+        print(f"walking back from the loss: {blame(settings.mine, config)}")
     return grafted
+
+
+def blame(wanted: str, config: GPTConfig) -> str:
+    """Return which layer is the first that is wrong: going forward, else walking back from the loss."""
+    config = dataclasses.replace(config, dropout=0.0, block_size=min(config.block_size, 32))
+    reference, where = get_backend("reference"), places(config)
+    found: list[str] = []
+    grafted = graft(reference, wanted)
+    witnesses = {
+        op: Witness(op, pair, getattr(reference.ops, op), where[op], found.append)
+        for op, pair in vars(grafted.ops).items()
+        if isinstance(pair, Pair)
+    }
+    grafted.ops = dataclasses.replace(reference.ops, **witnesses)
+    tokens = np.random.default_rng(0).integers(0, config.vocab_size, (2, config.block_size + 1))
+    model = GPT(config)
+    loss_and_grads(model, awkward_params(model), tokens[:, :-1], tokens[:, 1:], backend=grafted)
+    return found[0] if found else "no layer is wrong by itself"
 
 
 def difference(wanted: str, config: GPTConfig) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lessons.kit import files
-from lessons.kit.exercise import SIZES, Case, Exercise, Outputs
+from lessons.kit.exercise import SIZES, Case, Exercise, Invariant, Outputs
 from lessons.kit.files import Fault
 from scratchgpt.shapes import Array
 
@@ -39,7 +39,7 @@ class Name:
 def distance(found: Any, expected: Any) -> float:
     """Return the relative error by norm; infinite where shapes differ or numbers are not finite."""
     found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    if found.shape != expected.shape or not np.isfinite(found).all():
+    if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
         return float("inf")
     scale = max(float(np.linalg.norm(expected)), 1e-30)
     return float(np.linalg.norm(found - expected)) / scale
@@ -58,9 +58,17 @@ def name(
         if text := _ratio(mine[0][output], right[0][output], exercise.ratios or SIZES):
             found.ratios[output] = text
     for output, (sentence, holds) in exercise.invariants.items():
-        if output in wrong and not holds(cases[0], mine[0]):
+        if output in wrong and not _holds(holds, cases[0], mine[0]):
             found.broken.append(sentence)
     return found
+
+
+def _holds(holds: Invariant, case: Case, outputs: Outputs) -> bool:
+    """Return whether an invariant holds; of a result that it cannot read it says nothing."""
+    try:
+        return holds(case, outputs)
+    except Exception:
+        return True
 
 
 def _match(
@@ -95,15 +103,17 @@ def _explained(
             theirs = [_results(exercise, module, case) for case in cases]
     except Exception:  # a mistake may crash, and then its results are nobody's
         return []
-    return [
-        output
-        for output in wrong
-        if all(
-            _is_same(mine_here.get(output), theirs_here.get(output), right_here[output], case)
+    explained = []
+    for output in wrong:
+        triples = [
+            (mine_here.get(output), theirs_here.get(output), right_here[output], case)
             for mine_here, theirs_here, right_here, case in zip(mine, theirs, right, cases, strict=True)
             if output in right_here
-        )
-    ]
+        ]
+        everywhere = all(_agree(one, other, value) for one, other, value, _ in triples)
+        if everywhere and any(_shows(other, value, case) for _, other, value, case in triples):
+            explained.append(output)
+    return explained
 
 
 def _results(exercise: Exercise, module: ModuleType, case: Case) -> Outputs:
@@ -122,10 +132,15 @@ def _faulty(number: int, chosen: tuple[Fault, ...]) -> ModuleType:
     return files.module_of(files.patched(source, *chosen), "<answer with a mistake>")
 
 
-def _is_same(mine: Any, theirs: Any, right: Any, case: Case) -> bool:
-    """Return whether two results agree because of a mistake: not if it changes nothing, or gives 0 or dy."""
-    if mine is None or theirs is None or distance(mine, theirs) > SAME:
-        return _both_broken(mine, theirs, right)
+def _agree(mine: Any, theirs: Any, right: Any) -> bool:
+    """Return whether two results are the same numbers."""
+    if mine is None or theirs is None:
+        return False
+    return distance(mine, theirs) <= SAME or _both_broken(mine, theirs, right)
+
+
+def _shows(theirs: Any, right: Any, case: Case) -> bool:
+    """Return whether a mistake shows in its result: not if it changes nothing, or gives 0 or dy."""
     if distance(theirs, right) < DIFFERENT or not np.any(np.asarray(theirs)):
         return False
     return not (np.shape(case.dy) == np.shape(theirs) and distance(theirs, case.dy) < SAME)
@@ -133,12 +148,7 @@ def _is_same(mine: Any, theirs: Any, right: Any, case: Case) -> bool:
 
 def _both_broken(mine: Any, theirs: Any, right: Any) -> bool:
     """Return whether both have NaN in the same places, and elsewhere the same numbers."""
-    if (
-        mine is None
-        or theirs is None
-        or np.shape(mine) != np.shape(theirs)
-        or np.shape(mine) != np.shape(right)
-    ):
+    if np.shape(mine) != np.shape(theirs) or np.shape(mine) != np.shape(right):
         return False
     mine, theirs = np.asarray(mine, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     finite = np.isfinite(mine)
@@ -158,6 +168,7 @@ def _fit(found: Any, terms: dict[str, Array], equations: Any) -> str:
         return ""
     if np.allclose(factors, 1.0, rtol=0, atol=1e-6):
         return ""
+    factors = factors.round(9) + 0.0  # no -0
     parts = " + ".join(f"{factor:.3f} {term}" for factor, term in zip(factors, terms, strict=True))
     odd = [
         f"{term} {_factor(factor)}{_where(equations.get(term))}"

@@ -1,0 +1,245 @@
+# %% [markdown]
+# # Lesson 05 · Embedding: a lookup is a one-hot matmul
+#
+# **Question.** A network computes with numbers that can be changed by a little. A character cannot. How does
+# text get into the network, and how does a gradient find its way back to the right row of a table?
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+from kit import Lesson, files
+
+from scratchgpt.ops import embedding
+from scratchgpt.tokenizers.char import CharTokenizer
+
+lesson = Lesson(5)
+functions = lesson.functions(embedding)
+
+# %% [markdown]
+# ## By hand
+#
+# Three characters, a = 0, b = 1, c = 2, and a table `wte` with a row of two numbers for each:
+#
+# | id | row |
+# |---|---|
+# | 0 | 1, 2 |
+# | 1 | 3, 4 |
+# | 2 | 5, 6 |
+#
+# The text "cac" has the ids (2, 0, 2). Looking up gives (5, 6), (1, 2), (5, 6). The same comes out of a
+# matrix product, if each id becomes a row of zeros with a single 1 in it, its *one-hot* row:
+#
+#     0 0 1     1 2     5 6
+#     1 0 0  ·  3 4  =  1 2
+#     0 0 1     5 6     5 6
+#
+# We know the gradient of a product (lesson 04): transpose and multiply. Let dx be (1, 0), (0, 1), (10, 0).
+#
+#     0 1 0      1  0      0 1     row of a: what came to place 1
+#     0 0 0  ·   0  1  =   0 0     row of b: nothing, it is not in the text
+#     1 0 1     10  0     11 0     row of c: what came to places 0 and 2, *added*
+
+# %%
+lesson.title("By hand")
+ids, wte = np.array([2, 0, 2]), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+one_hot = np.eye(3)[ids]
+lesson.holds("looked up", wte[ids], [[5, 6], [1, 2], [5, 6]])
+lesson.holds("one-hot product", one_hot @ wte, [[5, 6], [1, 2], [5, 6]])
+dx = np.array([[1.0, 0.0], [0.0, 1.0], [10.0, 0.0]])
+lesson.holds("dwte", one_hot.T @ dx, [[0, 1], [0, 0], [11, 0]])
+
+lesson.predict("NumPy has dwte[ids] += dx. What does it write into the row of c, which is there twice?")
+naive = np.zeros((3, 2))
+naive[ids] += dx
+lesson.holds("row of c after dwte[ids] += dx", naive[2], [10, 0])
+
+# %% [markdown]
+# The first dx of c is lost, and nothing complains. `dwte[ids] += dx` means `dwte[ids] = dwte[ids] + dx`: read
+# three rows, add, write three rows. Row 2 is read twice as 0, and written twice: first 1, then 10. The last
+# write wins. `np.add.at(dwte, ids, dx)` adds one row after another, and forgets none.
+#
+# ## The derivation
+#
+# A GPT adds two looked-up rows: **A** for the token and **B** for the place where it stands.
+#
+# $$x_{btc} = \underbrace{wte_{s(b,t)\,c}}_{A} + \underbrace{wpe_{tc}}_{B}
+# \qquad s(b,t) = \text{the token's id} \tag{5.1}$$
+#
+# Write A with the one-hot array $X_{btv}$, which is 1 where $s(b,t) = v$ and 0 elsewhere:
+#
+# $$A_{btc} = \sum_v X_{btv}\, wte_{vc} \tag{5.2}$$
+#
+# By (4.4), the gradient of the table sums over all places:
+#
+# $$dwte_{vc} = \sum_{b,t} X_{btv}\, dx_{btc} = \sum_{(b,t):\ s(b,t)=v} dx_{btc} \tag{5.3}$$
+#
+# The left sum has B·T·V terms for each channel; nearly all are 0. The right one is the same without the
+# zeros: each row of dx is *added to* the row that was read. This is called scatter-add. It is the *adjoint*
+# of the lookup: what reads backward where the lookup reads forward.
+#
+# B is a broadcast over the texts of the batch, so backward it is a sum over them (lesson 04):
+#
+# $$dwpe_{tc} = \sum_b dx_{btc} \tag{5.4}$$
+#
+# Why two tables? Without B, x would be the same for a token wherever it stands.
+#
+# ## The engine's own lines
+
+# %%
+lesson.title("The code under study")
+lesson.show(embedding.forward)
+lesson.show(embedding.backward)
+
+# %% [markdown]
+# ## Another way: sort first
+#
+# Thousands of workers cannot add to one row at the same time without waiting for each other, and on a GPU the
+# order in which they get there changes the last digits. So one can sort the places by token: equal tokens
+# then stand side by side in a *segment*, and each segment is summed by one worker, in a fixed order.
+
+# %%
+lesson.title("Sorted segments")
+
+
+def by_sorting(ids, dx, n_rows):
+    """Return the scatter-add of dx (N, C) into a table of n_rows rows."""
+    order = np.argsort(ids, kind="stable")  # equal ids side by side, each in its old order
+    present, first = np.unique(ids[order], return_index=True)  # where each segment begins
+    table = np.zeros((n_rows, dx.shape[1]), dtype=dx.dtype)
+    table[present] = np.add.reduceat(dx[order], first, axis=0)  # one sum for each segment
+    return table
+
+
+def by_one_hot(ids, dx, n_rows):
+    """Return the same as a matrix product."""
+    return np.eye(n_rows, dtype=dx.dtype)[ids].T @ dx
+
+
+def by_adding(ids, dx, n_rows):
+    """Return the same from the functions under study, as one text."""
+    wte, wpe = np.zeros((n_rows, dx.shape[1]), dtype=dx.dtype), np.zeros_like(dx)
+    _, saved = functions.forward(ids[None], wte, wpe)
+    return functions.backward(saved, dx[None])[0]
+
+
+for way in (by_sorting, by_one_hot, by_adding):
+    lesson.holds(f"{way.__name__:<10}", way(ids, dx, 3), [[0, 1], [0, 0], [11, 0]])
+
+# %% [markdown]
+# ## Experiment: who gets how much gradient?
+#
+# We take the project's fables, and send random numbers back as dx, all of the same size. A token that stands
+# in n places gets the sum of n random rows. Sums of n independent numbers of size 1 have size √n, since
+# variances add.
+
+# %%
+lesson.title("Frequency and gradient")
+text = (files.LESSONS.parent / "data" / "fables.txt").read_text(encoding="utf-8")
+tokenizer = CharTokenizer.train(text)
+BATCH, TIME, WIDTH = (64, 64, 64) if lesson.fast else (128, 128, 64)
+tokens = tokenizer.encode(text)[: BATCH * TIME].reshape(BATCH, TIME)
+rng = np.random.default_rng(5)
+V = tokenizer.vocab_size
+tables = rng.standard_normal((V, WIDTH)), rng.standard_normal((TIME, WIDTH))
+lesson.predict("the commonest character is about 20 times as frequent as k. How do their gradients compare?")
+x, saved = functions.forward(tokens, *tables)
+dx = rng.standard_normal(x.shape)
+dwte, dwpe = functions.backward(saved, dx)
+naive = np.zeros_like(dwte)
+naive[tokens] += dx
+
+counts = np.bincount(tokens.ravel(), minlength=V)
+present = counts > 0
+expected = np.sqrt(counts[present] * WIDTH)  # √(n C): C channels, each a sum of n numbers of size 1
+norms = np.linalg.norm(dwte[present], axis=1)
+naive_norms = np.linalg.norm(naive[present], axis=1)
+commonest = int(counts.argmax())
+assert 10 < counts[commonest] / counts[tokenizer.encode("k")[0]] < 40
+print(f"{tokens.size} tokens; {present.sum()} of the {V} characters occur, {V - present.sum()} do not")
+for character in (tokenizer.symbols[commonest], "e", "k"):
+    v = tokenizer.encode(character)[0]
+    print(
+        f"  {character!r} stands in {counts[v]:>5} places: its row has norm {np.linalg.norm(dwte[v]):6.1f},"
+        f" √(n C) = {np.sqrt(counts[v] * WIDTH):6.1f}; with += it has {np.linalg.norm(naive[v]):4.1f}"
+    )
+assert (np.abs(norms / expected - 1.0) < 0.4).all()
+lesson.holds("characters that do not occur: largest gradient", np.abs(dwte[~present]).max(initial=0.0), 0.0)
+kept = naive_norms[counts[present] > 100].max() / norms[counts[present] > 100].max()
+print(f"of its largest row, += keeps {100 * kept:.0f} %")
+assert kept < 0.5
+lesson.holds("dwpe is the sum over the texts; off by", np.abs(dwpe - dx.sum(axis=0)).max(), 0.0)
+
+# %% [markdown]
+# The picture's right half times the three ways: the one-hot product does work for every word of the
+# vocabulary, the other two for every token of the text only.
+
+# %%
+lesson.title("Three ways, timed")
+N, CHANNELS = (512, 32) if lesson.fast else (2048, 64)
+VOCABULARIES = (64, 256, 1024) if lesson.fast else (64, 256, 1024, 4096)
+ways = {"one-hot product": by_one_hot, "np.add.at": by_adding, "sorted segments": by_sorting}
+times = {name: [] for name in ways}
+for n_rows in VOCABULARIES:
+    ids, dx = rng.integers(0, n_rows, N), rng.standard_normal((N, CHANNELS))
+    for name, way in ways.items():
+        assert np.allclose(way(ids, dx, n_rows), by_sorting(ids, dx, n_rows))
+        best = np.inf
+        for _ in range(7):
+            started = time.perf_counter()
+            way(ids, dx, n_rows)
+            best = min(best, time.perf_counter() - started)
+        times[name].append(1000.0 * best)
+for name, values in times.items():
+    print(
+        f"{name:<16} " + "  ".join(f"V = {n}: {t:.2f} ms" for n, t in zip(VOCABULARIES, values, strict=True))
+    )
+assert times["one-hot product"][-1] > 2 * times["sorted segments"][-1]
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+left.loglog(counts[present], norms, "o", label="scatter-add")
+left.loglog(counts[present], naive_norms, "x", label="dwte[tokens] += dx")
+line = np.array([1, counts.max()])
+left.loglog(line, np.sqrt(line * WIDTH), "k:", label="√(n C)")
+left.set(
+    xlabel="n: places where the character stands", ylabel="norm of its row of dwte", title="Who gets how much"
+)
+left.legend()
+for name, values in times.items():
+    right.loglog(VOCABULARIES, values, "o-", label=name)
+right.set(
+    xlabel="V: rows of the table", ylabel="milliseconds", title=f"The same sum for {N} tokens, three ways"
+)
+right.set_xticks(VOCABULARIES, [str(n) for n in VOCABULARIES])
+right.minorticks_off()
+right.legend()
+lesson.save(
+    figure,
+    "Left: the gradient of a row grows as the root of its character's count; with += it stays that of one. "
+    "Right: time of the one-hot product, of np.add.at and of sorted segments against the size of the table.",
+)
+
+# %% [markdown]
+# Both marks stand on the same spot for a character that occurs once. A test whose tokens are all different
+# cannot see the mistake. Yours has repeated tokens.
+#
+# ## Your turn
+#
+# Write `forward` and `backward` in `lessons/exercises/ex05.py`, then `python -m lessons check 5`. Use
+# `np.add.at`, or write the sorted version; the checker takes both. `python lessons/05_embedding.py --mine`
+# draws the picture with yours.
+#
+# Then hunt: `python -m lessons hunt 5` plants a mistake in a copy of the answer, and you name it.
+#
+# ## What this does not explain
+#
+# Real gradients are not random: those of one character often agree, and then n of them sum to more than √n. A
+# row that is rarely read is rarely changed; AdamW, which divides each gradient by its usual size, makes up
+# for part of that: lesson 14. A GPT uses `wte` a second time, as its last layer, so that a second gradient is
+# added to this one: lesson 12. Why characters, and not words: lesson 16.
+#
+# **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), the first
+# table of this kind in a language model. Radford et al., "Improving Language Understanding by Generative
+# Pre-Training" (2018), equation 2. `numpy.ufunc.at` in the NumPy manual, on what unbuffered addition means.

@@ -1,0 +1,242 @@
+# %% [markdown]
+# # Lesson 11 · Heads are a reshape
+#
+# **Question.** One softmax spreads one set of weights, but a token may want to read several things for several
+# reasons. How does a GPT look with many heads at once, and what does that cost?
+
+# %%
+import copy
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+from kit import Lesson
+
+import scratchgpt as sg
+from scratchgpt.context import NO_GRADS, Context
+from scratchgpt.ops import attention, merge_heads, split_heads
+from scratchgpt.training_step import TrainingStep
+
+lesson = Lesson(11)
+engine = SimpleNamespace(
+    split_forward=split_heads.forward,
+    split_backward=split_heads.backward,
+    merge_forward=merge_heads.forward,
+    merge_backward=merge_heads.backward,
+)
+functions = lesson.functions(engine)
+
+# %% [markdown]
+# ## What it does, by hand
+#
+# Two positions with four channels each, (1, 2, 3, 4) and (5, 6, 7, 8), and H = 2 heads. Each head gets D = 4/2 = 2
+# neighbouring channels *of every position*:
+#
+# - head 0: (1, 2) of position 0 and (5, 6) of position 1,
+# - head 1: (3, 4) of position 0 and (7, 8) of position 1.
+#
+# A reshape alone would cut the row of numbers 1 to 8 in two: head 0 would get 1 to 4. The shape is right, but
+# head 0 now has all of position 0 and nothing of position 1. This mistake raises no error.
+
+# %%
+lesson.title("By hand")
+x = np.arange(1.0, 9.0).reshape(1, 2, 4)
+(q, k, v), _ = functions.split_forward(np.concatenate([x, 10 * x, 100 * x], axis=2), 2)
+lesson.holds("head 0 of q", q[0, 0], [[1.0, 2.0], [5.0, 6.0]])
+lesson.holds("head 1 of q", q[0, 1], [[3.0, 4.0], [7.0, 8.0]])
+lesson.holds("head 1 of v", v[0, 1], [[300.0, 400.0], [700.0, 800.0]])
+lesson.holds("a reshape alone, head 0", x.reshape(1, 2, 2, 2)[0, 0], [[1.0, 2.0], [3.0, 4.0]])
+
+# %% [markdown]
+# ## The places, and the way back
+#
+# One matmul makes queries, keys and values together, 3C channels for each position. Splitting gives each number its
+# place in a head; **A: q, B: k, C: v** are the three thirds:
+#
+# $$q_{b,h,t,d} = \mathrm{qkv}_{b,\,t,\;hD+d} \qquad k_{b,h,t,d} = \mathrm{qkv}_{b,\,t,\;C+hD+d} \qquad
+# v_{b,h,t,d} = \mathrm{qkv}_{b,\,t,\;2C+hD+d} \tag{11.1}$$
+#
+# After attention, merging puts the heads side by side again:
+#
+# $$y_{b,\,t,\;hD+d} = \mathrm{heads}_{b,h,t,d} \tag{11.2}$$
+#
+# Both are *permutations*: the numbers stay, their places change, $y_i = x_{\pi(i)}$. As a matrix, Π has one 1 in each
+# row and each column, so $\Pi^\top \Pi = 1$. Backward multiplies by the transpose (lesson 4), and here
+#
+# $$dx = \Pi^\top dy = \Pi^{-1} dy \tag{11.3}$$
+#
+# Each gradient goes back to where its number came from. Nothing is multiplied and nothing is added.
+#
+# **What heads cost.** The maps before and after attention have the same size for every H. The scores of a head take
+# $T^2 D$ multiplications, all H together
+#
+# $$H \cdot T^2 \cdot D = T^2 C \tag{11.4}$$
+#
+# whatever H is. What grows is the number of *weights*: H T² in place of T². And each head compares with fewer channels.
+#
+# ## The engine's own lines
+
+# %%
+lesson.title("The code under study")
+for pair in (split_heads, merge_heads):
+    lesson.show(pair.forward)
+    lesson.show(pair.backward)
+
+# %% [markdown]
+# ## There and back
+
+# %%
+lesson.title("There and back")
+rng = np.random.default_rng(11)
+B, T, H, D = 2, 5, 4, 7
+qkv = rng.standard_normal((B, T, 3 * H * D))
+(q, k, v), saved = functions.split_forward(qkv, H)
+back = functions.split_backward(saved, (q, k, v))
+lesson.predict("we hand q, k and v themselves to backward, as if they were gradients. What comes out?")
+lesson.holds("its distance from qkv", np.abs(np.asarray(back).reshape(qkv.shape) - qkv).max(), 0.0, tolerance=0.0)
+merged, _ = functions.merge_forward(q)
+lesson.holds("merge after split: distance from the first third", np.abs(merged - qkv[..., : H * D]).max(), 0.0)
+
+# %% [markdown]
+# ## Experiment, left: what four heads look at
+#
+# A GPT with one block and four heads of 8 channels learns a text of 64 characters by heart. Then we hand it the text
+# and draw the weights of each head over the first 26 characters.
+
+# %%
+lesson.title("A GPT with four heads learns a text")
+text = (Path(sg.__file__).parent.parent / "data" / "memorise.txt").read_text(encoding="utf-8").rstrip("\n")
+tokenizer = sg.CharTokenizer.train(text)
+tokens = tokenizer.encode(text)[None]
+config = sg.GPTConfig(tokenizer.vocab_size, block_size=tokens.shape[1], n_layer=1, n_head=4, n_embd=32)
+model = sg.GPT(config)
+seen = []
+
+
+def table(backend: sg.Backend) -> sg.Backend:
+    """Return the backend with this lesson's functions in its table, and an attention that shows its weights."""
+
+    def watched(q, k, v, *dropout):
+        identity = np.broadcast_to(np.eye(k.shape[2], dtype=k.dtype), (*k.shape[:2], k.shape[2], k.shape[2]))
+        seen[:] = [attention.forward(q, k, identity)[0]]  # the identity as values: lesson 9's trick
+        return attention.forward(q, k, v, *dropout)
+
+    changed = copy.copy(backend)
+    changed.ops = dataclasses.replace(
+        backend.ops,
+        split_heads=SimpleNamespace(forward=functions.split_forward, backward=functions.split_backward),
+        merge_heads=SimpleNamespace(forward=functions.merge_forward, backward=functions.merge_backward),
+        attention=SimpleNamespace(forward=watched, backward=attention.backward),
+    )
+    return changed
+
+
+backend = table(sg.get_backend("numpy"))
+params = model.init(seed=1, dtype="float64")
+optimizer = sg.AdamW(params, weight_decay=0.0, backend=backend)
+step = TrainingStep(model, optimizer, grad_clip=1.0)
+n_steps = 200 if lesson.fast else 1000
+for _ in range(n_steps):
+    step(tokens[:, :-1], tokens[:, 1:], 1e-2, np.random.default_rng(0))
+losses = [taken.loss for taken in step.read()]
+lesson.predict("do four heads that are trained on one loss come to look at the same places?")
+print(f"the loss falls from {losses[0]:.2f} to {losses[-1]:.4f} nats in {n_steps} steps")
+assert losses[0] > 3 and losses[-1] < 0.5
+
+model.logits(Context(params, NO_GRADS, backend.ops), tokens[:, :-1])
+maps = seen[0][0]  # (H, T, T)
+favourite = maps[:, 1:].argmax(axis=2)
+pairs = [(a, b) for a in range(4) for b in range(a)]
+agree = np.mean([(favourite[a] == favourite[b]).mean() for a, b in pairs])
+print(f"two heads have the same favourite key at {100 * agree:.0f} % of the positions")
+assert agree < 0.7
+
+# %% [markdown]
+# ## Experiment, right: when the transpose is forgotten
+#
+# We split and merge by `reshape(B, H, T, D)` and its inverse, with no transpose, and change one position after
+# another, as in lesson 9. Both ways give the right shapes, and both can be trained.
+
+# %%
+lesson.title("The forgotten transpose")
+T, H, D = 16, 4, 4
+rng = np.random.default_rng(2)
+x = np.repeat(rng.standard_normal((1, T, 3 * H * D)), T + 1, axis=0)
+for s in range(T):
+    x[s + 1, s] += rng.standard_normal(3 * H * D)  # copy s + 1 has another position s
+
+
+def influence(with_transpose: bool) -> np.ndarray:
+    """Return a matrix (T, T): True where the output at position t changes when position s does."""
+    if with_transpose:
+        (q, k, v), _ = functions.split_forward(x, H)
+        y, _ = functions.merge_forward(attention.forward(q, k, v)[0])
+    else:
+        q, k, v = (part.reshape(T + 1, H, T, D) for part in np.split(x, 3, axis=2))
+        y = attention.forward(q, k, v)[0].reshape(T + 1, T, H * D)
+    return (np.abs(y[1:] - y[0]) > 1e-12).any(axis=2).T
+
+
+right_way, forgotten = influence(True), influence(False)
+lesson.predict("of the 16 · 17 / 2 = 136 pairs (t, s ≤ t), how many can still be read without the transpose?")
+lesson.holds("with it", right_way.sum(), T * (T + 1) // 2)
+lesson.holds("without it", forgotten.sum(), 4 * (4 * 5 // 2))
+
+# %% [markdown]
+# Without the transpose the four "heads" are four quarters of the text, and none can read the others. Position 4, the
+# first of its quarter, sees nobody but itself. Training goes on all the same and ends at a higher loss: no error will
+# ever say so.
+
+# %%
+N = 26
+figure, (left, right) = plt.subplots(2, 1, figsize=(11, 7.5), layout="constrained", height_ratios=[1.25, 1])
+letters = text[:N].replace(" ", "·")
+gap = np.full((N, 1), np.nan)
+strip = np.hstack([part for each in maps for part in (np.where(np.tri(N, dtype=bool), each[:N, :N], np.nan), gap)])
+picture = left.imshow(strip[:, :-1], cmap="magma_r", vmin=0.0, vmax=1.0)
+left.set(
+    yticks=range(N),
+    xticks=[h * (N + 1) + i for h in range(4) for i in range(N)],
+    ylabel="position that reads",
+    xlabel="character that is read, for head 0, 1, 2 and 3",
+    title="Four heads of one block after training",
+)
+left.set_xticklabels(letters * 4, fontsize=6.5)
+left.set_yticklabels(letters, fontsize=6.5)
+figure.colorbar(picture, ax=left, label="weight", shrink=0.8)
+both = np.hstack([right_way, np.full((T, 2), np.nan), forgotten])
+right.imshow(both, cmap="Blues", vmin=0.0, vmax=1.4)
+right.set(
+    xticks=[0, 5, 10, 15, 18, 23, 28, 33],
+    yticks=[0, 4, 8, 12],
+    xlabel="position that is changed",
+    ylabel="output that moves",
+    title="Who can read whom: split with the transpose, and without it",
+)
+right.set_xticklabels([0, 5, 10, 15] * 2)
+lesson.save(
+    figure,
+    "Above: four heads of one block, trained on one text, look at different places. Below: with the transpose each "
+    "position reads all positions before it; without it, each reads only its own quarter of the text.",
+)
+
+# %% [markdown]
+# ## Your turn
+#
+# Write the two pairs in `lessons/exercises/ex11.py`, then `python -m lessons check 11`.
+# `python lessons/11_heads.py --mine` trains the little GPT with your functions and draws the picture, and
+# `python train.py --mine 11` does the same with the real one.
+#
+# Then hunt: `python -m lessons hunt 11` plants a mistake in a copy of the answer, and you name it.
+#
+# ## What this does not explain
+#
+# How many heads are enough: after training many can be taken out and little is lost. Why the heads come to differ:
+# nothing in the loss asks for it; they start from different random numbers. And why a copy can be saved: a transpose
+# in NumPy moves no number, it only reads memory in another order, and whether that is fast is lesson 19.
+#
+# **Sources.** Vaswani et al., "Attention Is All You Need" (2017), section 3.2.2. Radford et al., "Language Models are
+# Unsupervised Multitask Learners" (2019), whose released weights fix the order q, k, v. Michel, Levy, Neubig, "Are
+# Sixteen Heads Really Better than One?" (2019), on taking heads out.

@@ -1,0 +1,324 @@
+# %% [markdown]
+# # Lesson 12 · A block is a sum, a GPT is a stack
+#
+# **Question.** A GPT is dozens of layers on top of each other. How does a gradient get through all of them, and
+# how do you find the one that is wrong?
+
+# %%
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+from kit import Lesson
+
+import scratchgpt as sg
+from lessons.kit import files
+from scratchgpt import data
+from scratchgpt.context import Context
+from scratchgpt.layers import Block
+
+lesson = Lesson(12)
+
+# %% [markdown]
+# ## A block, by hand
+#
+# A block does not replace the stream x, it adds to it, twice. With the norms $n_1, n_2$:
+#
+# $$\text{middle} = x + \mathrm{attn}(n_1(x)) \qquad y = \text{middle} + \mathrm{mlp}(n_2(\text{middle})) \tag{12.1}$$
+#
+# Take layers that only multiply: attention by 3, the MLP by 0.5, the norms by 1. For x = 2 the middle is
+# 2 + 6 = 8, and y = 8 + 4 = 12. So y = (1 + 3)(1 + 0.5) x = 6 x, and the derivative is 6. Multiplied out,
+# it is a sum of four: 1 + 0.5 + 3 + 1.5.
+#
+# The functions of this lesson take the four layers of a block as arguments. A layer has `forward(x) -> (y, saved)`
+# and `backward(saved, dy) -> dx`. The engine's `Block` wants a context, too; the adapters below see to that.
+
+
+# %%
+def layer_of(forward, backward):
+    """Return a layer made of two functions."""
+    return SimpleNamespace(forward=forward, backward=backward)
+
+
+def bound(layer, ctx):
+    """Return a layer of the engine with its context filled in: the form that this lesson's functions take."""
+    return layer_of(lambda x: layer.forward(ctx, x), lambda saved, dy: layer.backward(ctx, saved, dy))
+
+
+def unbound(layer):
+    """Return the reverse: a layer that takes a context, for the engine's Block, and ignores it."""
+    return layer_of(lambda ctx, x: layer.forward(x), lambda ctx, saved, dy: layer.backward(saved, dy))
+
+
+def as_block(*layers):
+    """Return what Block.forward looks at: something that has four layers."""
+    return SimpleNamespace(**dict(zip(("ln_1", "attn", "ln_2", "mlp"), map(unbound, layers), strict=True)))
+
+
+engine = SimpleNamespace(
+    block_forward=lambda x, *layers: Block.forward(as_block(*layers), None, x),
+    block_backward=lambda saved, dy, *layers: Block.backward(as_block(*layers), None, saved, dy),
+)
+functions = lesson.functions(engine)
+
+
+def times(factor):
+    """Return the smallest layer: it multiplies by a number."""
+    return layer_of(lambda x: (factor * x, None), lambda saved, dy: factor * dy)
+
+
+lesson.title("By hand")
+layers = [times(factor) for factor in (1.0, 3.0, 1.0, 0.5)]
+y, saved = functions.block_forward(np.array(2.0), *layers)
+lesson.holds("y", y, 12.0)
+lesson.predict("what is dx for dy = 1?")
+dx = functions.block_backward(saved, np.array(1.0), *layers)
+lesson.holds("dx", dx, 6.0)
+lesson.holds("the four paths: 1 + 0.5 + 3 + 3·0.5", 1 + 0.5 + 3 + 3 * 0.5, dx)
+
+# %% [markdown]
+# ## Four paths down
+#
+# Write $M^T$ for what the MLP's branch does to a gradient (its backward, then that of $n_2$), and $A^T$ for
+# attention's branch. A sum hands its gradient to both of its terms, and an array that was used twice collects
+# both gradients. Walking (12.1) from the end:
+#
+# $$d\text{middle} = dy + M^T dy \qquad dx = d\text{middle} + A^T d\text{middle} \tag{12.2}$$
+#
+# Multiplied out, these are four paths:
+#
+# $$dx = \underbrace{dy}_{A} + \underbrace{M^T dy}_{B} + \underbrace{A^T dy}_{C} + \underbrace{A^T M^T dy}_{D} \tag{12.3}$$
+#
+# **A** goes straight down and touches nothing. **B** comes through the MLP, **C** through attention, **D** through both.
+# Forget one of the two additions and *two* of the paths are gone at once: the checker of this lesson tells you which.
+#
+# With n blocks there are $4^n$ paths, and one of them is still A. That one is why depth is bearable.
+
+# %%
+lesson.title("The code under study")
+lesson.show(Block.forward)
+lesson.show(Block.backward)
+lesson.show(sg.GPT.backward)
+
+# %% [markdown]
+# ## A table that is used twice
+#
+# At the bottom a GPT looks up rows of wte; at the top a *tied* head multiplies by wte again. Suppose wte is a single
+# number w and nothing lies in between: the logit is w · w. The derivative is 2w: one w because the head multiplies
+# by it, one w because the embedding put it there.
+#
+# $$\text{logit} = \underbrace{w}_{\text{embedding}} \cdot \underbrace{w}_{\text{head}} \qquad
+# \frac{d\,\text{logit}}{dw} = w + w \tag{12.4}$$
+#
+# In general, with **P** from the head and **Q** from the embedding,
+#
+# $$dW_{te} = P + Q \tag{12.5}$$
+#
+lesson.title("A tied head")
+text = (files.LESSONS.parent / "data" / "fables.txt").read_text(encoding="utf-8")
+tokenizer = sg.CharTokenizer.train(text)
+ids = np.array(tokenizer.encode(text[:3000]))
+tokens, targets = data.random_batch(ids, 4, 32, np.random.default_rng(12))
+SHAPE = {"vocab_size": tokenizer.vocab_size, "block_size": 32, "n_head": 4, "n_embd": 64}
+
+tied, untied = (sg.GPT(sg.GPTConfig(**SHAPE, n_layer=2, tie_weights=tie)) for tie in (True, False))
+weights = tied.init(seed=1, dtype="float64")
+apart = untied.init(seed=1, dtype="float64")
+for name, values in apart.items():
+    values[...] = weights["wte.weight" if name == "lm_head.weight" else name]
+_, grads = sg.loss_and_grads(tied, weights, tokens, targets)
+_, grads_apart = sg.loss_and_grads(untied, apart, tokens, targets)
+P, Q = grads_apart["lm_head.weight"], grads_apart["wte.weight"]
+print(f"sizes: P {np.linalg.norm(P):.4f} (head), Q {np.linalg.norm(Q):.4f} (embedding)")
+lesson.holds("largest difference of P + Q to the tied gradient", np.abs(P + Q - grads["wte.weight"]).max(), 0)
+absent = ~np.isin(np.arange(tokenizer.vocab_size), tokens)
+lesson.holds("Q at characters that are not in the batch", np.abs(Q[absent]).max(), 0)
+print(f"P there: {np.linalg.norm(P[absent]):.4f}; the head pushes down what did not come")
+
+# %% [markdown]
+# ## Experiment 1: with and without the sum
+#
+# A gradient comes down a deep stack, once through blocks and once through the same layers without the two additions:
+# $y = \mathrm{mlp}(n_2(\mathrm{attn}(n_1(x))))$. The weights are those of a GPT at its start, only larger, so that
+# the branches do something (init_std 0.1).
+
+# %%
+lesson.title("A deep stack")
+DEPTH = 12 if lesson.fast else 24
+lesson.predict(f"{2 * DEPTH} branches: which way does the gradient fade, with the sums or without?")
+
+
+def chain_forward(x, *layers):
+    """Return y and what backward needs, of a block without its two additions."""
+    saved = []
+    for layer in layers:
+        x, kept = layer.forward(x)
+        saved.append(kept)
+    return x, saved
+
+
+def chain_backward(saved, dy, *layers):
+    """Return dx."""
+    for layer, kept in zip(reversed(layers), reversed(saved), strict=True):
+        dy = layer.backward(kept, dy)
+    return dy
+
+
+class Pass:
+    """One way up a GPT and down again, whose blocks are run by functions of our choice."""
+
+    def __init__(self, model, weights, block_forward):
+        self.model, self.grads = model, weights.zeros_like()
+        self.ctx = ctx = Context(weights, self.grads, sg.get_backend().ops)
+        x, _ = model.embedding.forward(ctx, tokens)
+        self.streams, self.blocks = [x], []
+        for block in model.blocks:
+            layers = [bound(layer, ctx) for layer in (block.ln_1, block.attn, block.ln_2, block.mlp)]
+            x, saved = block_forward(x, *layers)
+            self.streams.append(x)
+            self.blocks.append((layers, saved))
+        x, self.saved_ln_f = model.ln_f.forward(ctx, x)
+        self.loss, self.saved_head = model.lm_head.forward(ctx, x, targets, None)
+
+    def backward(self, backward_of):
+        """Return the size of the gradient at every height, from the top; `backward_of(i)` is block i's."""
+        dx = self.model.lm_head.backward(self.ctx, self.saved_head)
+        gradients = [self.model.ln_f.backward(self.ctx, self.saved_ln_f, dx)]
+        for i, (layers, saved) in reversed(list(enumerate(self.blocks))):
+            gradients.append(backward_of(i)(saved, gradients[-1], *layers))
+        return [float(np.linalg.norm(dx)) for dx in gradients]
+
+
+deep = sg.GPT(sg.GPTConfig(**SHAPE, n_layer=DEPTH, init_std=0.1))
+deep_weights = deep.init(seed=2, dtype="float64")
+for name in deep_weights:
+    if name.endswith("c_proj.weight"):  # take back their smaller start, which would hide the effect
+        deep_weights[name] *= np.sqrt(2 * DEPTH)
+
+
+def spread(x):
+    """Return which part of x is different at each position of a text: 0 if all rows are equal, at most 1."""
+    return float(np.linalg.norm(x - x.mean(axis=1, keepdims=True)) / np.linalg.norm(x))
+
+
+measured = {}
+ways = {
+    "with": (functions.block_forward, functions.block_backward),
+    "without": (chain_forward, chain_backward),
+}
+for name, (forward, backward) in ways.items():
+    way = Pass(deep, deep_weights, forward)
+    sizes = way.backward(lambda i, backward=backward: backward)
+    measured[name] = [spread(x) for x in way.streams]
+    print(f"{name:<8} size of the gradient: {sizes[0]:.2g} at the top, {sizes[-1]:.2g} at the bottom")
+    print(
+        f"{name:<8} rows differ by: {measured[name][-1]:.2g} at the top, {measured[name][0]:.2g} at the bottom"
+    )
+assert measured["without"][-1] < 0.1 * measured["with"][-1]
+
+# %% [markdown]
+# The gradient does *not* fade without the sums: the norms see to its size. What fades is the text. Attention takes
+# averages, and averages of averages are all alike: at the top every position holds nearly the same row, so the
+# head cannot tell one character from another, however large the gradient. With the sums, path A carries each
+# character's own row to the top.
+#
+# ## Experiment 2: find the wrong layer
+#
+# Now somebody's block is wrong: in one block of a smaller stack, the backward forgets one addition. The loss is right,
+# so nothing looks odd. To find the place, take each layer's weights, move them a little along a random direction u, and
+# compare the slope of the loss with what backward says it is:
+#
+# $$\frac{L(w + hu) - L(w - hu)}{2h} \approx \langle dw, u \rangle \tag{12.6}$$
+#
+# A wrong layer makes everything *below* it wrong and leaves what is above right. So walk down from the loss: the
+# mistake sits between the last good layer and the first bad one.
+
+# %%
+lesson.title("The blame walk")
+N_BLOCKS, WRONG = 6, 3
+lesson.predict(f"block {WRONG} of 0 to {N_BLOCKS - 1} forgets a skip. Whose gradients are wrong?")
+
+
+def wrong_backward(saved, dy, ln_1, attn, ln_2, mlp):
+    """Return dx of the engine's block, with a mistake: paths A and C of (12.3) are missing."""
+    saved_ln_1, saved_attn, saved_ln_2, saved_mlp = saved
+    dmiddle = ln_2.backward(saved_ln_2, mlp.backward(saved_mlp, dy))  # dy + ... was forgotten
+    return dmiddle + ln_1.backward(saved_ln_1, attn.backward(saved_attn, dmiddle))
+
+
+suspect = sg.GPT(sg.GPTConfig(**SHAPE, n_layer=N_BLOCKS, init_std=0.1))
+weights = suspect.init(seed=3, dtype="float64")
+way = Pass(suspect, weights, engine.block_forward)
+way.backward(lambda i: wrong_backward if i == WRONG else engine.block_backward)
+
+rng, H = np.random.default_rng(4), 1e-5
+walk = []
+for i in reversed(range(N_BLOCKS)):
+    for layer in ("mlp", "attn"):
+        name = f"h.{i}.{layer}.c_proj.weight"
+        u = rng.standard_normal(weights[name].shape)
+        slopes = []
+        for sign in (1.0, -1.0):
+            moved = weights.copy()
+            moved[name][...] += sign * H * u
+            slopes.append(float(Pass(suspect, moved, engine.block_forward).loss))
+        slope, said = (slopes[0] - slopes[1]) / (2 * H), float((way.grads[name] * u).sum())
+        walk.append((f"{i} {layer}", abs(slope - said) / max(abs(slope), 1e-12)))
+
+TOLERANCE = 1e-4
+good = [label for label, error in walk if error < TOLERANCE]
+bad = [label for label, error in walk if error >= TOLERANCE]
+print(f"right, from the top: {', '.join(good)}\nwrong:               {', '.join(bad)}")
+assert [label for label, _ in walk] == good + bad
+assert (good[-1], bad[0]) == (f"{WRONG} mlp", f"{WRONG} attn")
+print(f"so the mistake lies between '{good[-1]}' and '{bad[0]}': it is the addition there")
+
+# %%
+if lesson.mine:  # your gpt_forward and gpt_backward, on the layers of the tied GPT
+    way = Pass(tied, tied.init(seed=1, dtype="float64"), functions.block_forward)
+    stack = [bound(layer, way.ctx) for layer in (*tied.blocks, tied.ln_f)]
+    tables = (way.ctx.params["wte.weight"], way.ctx.params["wpe.weight"])
+    _, saved = functions.gpt_forward(tokens, targets, *tables, stack)
+    dwte, dwpe = functions.gpt_backward(saved, stack)
+    lesson.holds("your dwte, less the engine's", np.abs(dwte - grads["wte.weight"]).max(), 0)
+    lesson.holds("your dwpe, less the engine's", np.abs(dwpe - grads["wpe.weight"]).max(), 0)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+for name, values in measured.items():
+    left.semilogy(values, label=f"{name} the sums", marker=".")
+left.set(xlabel="blocks that the text has gone through", ylabel="part of x that differs between positions")
+left.set_title("Without the sums, all positions become one")
+left.legend()
+labels, errors = zip(*walk, strict=True)
+colours = ["tab:green" if label in good else "tab:red" for label in labels]
+right.bar(range(len(walk)), np.maximum(errors, 1e-11), color=colours)
+right.axhline(TOLERANCE, color="black", linewidth=0.8, linestyle="--")
+right.set(yscale="log", xlabel="block and layer, from the loss down", ylabel="relative error of the gradient")
+right.set_title(f"A mistake between '{good[-1]}' and '{bad[0]}'")
+right.set_xticks(range(len(walk)), labels, rotation=60)
+lesson.save(
+    figure,
+    "Left: in blocks without sums the positions of a text become equal, exponentially with depth; with sums they "
+    "stay apart. Right: errors of the gradients in a stack with one wrong block: right above it, wrong below.",
+)
+
+# %% [markdown]
+# ## Your turn
+#
+# Write `block_forward`, `block_backward`, `gpt_forward` and `gpt_backward` in `lessons/exercises/ex12.py`, then
+# `python -m lessons check 12`. It tells you which of the paths A to D, and which of P and Q, is missing.
+# `python lessons/12_block_and_gpt.py --mine` sends the text through your blocks.
+#
+# Then hunt: `python -m lessons hunt 12` plants a mistake in a copy of the answer, and you name it.
+#
+# ## What this does not explain
+#
+# Why a stack with sums *learns* better, which is more than that its positions stay apart; why the norm stands inside the
+# branch (pre-norm) rather than on the stream, as in the first transformer; and why the engine lets the projections
+# that write into the stream start smaller, by 1/√(2 n): otherwise the stream would grow with each of its 2n branches.
+#
+# **Sources.** He et al., "Deep Residual Learning for Image Recognition" (2015). Veit, Wilber, Belongie, "Residual
+# Networks Behave Like Ensembles of Relatively Shallow Networks" (2016), where the sum over paths comes from. Dong,
+# Cordonnier, Loukas, "Attention is Not All You Need: Pure Attention Loses Rank Doubly Exponentially with Depth" (2021).
+# Press and Wolf, "Using the Output Embedding to Improve Language Models" (2017).

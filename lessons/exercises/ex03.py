@@ -1,0 +1,21 @@
+"""Exercise 03: softmax.
+
+    p_i = exp(x_i) / Σ_j exp(x_j),    dx = p ∘ (dp - Σ_j p_j dp_j)
+
+Sums go over the last axis. The row's maximum is subtracted before exp.
+"""
+
+import numpy as np
+
+
+def forward(x):
+    """Turn each row of scores x (..., M) into probabilities: positive, and summing to 1 over the last axis.
+
+    A score of -inf becomes probability 0. Returns (probs, saved): saved is whatever your backward needs.
+    """
+    raise NotImplementedError  # your code goes here
+
+
+def backward(saved, dprobs):
+    """Return (dx,), the gradient by the scores, given dprobs (..., M), the gradient by the probabilities."""
+    raise NotImplementedError  # your code goes here

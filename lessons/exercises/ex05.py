@@ -1,0 +1,24 @@
+"""Exercise 05: token and position embedding.
+
+    x[b, t] = wte[tokens[b, t]] + wpe[t]
+
+A token may stand in many places or nowhere. Positions are counted from 0 in every text.
+"""
+
+import numpy as np
+
+
+def forward(tokens, wte, wpe):
+    """Look up the row of each token (B, T) in wte (V, C), and add the row of its position from wpe (P, C).
+
+    P is at least T. Returns (x, saved): x is (B, T, C), saved is whatever your backward needs.
+    """
+    raise NotImplementedError  # your code goes here
+
+
+def backward(saved, dx):
+    """Return (dwte, dwpe), the gradients of the loss, given dx (B, T, C), its gradient by x.
+
+    They have the shapes of wte and wpe. Tokens have no gradient: one cannot change an id by a little.
+    """
+    raise NotImplementedError  # your code goes here

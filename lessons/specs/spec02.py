@@ -1,0 +1,92 @@
+"""Exercise 02: softmax cross-entropy."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from lessons.kit.exercise import B, Case, Outputs, T, V, pair, waves
+from scratchgpt.shapes import Array
+
+FLAT, LARGE, APART = "one row of targets", "logits around 1000", "a target 800 below the rest"
+
+
+def _targets(*shape: int, seed: int = 0) -> Array:
+    """Return ids of which some repeat and some are absent."""
+    n = int(np.prod(shape))
+    return ((np.arange(n) * 7 + seed) % 5 * 2 % V).reshape(shape)
+
+
+def cases() -> list[Case]:
+    """Return rank 3, rank 4, rank 2, and logits that overflow or underflow in exp."""
+    flat = waves(B + T, V, seed=4)
+    apart = waves(B, T, V, seed=6)
+    np.put_along_axis(apart, _targets(B, T)[..., None], -800.0, axis=-1)
+    return [
+        Case("first", {"logits": waves(B, T, V), "targets": _targets(B, T)}, 1.7),
+        Case("rank 4", {"logits": waves(2, B, T, V, seed=2), "targets": _targets(2, B, T, seed=1)}, 0.6),
+        Case(FLAT, {"logits": flat, "targets": _targets(B + T, seed=2)}, 1.3),
+        Case(LARGE, {"logits": waves(B, T, V, seed=5) + 1000.0, "targets": _targets(B, T)}, 1.7),
+        Case(APART, {"logits": apart, "targets": _targets(B, T)}, 1.7),
+    ]
+
+
+def terms(case: Case) -> dict[str, Array]:
+    """Return A and B of equation 2.5."""
+    logits, targets = case.inputs["logits"], case.inputs["targets"]
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scale = case.dy / targets.size
+    return {
+        "A": scale * exp / exp.sum(axis=-1, keepdims=True),
+        "B": -scale * np.eye(logits.shape[-1])[targets],
+    }
+
+
+def rows_sum_to_zero(case: Case, outputs: Outputs) -> bool:
+    """Return whether each row of dlogits sums to 0."""
+    dlogits = np.asarray(outputs["dlogits"])
+    return dlogits.ndim > 0 and bool(np.abs(dlogits.sum(axis=-1)).max() < 1e-9)
+
+
+_PAIR = pair(
+    2,
+    "The same table by gradient descent",
+    cases,
+    {"dlogits": "logits"},
+    y=("loss",),
+    terms={"dlogits": terms},
+    equations={"A": "p/N, eq. 2.5", "B": "-onehot(y)/N, eq. 2.5"},
+    invariants={
+        "dlogits": (
+            "adding a constant to a row of logits does not change the loss, so rows of dlogits must sum to 0",
+            rows_sum_to_zero,
+        )
+    },
+    hints={
+        "forward": (
+            "For each row: the softmax, then minus the logarithm of the target's probability; then the mean.",
+            "-ln p_y = ln Σ exp(z_v) - z_y. Subtract each row's maximum first: p stays, and exp does not "
+            "overflow.",
+            "np.take_along_axis(a, targets[..., None], axis=-1) picks one number from each row of a. Take it "
+            "from shifted - ln Σ exp(shifted).",
+        ),
+        "backward": (
+            "It is a short formula: what the model says minus what is true.",
+            "dlogits = (p - onehot(target)) / N, times dloss; N counts all targets.",
+            "Copy p as (N, V), take 1 off at [np.arange(N), targets.reshape(-1)], scale, reshape back.",
+        ),
+    },
+)
+
+
+def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
+    """Yield loss and dlogits; a case that only some mistakes show in has names of its own."""
+    for output, value in _PAIR.run(module, case):
+        yield (f"{output} ({case.name})" if case.name in (FLAT, LARGE, APART) else output), value
+
+
+EXERCISE = replace(
+    _PAIR, run=run, forward=("loss", *(f"loss ({name})" for name in (FLAT, LARGE, APART)))
+)  # fmt: skip

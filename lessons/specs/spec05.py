@@ -1,0 +1,92 @@
+"""Exercise 05: token and position embedding."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from lessons.kit.exercise import B, C, Case, H, Outputs, S, T, V, pair, waves
+from scratchgpt.shapes import Array
+
+EDGES = ("as many positions as tokens", "one text", "one token everywhere")  # where some mistakes do not show
+NAMES = ("", *(f", {name}" for name in EDGES))
+TOKENS = np.array(
+    [[3, 7, 3, 0, 9], [3, 1, 9, 7, 3], [0, 9, 2, 7, 10]]
+)  # 0, 3, 7, 9 repeated; 4, 5, 6, 8 absent
+
+
+def cases() -> list[Case]:
+    """Return tokens that are repeated within a text and across texts, and tokens that are absent."""
+    tables = {"wte": waves(V, C, seed=3), "wpe": waves(S, C, seed=4)}
+    small = {"wte": waves(V, H, seed=3), "wpe": waves(S + 3, H, seed=4)}
+    full = {"wte": waves(V, H, seed=3), "wpe": waves(T, H, seed=4)}
+    one, same = np.array([[10, 0, 10, 4]]), np.full((B, T), 6)
+    return [
+        Case("first", {"tokens": TOKENS, **tables}, waves(B, T, C, seed=5)),
+        Case("more positions", {"tokens": TOKENS[::-1, ::-1].copy(), **small}, waves(B, T, H, seed=6)),
+        Case(EDGES[0], {"tokens": TOKENS, **full}, waves(B, T, H, seed=7)),
+        Case(EDGES[1], {"tokens": one, **small}, waves(1, 4, H, seed=8)),
+        Case(EDGES[2], {"tokens": same, **small}, waves(B, T, H, seed=9)),
+    ]
+
+
+def terms(case: Case) -> dict[str, Array]:
+    """Return the two terms of equation 5.1."""
+    tokens, wte, wpe = case.inputs["tokens"], case.inputs["wte"], case.inputs["wpe"]
+    rows = wte[tokens]
+    return {"A": rows, "B": np.zeros_like(rows) + wpe[: tokens.shape[1]]}
+
+
+def absent_rows_are_zero(case: Case, outputs: Outputs) -> bool:
+    """Return whether tokens that do not occur have no gradient."""
+    absent = np.setdiff1d(np.arange(V), case.inputs["tokens"])
+    return not np.any(np.asarray(outputs["dwte"])[absent])
+
+
+def positions_sum(case: Case, outputs: Outputs) -> bool:
+    """Return whether dwpe adds up to dx."""
+    return bool(np.isclose(np.sum(outputs["dwpe"]), np.sum(case.dy), rtol=1e-9))
+
+
+PAIR = pair(
+    5,
+    "embedding: a lookup is a one-hot matmul",
+    cases,
+    {"dwte": "wte", "dwpe": "wpe"},
+    y=("x",),
+    terms={"x": terms},
+    equations={"A": "wte[tokens], eq. 5.1", "B": "wpe[t], eq. 5.1"},
+    invariants={
+        "dwte": ("a token that does not occur has no part in the loss: its row is 0", absent_rows_are_zero),
+        "dwpe": ("every row of dx goes to one row of dwpe, so both have the same sum", positions_sum),
+    },
+    hints={
+        "forward": (
+            "An array of ids can be an index: wte[tokens] takes a row for each id.",
+            "The row of position t is added to every text: let NumPy broadcast it.",
+            "x = wte[tokens] + wpe[:T], with T = tokens.shape[1].",
+        ),
+        "backward": (
+            "Each row of dx goes back to where the row was read: one place in wte, one in wpe.",
+            "Rows that were read several times add up. dwte[tokens] += dx does not do that; try it on paper.",
+            "Start from zeros; np.add.at(dwte, tokens, dx) adds every row. dwpe sums dx over the texts.",
+        ),
+    },
+)
+
+
+def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
+    """Yield the results; edge cases have names of their own."""
+    after = f", {case.name}" if case.name in EDGES else ""
+    for output, value in PAIR.run(module, case):
+        yield output + after, value
+
+
+EXERCISE = replace(
+    PAIR,
+    run=run,
+    forward=tuple(f"x{after}" for after in NAMES),
+    gradients={f"d{table}{after}": table for after in NAMES for table in ("wte", "wpe")},
+)

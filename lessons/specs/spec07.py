@@ -1,0 +1,152 @@
+"""Exercise 07: a language model with one hidden layer, its gradients and its training."""
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from lessons.kit.exercise import SIZES, B, Case, D, Exercise, H, Outputs, S, T, V, WrongAnswer, waves
+from scratchgpt.shapes import Array
+
+PARAMS = ("wte", "w1", "b1", "w2", "b2")
+BACKWARD = ("w2", "b2", "w1", "b1", "wte")  # in the order in which backward meets them
+EDGES = ("large logits", "one row")  # where some mistakes do not show, and one shows only here
+NAMES = ("", *(f", {name}" for name in EDGES))
+CONTEXT = np.array(
+    [[3, 7, 3, 0, 9], [7, 3, 0, 9, 3], [3, 0, 9, 3, 1], [0, 9, 3, 1, 9], [9, 3, 1, 9, 7], [3] * 5]
+)
+TARGETS = np.array([3, 1, 9, 7, 3, 10])
+
+
+def cases() -> list[Case]:
+    """Return contexts with repeated and absent tokens, another size, large logits, one row."""
+    first, other = _inputs(CONTEXT, TARGETS, H, D), _inputs(CONTEXT[:4, :B], TARGETS[1:5], D, H)
+    large = {**first, "w2": 800.0 * first["w2"]}
+    return [
+        Case("first", first),
+        Case("another size", other),
+        Case(EDGES[0], large),
+        Case(EDGES[1], _inputs(CONTEXT[:1], TARGETS[:1], H, D)),
+    ]
+
+
+def _inputs(context: Array, targets: Array, n_channels: int, n_hidden: int) -> dict[str, Any]:
+    n_inputs = context.shape[1] * n_channels
+    return {
+        "context": context,
+        "targets": targets,
+        "lr": 0.2,
+        "wte": waves(V, n_channels, seed=1),
+        "w1": waves(n_inputs, n_hidden, seed=2, mean=0.0) * n_inputs**-0.5,
+        "b1": waves(n_hidden, seed=3, mean=0.1),
+        "w2": waves(n_hidden, V, seed=4),
+        "b2": waves(V, seed=5),
+    }
+
+
+def _params(inputs: dict[str, Any]) -> dict[str, Array]:
+    return {name: np.array(inputs[name]) for name in PARAMS}
+
+
+def _run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
+    """Yield the loss, each gradient, and losses and weights of three steps."""
+    context, targets, lr = (case.inputs[name] for name in ("context", "targets", "lr"))
+    params = _params(case.inputs)
+    returned = module.forward(params, context, targets)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise WrongAnswer("forward must return two things, (loss, saved)")
+    loss, saved = returned
+    yield "loss", loss
+    before = {name: waves(*value.shape, seed=9).astype(value.dtype) for name, value in params.items()}
+    grads = {name: value.copy() for name, value in before.items()}  # not zero: backward must add
+    module.backward(params, saved, grads)
+    for name in BACKWARD:
+        yield f"d{name}", grads[name] - before[name]
+    params = _params(case.inputs)
+    grads = {name: np.zeros_like(value) for name, value in params.items()}
+    for step, rows in enumerate((slice(None), slice(None, None, -1), slice(0, max(1, len(targets) - 1)))):
+        yield f"loss at step {step + 1}", module.train_step(params, grads, context[rows], targets[rows], lr)
+        yield f"weights after step {step + 1}", np.concatenate([params[name].ravel() for name in PARAMS])
+
+
+def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
+    """Yield the results; edge cases have names of their own."""
+    after = f", {case.name}" if case.name in EDGES else ""
+    for output, value in _run(module, case):
+        yield output + after, value
+
+
+def scalar(module: ModuleType, case: Case, inputs: dict[str, Any]) -> float:
+    """Return the loss."""
+    with np.errstate(all="ignore"):
+        return float(module.forward(_params(inputs), case.inputs["context"], case.inputs["targets"])[0])
+
+
+def _hidden(case: Case) -> tuple[Array, Array, Array]:
+    """Return h, probabilities and one-hot targets."""
+    inputs = case.inputs
+    x = inputs["wte"][inputs["context"]].reshape(len(inputs["targets"]), -1)
+    h = np.tanh(x @ inputs["w1"] + inputs["b1"])
+    logits = h @ inputs["w2"] + inputs["b2"]
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return h, exp / exp.sum(axis=1, keepdims=True), np.eye(logits.shape[1])[inputs["targets"]]
+
+
+def w2_terms(case: Case) -> dict[str, Array]:
+    """Return what the two terms of equation 7.4 become in dw2."""
+    h, probs, one_hot = _hidden(case)
+    return {"A": h.T @ probs / len(h), "B": -h.T @ one_hot / len(h)}
+
+
+def b2_terms(case: Case) -> dict[str, Array]:
+    """Return what the two terms of equation 7.4 become in db2."""
+    _, probs, one_hot = _hidden(case)
+    return {"A": probs.mean(axis=0), "B": -one_hot.mean(axis=0)}
+
+
+def sums_to_zero(output: str) -> Callable[[Case, Outputs], bool]:
+    """Return what says whether the last axis of a gradient sums to 0."""
+
+    def holds(_: Case, outputs: Outputs) -> bool:
+        return bool(np.abs(np.asarray(outputs[output]).sum(axis=-1)).max() < 1e-9)
+
+    return holds
+
+
+ZERO = "probabilities sum to 1, with or without the target, so each row of {} must sum to 0"
+
+EXERCISE = Exercise(
+    7,
+    "a small language model: the chain rule as a list, read backward",
+    ("forward", "backward", "train_step"),
+    cases,
+    run,
+    tuple(f"loss{after}" for after in NAMES),
+    {f"d{name}{after}": name for after in NAMES for name in BACKWARD},
+    scalar,
+    terms={"dw2": w2_terms, "db2": b2_terms},
+    equations={"A": "p / N, eq. 7.4", "B": "-onehot(target) / N, eq. 7.4"},
+    invariants={
+        "dw2": (ZERO.format("dw2"), sums_to_zero("dw2")),
+        "db2": (ZERO.format("db2"), sums_to_zero("db2")),
+    },
+    ratios={**SIZES, "N": float(S), "K": float(T)},
+    hints={
+        "forward": (
+            "Four steps, one below the other, as in the formula: look up, hidden layer, logits, loss.",
+            "wte[context] is (N, K, C); reshape joins the last two axes. Work with log-probabilities.",
+            "Lower each row of logits by its greatest; logprobs = logits - log(sum(exp(logits))).",
+        ),
+        "backward": (
+            "List the steps of forward; go through the list from its end, with one gradient in hand.",
+            "dlogits = (probs - onehot) / N. Then linear, tanh (slope 1 - h²), linear, lookup.",
+            "du = (dlogits @ w2.T) * (1 - h*h); dw1 = x.T @ du; dwte by np.add.at. Each with +=.",
+        ),
+        "train_step": (
+            "Four lines: clear, forward, backward, step.",
+            "backward adds, so each array of grads must be 0 before it: gradient[...] = 0.",
+            "params[name] -= lr * grads[name] for each name; return the loss.",
+        ),
+    },
+)
