@@ -162,7 +162,9 @@ for step in range(100 if lesson.fast else 400):
     losses.append(0.5 * float(((y - wanted) ** 2).sum()))
     q = q - 20.0 * dq
 
-lesson.predict("in row 5 of dS, how many of the 12 entries ask for a higher score, and how many are exactly 0?")
+lesson.predict(
+    "in row 5 of dS, how many of the 12 entries ask for a higher score, and how many are exactly 0?"
+)
 print("row 5 of -dS:", np.round(first[5], 3))
 lesson.holds("entries that ask for more", (first[5] > 1e-12).sum(), 1)
 lesson.holds("entries that are exactly 0", (first[5] == 0.0).sum(), 6)

@@ -230,25 +230,26 @@ def test_two_mistakes_at_once_are_both_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "module", "halves"),
+    ("number", "module"),
     [
-        (2, "scratchgpt.ops.cross_entropy", None),
-        (4, "scratchgpt.ops.linear", None),
-        (5, "scratchgpt.ops.embedding", None),
-        (8, "scratchgpt.ops.layernorm", None),
-        (10, "scratchgpt.ops.attention", None),
+        (2, "scratchgpt.ops.cross_entropy"),
+        (3, "scratchgpt.ops.softmax"),
+        (4, "scratchgpt.ops.linear"),
+        (5, "scratchgpt.ops.embedding"),
+        (8, "scratchgpt.ops.layernorm"),
+        (10, "scratchgpt.ops.attention"),
     ],
 )
-def test_an_answer_is_the_engine(number: int, module: str, halves: None) -> None:
-    if number not in EXERCISES:
-        pytest.skip(f"lesson {number} is not written yet")
+def test_an_answer_is_the_engine(number: int, module: str) -> None:
     exercise, engine = EXERCISES[number], importlib.import_module(module)
     for case in exercise.cases():
         ours = dict(exercise.run(files.answer(number), check.read_only(case)))
         theirs = dict(exercise.run(engine, check.read_only(case)))
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
-            assert naming.distance(value, theirs[name]) < 1e-12, (case.name, name)
+            # exp turns the rounding of a score near 1000 into an error a thousand times as large
+            tolerance = 1e-10 if "1000" in case.name else 1e-12
+            assert naming.distance(value, theirs[name]) < tolerance, (case.name, name)
 
 
 # The stepper, in a copy of the lessons.

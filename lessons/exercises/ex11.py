@@ -3,7 +3,7 @@
     q[b, h, t, d] = qkv[b, t, h·D + d],  k: the same, C channels further on,  v: C more
     merged[b, t, h·D + d] = heads[b, h, t, d]
 
-No number is changed, each only gets another place, so backward puts every gradient where its number came from.
+No number is changed, each gets another place: backward puts every gradient where its number came from.
 """
 
 import numpy as np
@@ -12,15 +12,18 @@ import numpy as np
 def split_forward(qkv, n_head):
     """Cut qkv (B, T, 3C) into queries, keys and values of every head.
 
-    Channels 0 to C - 1 are the queries, then come the keys, then the values. Within each third the first D = C / n_head
-    channels belong to head 0, the next D to head 1, and so on.
-    Returns ((q, k, v), saved): q, k and v have shape (B, n_head, T, D); saved is whatever your backward needs.
+    Channels 0 to C - 1 are the queries, then come the keys, then the values. Within each third the first
+    D = C / n_head channels belong to head 0, the next D to head 1, and so on.
+    Returns ((q, k, v), saved): q, k, v have shape (B, n_head, T, D); saved is whatever your backward needs.
     """
     raise NotImplementedError  # your code goes here
 
 
 def split_backward(saved, dqkv):
-    """Return (d,), where d (B, T, 3C) is the gradient by qkv, given dqkv = (dq, dk, dv), each (B, n_head, T, D)."""
+    """Return (d,), where d (B, T, 3C) is the gradient by qkv, given dqkv = (dq, dk, dv).
+
+    Each of the three has shape (B, n_head, T, D).
+    """
     raise NotImplementedError  # your code goes here
 
 

@@ -77,7 +77,7 @@ EXERCISE = Exercise(
     ("forward",),
     cases,
     run,
-    tuple(f"{name}{label}" for label in ("", *LABELS.values()) for name in ("probs", "y")) + ("influence",),
+    (*(f"{name}{label}" for label in ("", *LABELS.values()) for name in ("probs", "y")), "influence"),
     invariants={
         "probs": ("the weights of each query sum to 1, or else y is no average", weights_sum_to_one),
         "influence": (
@@ -88,7 +88,7 @@ EXERCISE = Exercise(
     hints={
         "forward": (
             "Three steps: scores from q and k, weights from the scores, the average of v from the weights.",
-            "q @ k.swapaxes(2, 3) has shape (B, H, T, S). Divide by √D, and put -inf where a key may not be seen.",
+            "q @ k.swapaxes(2, 3) has shape (B, H, T, S). Divide by √D; -inf where a key may not be seen.",
             "np.tri(T, S, S - T, dtype=bool) is True where key s may be seen by query t; then softmax over "
             "the last axis (subtract the row's largest score first), then probs @ v.",
         ),

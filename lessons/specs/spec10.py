@@ -70,12 +70,12 @@ EXERCISE = pair(
         "forward": (
             "This is lesson 9's forward; only what it saves is new.",
             "Save q, k, v and the probabilities: backward needs all four.",
-            "np.where(np.tri(T, S, S - T, dtype=bool), scores, -np.inf), softmax over the last axis, then @ v.",
+            "np.where(np.tri(T, S, S - T, dtype=bool), scores, -np.inf), softmax over the keys, then @ v.",
         ),
         "backward": (
             "Go back through y = P v, then through the softmax, then through the scores.",
             "dv = Pᵀ dy and dP = dy vᵀ; each row of dscores must sum to 0.",
-            "dscores = P∘(dP - Σ P∘dP) with the sum over the keys; dq = dscores k / √D, dk = dscoresᵀ q / √D.",
+            "dscores = P∘(dP - Σ P∘dP), the sum over the keys; dq = dscores k / √D, dk = dscoresᵀ q / √D.",
         ),
     },
 )

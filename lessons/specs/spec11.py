@@ -67,9 +67,7 @@ def scalar(module: ModuleType, case: Case, inputs: dict[str, Any]) -> float:
 
 def split_is_undone(case: Case, outputs: Outputs) -> bool:
     """Return whether Σ q∘dq + k∘dk + v∘dv is Σ qkv∘dqkv."""
-    apart = sum(
-        float(np.sum(outputs[name] * weight)) for name, weight in zip("qkv", case.dy, strict=True)
-    )
+    apart = sum(float(np.sum(outputs[name] * weight)) for name, weight in zip("qkv", case.dy, strict=True))
     found = np.asarray(outputs["dqkv"])
     whole = case.inputs["qkv"]
     return found.shape == whole.shape and bool(np.isclose(apart, np.sum(whole * found), rtol=1e-9))
@@ -105,7 +103,7 @@ EXERCISE = Exercise(
         "split_backward": (
             "Undo forward's steps in reverse order.",
             "Turn each of dq, dk, dv back to (B, T, H, D), then put the three together.",
-            "np.stack of the three along axis 2 has shape (B, T, 3, H, D); reshape joins the last three axes.",
+            "np.stack of the three along axis 2 has shape (B, T, 3, H, D); reshape joins the last three.",
         ),
         "merge_forward": (
             "It is the way back of the split, for one array.",

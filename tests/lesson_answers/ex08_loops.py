@@ -1,4 +1,4 @@
-"""Another right answer to exercise 08: a loop over rows, with every path of the derivative on its own line."""
+"""Another right answer to exercise 08: a loop over rows, with each path of the derivative on its own line."""
 
 import math
 

@@ -15,7 +15,9 @@ def forward(q, k, v):
         for h in range(H):
             for t in range(T):
                 visible = range(S - T + t + 1)
-                scores = [sum(q[b, h, t, d] * k[b, h, s, d] for d in range(D)) / math.sqrt(D) for s in visible]
+                scores = [
+                    sum(q[b, h, t, d] * k[b, h, s, d] for d in range(D)) / math.sqrt(D) for s in visible
+                ]
                 weights = [math.exp(score - max(scores)) for score in scores]
                 for s in visible:
                     probs[b, h, t, s] = weights[s] / sum(weights)

@@ -26,5 +26,3 @@ def backward(saved, dy):
         np.einsum("bhts,bhtd->bhsd", dscores, saved["q"]),
         np.einsum("bhts,bhtd->bhsd", probs, dy),
     )
-
-

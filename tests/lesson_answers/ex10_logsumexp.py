@@ -1,7 +1,7 @@
 """Another right answer to exercise 10: forward keeps one number for each query, backward makes P from it.
 
-P = exp(scores - log Σ exp(scores)); and P is the quotient of e = exp(scores - m) and its sum, so the quotient rule
-takes the place of the softmax's Jacobian.
+P = exp(scores - log Σ exp(scores)); and P is the quotient of e = exp(scores - m) and its sum, so the
+quotient rule takes the place of the softmax's Jacobian.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ import numpy as np
 
 def forward(q, k, v):
     """Average over the visible keys, which a slice picks out."""
-    B, H, T, D = q.shape
+    B, H, T, _ = q.shape
     S = k.shape[2]
     y = np.empty_like(q, subok=False)
     for b, h, t in np.ndindex(B, H, T):

@@ -24,5 +24,3 @@ def merge_forward(heads):
 def merge_backward(saved, dy):
     """Cut, then swap."""
     return np.einsum("bthd->bhtd", dy.reshape(*dy.shape[:2], saved, -1))
-
-

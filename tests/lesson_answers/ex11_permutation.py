@@ -1,4 +1,4 @@
-"""Another right answer to exercise 11: the permutation itself, as a list of places; backward scatters with it."""
+"""Another right answer to exercise 11: the permutation as a list of places; backward scatters with it."""
 
 import numpy as np
 
