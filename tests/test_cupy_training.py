@@ -164,9 +164,7 @@ def test_cupy_adamw_by_hand_leaves_an_overflow_out_and_halves_the_scale() -> Non
 
 
 def test_cupy_adamw_says_where_the_weights_belong() -> None:
-    with pytest.raises(
-        sg.InputError, match=r"not where backend 'cupy' computes; expected params\.map"
-    ):
+    with pytest.raises(sg.InputError, match=r"not where backend 'cupy' computes; expected params\.map"):
         sg.AdamW(sg.GPT(CONFIGS["plain"]).init(), backend=gpu.backend())
 
 
