@@ -96,7 +96,7 @@ counts = functions.count_pairs(train, V)
 
 lesson.title("Fables")
 lesson.holds("different characters", V, 63)
-lesson.holds("pairs counted, one fewer than characters", counts.sum() - len(train), -1)
+lesson.holds("pairs minus characters", counts.sum() - len(train), -1)
 print(f"cells of the table that are zero: {np.mean(counts == 0):.0%} of {counts.size}")
 assert np.mean(counts == 0) > 0.6
 

@@ -210,7 +210,7 @@ lesson.save(
 #
 # Where W comes from when what stands before it is a *choice*, not a number: lesson 05. Why several linear
 # maps in a row are no better than one: lesson 06. How large W should be at the start: lesson 07. Why a GPU is
-# at its best with matrix products, and what memory has to do with it: lesson 19.
+# at its best with matrix products, and what memory has to do with it: beyond these lessons.
 #
 # **Sources.** Goodfellow, Bengio, Courville, "Deep Learning" (2016), section 6.5. The rules of broadcasting:
 # the NumPy manual, "Broadcasting". Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"

@@ -238,7 +238,7 @@ lesson.save(
 # Real gradients are not random: those of one character often agree, and then n of them sum to more than √n. A
 # row that is rarely read is rarely changed; AdamW, which divides each gradient by its usual size, makes up
 # for part of that: lesson 14. A GPT uses `wte` a second time, as its last layer, so that a second gradient is
-# added to this one: lesson 12. Why characters, and not words: lesson 16.
+# added to this one: lesson 12. Why characters, and not words: beyond these lessons.
 #
 # **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), the first
 # table of this kind in a language model. Radford et al., "Improving Language Understanding by Generative

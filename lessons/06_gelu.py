@@ -140,11 +140,11 @@ for name, forward, slopes in (
 
 lesson.predict("the slope of relu is 0 or 1. What are the least and the greatest slope of GELU?")
 lesson.holds("greatest slope", slope_exact.max(), 1.1289, tolerance=1e-4)
-lesson.holds("  it is at x =", x[slope_exact.argmax()], math.sqrt(2), tolerance=6e-3)
+lesson.holds("  it is at x", x[slope_exact.argmax()], math.sqrt(2), tolerance=6e-3)
 lesson.holds("least slope", slope_exact.min(), -0.1289, tolerance=1e-4)
 lesson.holds("slope at 0", slope_exact[len(x) // 2], 0.5)
 lesson.holds("lowest y", y_exact.min(), -0.17, tolerance=1e-3)
-lesson.holds("  it is at x =", x[y_exact.argmin()], -0.752, tolerance=6e-3)
+lesson.holds("  it is at x", x[y_exact.argmin()], -0.752, tolerance=6e-3)
 
 # %% [markdown]
 # Now the mistake that is hardest to see: the exact forward with the slope of the tanh form. On normal inputs,

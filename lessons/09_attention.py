@@ -215,7 +215,7 @@ lesson.save(
 #
 # Where q, k and v come from: in a GPT, three linear maps of the same stream, which are learnt. How attention knows
 # *where* a key is: it does not. Apart from the mask, (9.2) is the same for keys in any order, so positions must be put
-# into the vectors (lesson 12). Why T² scores are affordable: lesson 19. And a weight is not yet a reason: what a head
+# into the vectors (lesson 12). Why T² scores are affordable: beyond these lessons. And a weight is not yet a reason: what a head
 # reads much of may be of no use to the layers above.
 #
 # **Sources.** Vaswani et al., "Attention Is All You Need" (2017): equation 1 is (9.1) and (9.2), footnote 4 has the

@@ -217,7 +217,7 @@ lesson.save(
 #
 # Term A has the factor P: a key that has no weight now gets no gradient either, however good it would be. So a softmax
 # that is sure of itself learns slowly, which is one more reason for the √D of lesson 9. And P is kept from forward to
-# backward, T² numbers for each head. Whether it must be: lesson 19.
+# backward, T² numbers for each head. Whether it must be: beyond these lessons.
 #
 # **Sources.** Vaswani et al., "Attention Is All You Need" (2017), for the forward. Dao et al., "FlashAttention: Fast
 # and Memory-Efficient Exact Attention with IO-Awareness" (2022), which uses (10.4) in its backward.

@@ -251,7 +251,7 @@ lesson.save(
 #
 # How many heads are enough: after training many can be taken out and little is lost. Why the heads come to differ:
 # nothing in the loss asks for it; they start from different random numbers. And why a copy can be saved: a transpose
-# in NumPy moves no number, it only reads memory in another order, and whether that is fast is lesson 19.
+# in NumPy moves no number, it only reads memory in another order, and whether that is fast is another question.
 #
 # **Sources.** Vaswani et al., "Attention Is All You Need" (2017), section 3.2.2. Radford et al., "Language Models are
 # Unsupervised Multitask Learners" (2019), whose released weights fix the order q, k, v. Michel, Levy, Neubig, "Are

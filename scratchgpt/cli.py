@@ -144,7 +144,9 @@ def _train_parser() -> Parser:
     parser.add_argument(
         "--graph", type=bool, default=False, help="record the training step on a GPU and replay it"
     )
-    parser.add_argument("--mine", type=str | None, help="lessons whose exercises do the work, such as 4,5,8")
+    parser.add_argument(
+        "--mine", type=str | None, help="lessons whose exercises do the work, as 4,5,6,8,10,11"
+    )
     parser.add_class_arguments(GPTConfig, "model", skip={"vocab_size"})
     parser.add_argument(
         "--model.vocab_size", type=int | None, help="number of token ids; null: the tokenizer's"

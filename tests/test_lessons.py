@@ -187,6 +187,28 @@ def test_a_change_of_an_input_is_told_on_its_line() -> None:
     assert "changes one of its inputs in place" in text
 
 
+def test_a_change_of_what_forward_saved_is_told() -> None:
+    source = answer(8).replace("    h = dy * weight\n", "    x_hat *= 1.5\n    h = dy * weight\n")
+    text = report.text_of(check.check(EXERCISES[8], source=source))
+    assert "it changes what forward saved" in text
+
+
+def test_a_type_that_is_wrong_alone_is_told_as_that() -> None:
+    source = answer(8).replace(
+        "rstd = 1.0 / np.sqrt(variance + eps)", "rstd = np.float64(1.0) / np.sqrt(variance + eps)"
+    )
+    text = report.text_of(check.check(EXERCISES[8], source=source))
+    assert "only the type is wrong" in text
+    assert "another formula" not in text
+
+
+def test_a_gradient_that_is_no_tuple_is_told() -> None:
+    source = answer(3).replace("return (dx,)", "return dx")
+    text = report.text_of(check.check(EXERCISES[3], source=source))
+    assert "expected a tuple" in text
+    assert "with the comma" in text
+
+
 def test_a_syntax_error_and_a_missing_function_are_told() -> None:
     text = report.text_of(check.check(EXERCISES[8], source="def forward(x:\n    pass\n"))
     assert "SyntaxError" in text
@@ -218,7 +240,9 @@ def test_the_four_verdicts() -> None:
     assert "LN-VARIANCE" not in text
     wrong = answer(8).replace("(h - shift - x_hat * scale)", "(h - 0.5 * shift - x_hat * scale)")
     text = report.text_of(check.check(EXERCISES[8], source=wrong))
-    assert "B is multiplied by 0.5 = 1/2" in text  # a mistake that no list has, told by its terms
+    assert (
+        "term B is multiplied by 0.5, which is 1/2" in text
+    )  # a mistake that no list has, told by its terms
     assert "each row of dx must sum to 0; here that is not so" in text
 
 
@@ -327,7 +351,7 @@ def test_unknown_lessons_are_refused(capsys: pytest.CaptureFixture[str]) -> None
 def test_an_endless_loop_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(stepper, "SECONDS", 0.05)
     assert stepper.main(["check", "8"]) == 1
-    assert "is there a loop that never ends?" in capsys.readouterr().out
+    assert "still ran after 0.05 s; is there a loop that never ends?" in capsys.readouterr().out
 
 
 def test_a_finite_result_is_not_taken_for_a_mistake_that_overflows() -> None:

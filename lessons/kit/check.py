@@ -16,6 +16,12 @@ from scratchgpt.gradcheck.numerical import numerical_gradient
 from scratchgpt.shapes import Array
 
 TOLERANCE = 1e-6  # relative, by norm
+TYPE = "has type"
+FLOAT32 = "float32"  # the name of the case
+WRONG_TYPE = (
+    "only the type is wrong: a NumPy float64 (np.sqrt(n), np.zeros(shape), np.float64(x)) turns float32 into "
+    "float64; use a Python float such as n**0.5, or dtype=x.dtype"
+)
 NOT_STARTED, CRASHED, WRONG, PASSED = "not started", "crashed", "wrong", "passed"
 
 
@@ -68,6 +74,8 @@ class Crash(Exception):
         if isinstance(self.error, ValueError) and "read-only" in message:
             message = "this line changes one of its inputs in place; make a new array instead"
             return f"{where}{message}"
+        if "could not be broadcast together" in message:
+            message += "; was an axis summed away? keepdims=True keeps it with length 1"
         if isinstance(self.error, WrongAnswer):
             return f"{where}{message}"
         return f"{where}{kind}: {message}"
@@ -109,10 +117,16 @@ def check(exercise: Exercise, path: Path | None = None, source: str | None = Non
         report = _compare(exercise, module, path, case, mine[-1], right[-1])
         if report.state != PASSED:
             wrong = [line.output for line in report.lines if line.status == "WRONG"]
-            if wrong:
+            if case.name == FLOAT32 and _only_types_are_wrong(report):
+                report.verdict.append(WRONG_TYPE)
+            elif wrong:
                 _diagnose(exercise, report, module, cases, case, wrong, path)
             return report
     return report
+
+
+def _only_types_are_wrong(report: Report) -> bool:
+    return all(line.text.startswith(TYPE) for line in report.lines if line.status == "WRONG")
 
 
 def _results(exercise: Exercise, module: ModuleType, case: Case, path: Path) -> Outputs:
@@ -134,7 +148,7 @@ def _compare(
 ) -> Report:
     """Compare the results of a case with the right ones."""
     report = Report(exercise, path, PASSED)
-    float32 = case.name == "float32"
+    float32 = case.name == FLOAT32
     for output, expected in right.items():
         if output not in mine:
             report.lines.append(Line(output, "not started"))
@@ -165,7 +179,6 @@ def _diagnose(
 ) -> None:  # fmt: skip
     """Say whether the formula or the calculus is wrong, and name the mistake."""
     wrong_forward = [output for output in wrong if output in exercise.forward]
-    wrong_gradients = [output for output in wrong if output in exercise.gradients]
     if wrong_forward and exercise.gradients:
         own = _fits_own_forward(exercise, module, case, path)
         if own is True:
@@ -175,7 +188,7 @@ def _diagnose(
         elif own is False:
             report.verdict.append("fix the forward first; the backward is looked at after it")
         for line in report.lines:
-            if line.output in wrong_gradients:
+            if line.output in exercise.gradients and own is not True:
                 line.status, line.text = "waiting", "for the forward"
         wrong = wrong_forward
     named_cases = (
@@ -240,7 +253,7 @@ def _harder(case: Case) -> list[Case]:
 
     return [
         changed("inputs with gaps in memory", with_gaps),
-        changed("float32", lambda x: x.astype(np.float32)),
+        changed(FLOAT32, lambda x: x.astype(np.float32)),
     ]
 
 
@@ -266,7 +279,7 @@ def _form(found: Any, expected: Any) -> str:
         return f"has shape {np.shape(found)}, expected {np.shape(expected)}"
     wanted, given = np.asarray(expected).dtype, np.asarray(found).dtype
     if np.ndim(expected) and wanted != given:
-        return f"has type {given}, expected {wanted}"
+        return f"{TYPE} {given}, expected {wanted}"
     return ""
 
 

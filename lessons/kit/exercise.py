@@ -95,12 +95,16 @@ def pair(
             raise WrongAnswer(f"{forward} returned {_kind(returned)}; expected two things, (y, saved)")
         value, saved = returned
         yield from zip(y, value if len(y) > 1 else (value,), strict=True)
-        found = getattr(module, backward)(saved, case.dy)
-        found = tuple(found) if isinstance(found, tuple | list) else (found,)
         wanted = [name for name, source in gradients.items() if case.inputs.get(source) is not None]
-        given = [gradient for gradient in found if gradient is not None]
-        if len(given) != len(wanted):
-            raise WrongAnswer(f"{backward} returned {len(given)} gradients; expected {', '.join(wanted)}")
+        given = _gradients(module, backward, saved, case, wanted)
+        again = _gradients(module, backward, saved, case, wanted)
+        if not all(
+            np.array_equal(one, other, equal_nan=True) for one, other in zip(given, again, strict=True)
+        ):
+            raise WrongAnswer(
+                f"{backward}, called a second time with the same saved, returned something else: "
+                "it changes what forward saved; make a new array instead"
+            )
         yield from zip(wanted, given, strict=True)
 
     def scalar(module: ModuleType, case: Case, inputs: dict[str, Any]) -> float:
@@ -113,6 +117,27 @@ def pair(
     )  # fmt: skip
 
 
+def _gradients(module: ModuleType, backward: str, saved: Any, case: Case, wanted: list[str]) -> list[Any]:
+    """Call a backward and return its gradients without the Nones.
+
+    Raises:
+        WrongAnswer: they are not a tuple of as many as there should be.
+    """
+    found = getattr(module, backward)(saved, case.dy)
+    if not isinstance(found, tuple | list):
+        expected = f"({wanted[0]},), with the comma" if len(wanted) == 1 else f"({', '.join(wanted)})"
+        raise WrongAnswer(f"{backward} returned {_kind(found)}; expected a tuple, {expected}")
+    given = [gradient for gradient in found if gradient is not None]
+    if len(given) != len(wanted):
+        number = "1 gradient" if len(given) == 1 else f"{len(given)} gradients"
+        raise WrongAnswer(f"{backward} returned {number}; expected {len(wanted)}: {', '.join(wanted)}")
+    return [np.array(gradient) for gradient in given]
+
+
+def _same(a: Array, b: Array) -> bool:
+    return np.array_equal(a, b, equal_nan=True)
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
@@ -121,8 +146,9 @@ def _kind(value: Any) -> str:
 
 B, T, S, H, D, C, V = 3, 5, 6, 4, 7, 28, 11  # all different, so that a wrong ratio names its cause
 SIZES = {
-    "the B rows": 3.0, "T": 5.0, "B·T": 15.0, "H": 4.0, "D": 7.0, "C": 28.0, "V": 11.0, "√D": 7**0.5,
-    "√C": 28**0.5, "1 - p": 0.7, "p": 0.3, "p / (1 - p)": 3.0 / 7.0, "2": 2.0, "-1": -1.0,
+    "B (rows)": 3.0, "T (positions)": 5.0, "B·T": 15.0, "H (heads)": 4.0, "D (channels of a head)": 7.0,
+    "C (channels)": 28.0, "V (words)": 11.0, "√D": 7**0.5, "√C": 28**0.5, "1 - p": 0.7, "p": 0.3,
+    "p / (1 - p)": 3.0 / 7.0, "2": 2.0, "-1": -1.0,
 }  # fmt: skip
 
 

@@ -55,7 +55,13 @@ class Lesson:
 
     def functions(self, engine: Any) -> Any:
         """Return the engine's functions, or with `--mine` the learner's."""
-        return mine(self.number) if self.mine else engine
+        if not self.mine:
+            return engine
+        try:
+            return mine(self.number)
+        except files.Missing as error:
+            print(f"lesson {self.number:02}: {error}", file=sys.stderr)
+            sys.exit(2)
 
     def holds(self, sentence: str, found: Any, expected: Any, tolerance: float = 1e-9) -> None:
         """Print a sentence with the number that it is about, and see that the number is the one in the text.
@@ -84,7 +90,7 @@ def mine(number: int) -> ModuleType:
     """
     path = files.exercise_path(number)
     if files.is_untouched(number):
-        raise files.Missing(f"exercises/{path.name} is not started; write it, or run without --mine")
+        raise files.Missing(f"lessons/exercises/{path.name} is not started; write it, or run without --mine")
     return files.module_of(path.read_text(encoding="utf-8"), path)
 
 

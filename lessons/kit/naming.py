@@ -171,7 +171,7 @@ def _fit(found: Any, terms: dict[str, Array], equations: Any) -> str:
     factors = factors.round(9) + 0.0  # no -0
     parts = " + ".join(f"{factor:.3f} {term}" for factor, term in zip(factors, terms, strict=True))
     odd = [
-        f"{term} {_factor(factor)}{_where(equations.get(term))}"
+        f"term {term} {_factor(factor)}{_where(equations.get(term))}"
         for factor, term in zip(factors, terms, strict=True)
         if abs(factor - 1.0) > 1e-6
     ]
@@ -184,7 +184,7 @@ def _factor(factor: float) -> str:
         if abs(factor - value) < 1e-6:
             return word
     known = _known_number(factor, SIZES)
-    return f"is multiplied by {factor:.6g}{f' = {known}' if known else ''}"
+    return f"is multiplied by {factor:.6g}" + (f", which is {known}" if known else "")
 
 
 def _where(equation: str | None) -> str:
@@ -206,7 +206,7 @@ def _ratio(found: Any, right: Any, sizes: Any) -> str:
 def _known_number(value: float, sizes: Any) -> str:
     for text, size in sizes.items():
         if abs(value / size - 1.0) < DIFFERENT:
-            return str(text)
+            return "" if text == f"{value:.6g}" else str(text)
         if abs(value * size - 1.0) < DIFFERENT:
-            return f"1 / ({text})" if " " in text or "·" in text else f"1/{text}"
+            return f"1 / ({text})" if "-" in text or "·" in text else f"1/{text}"
     return ""

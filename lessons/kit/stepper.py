@@ -1,7 +1,11 @@
 """The stepper: where a learner is, what is next, and what is wrong with it."""
 
 import argparse
+import faulthandler
+import os
 import random
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +17,7 @@ from lessons.kit.exercise import Exercise
 from lessons.kit.files import Missing
 from lessons.specs import EXERCISES
 
-SECONDS = 30  # that a check may take before it counts as endless
+SECONDS = 20.0  # that a check may take before it counts as endless
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command")
     for name, help_ in {
         "check": "say what is right, what is wrong and what it is",
-        "hint": "a nudge; ask again for more",
+        "hint": "a nudge; --level 2 and 3 say more",
         "reveal": "show what leads from your file to the answer",
         "reset": "start again; your file is kept as a backup",
         "hunt": "find a planted mistake: 'hunt 8', then 'hunt 8 NAME'",
@@ -76,17 +80,45 @@ def _check(number: int, here: bool) -> int:
     """Check in a process of its own, which may run for ever; `here` says that this is it."""
     found = exercise(number)
     if here:
+        faulthandler.enable()
         result = check.check(found)
         print(report.text_of(result))
         return 0 if result.state == check.PASSED else 1
-    command = [sys.executable, "-X", "faulthandler", "-m", "lessons", "check", str(number), "--here"]
     try:
-        done = subprocess.run(command, cwd=files.LESSONS.parent, timeout=SECONDS, check=False)
-    except subprocess.TimeoutExpired:
+        done = _in_a_process(number)
+    except subprocess.TimeoutExpired as error:
         name = files.exercise_path(number).name
-        print(f"lesson {number:02}: {name} still ran after {SECONDS} s; is there a loop that never ends?")
+        found_line = re.search(
+            rf'{re.escape(name)}", line (\d+)', str(error.stderr or b"", "utf-8", "replace")
+        )
+        where = f"{name}:{found_line[1]}" if found_line else name
+        print(f"lesson {number:02}: {where} still ran after {SECONDS:g} s; is there a loop that never ends?")
         return 1
+    print(done.stdout, end="")
+    print(done.stderr, end="", file=sys.stderr)
     return done.returncode
+
+
+def _in_a_process(number: int) -> "subprocess.CompletedProcess[str]":
+    """Check in a process of its own, which may run for ever.
+
+    Raises:
+        subprocess.TimeoutExpired: it did; its `stderr` says where it was.
+    """
+    command = [sys.executable, "-m", "lessons", "check", str(number), "--here"]
+    with subprocess.Popen(
+        command, cwd=files.LESSONS.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    ) as process:  # fmt: skip
+        try:
+            out, err = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired as late:
+            if hasattr(signal, "SIGABRT"):
+                process.send_signal(signal.SIGABRT)  # faulthandler then writes where it is
+            _, err = process.communicate()
+            late.stderr = err.encode()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _status() -> int:
@@ -121,11 +153,8 @@ def _state(number: int) -> str:
     """Return how a lesson's file stands; one that runs for ever counts as wrong."""
     if files.is_untouched(number):
         return check.NOT_STARTED
-    command = [sys.executable, "-m", "lessons", "check", str(number), "--here"]
     try:
-        done = subprocess.run(
-            command, cwd=files.LESSONS.parent, timeout=SECONDS, check=False, capture_output=True
-        )
+        done = _in_a_process(number)
     except subprocess.TimeoutExpired:
         return check.WRONG
     return check.PASSED if done.returncode == 0 else check.WRONG
@@ -154,7 +183,7 @@ def _reset(number: int) -> int:
     exercise(number)
     backup = files.reset(number)
     kept = f"; what was there is in {backup.name}" if backup else ""
-    print(f"exercises/{files.exercise_path(number).name} is as it was at the beginning{kept}")
+    print(f"lessons/exercises/{files.exercise_path(number).name} is as it was at the beginning{kept}")
     return 0
 
 
@@ -179,7 +208,7 @@ def _hunt(number: int, names: list[str]) -> int:
             text.replace("The answer to exercise", "A wrong answer to exercise"), encoding="utf-8"
         )
         mistakes = "a mistake" if len(chosen) == 1 else "two mistakes"
-        print(f"exercises/{path.name} has {mistakes}. Which of these?\n")
+        print(f"lessons/exercises/{path.name} has {mistakes}. Which of these?\n")
         for fault in known.values():
             print(f"  {fault.id:<16} {fault.name}")
         print(f"\nThen: python -m lessons hunt {number} NAME" + (" NAME" if len(chosen) == 2 else ""))
@@ -190,7 +219,9 @@ def _hunt(number: int, names: list[str]) -> int:
             f"{unknown[0]} is not among the mistakes of lesson {number}; expected {', '.join(known)}"
         )
     if not path.exists():
-        raise Missing(f"there is no exercises/{path.name}; begin with python -m lessons hunt {number}")
+        raise Missing(
+            f"there is no lessons/exercises/{path.name}; begin with python -m lessons hunt {number}"
+        )
     guess = files.patched(source, *(known[name] for name in names))
     if guess.replace("The answer to exercise", "A wrong answer to exercise") == path.read_text(
         encoding="utf-8"

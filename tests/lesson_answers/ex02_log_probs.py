@@ -13,4 +13,4 @@ def backward(saved, dloss=1.0):
     log_probs, targets = saved
     dlog_probs = np.zeros_like(log_probs)
     np.put_along_axis(dlog_probs, targets[..., None], -dloss / targets.size, axis=-1)
-    return dlog_probs - np.exp(log_probs) * dlog_probs.sum(axis=-1, keepdims=True)
+    return (dlog_probs - np.exp(log_probs) * dlog_probs.sum(axis=-1, keepdims=True),)

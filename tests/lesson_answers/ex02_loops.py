@@ -16,6 +16,7 @@ def forward(logits, targets):
 
 def backward(saved, dloss=1.0):
     probs, targets, shape, dtype = saved
-    for row, target in zip(probs, targets, strict=True):
+    rows = [list(row) for row in probs]
+    for row, target in zip(rows, targets, strict=True):
         row[target] -= 1.0
-    return (np.array(probs, dtype=dtype).reshape(shape) * (dloss / len(targets)),)
+    return (np.array(rows, dtype=dtype).reshape(shape) * (dloss / len(targets)),)

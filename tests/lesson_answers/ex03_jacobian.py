@@ -12,4 +12,4 @@ def forward(x):
 def backward(saved, dy):
     identity = np.eye(saved.shape[-1], dtype=saved.dtype)
     jacobian = np.einsum("...i,ij->...ij", saved, identity) - np.einsum("...i,...j->...ij", saved, saved)
-    return np.einsum("...ij,...i->...j", jacobian, dy)
+    return (np.einsum("...ij,...i->...j", jacobian, dy),)
