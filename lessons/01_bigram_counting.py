@@ -53,7 +53,8 @@ lesson.holds("NLL", functions.nll(np.maximum(probs, tiny), tokens), np.log(27 / 
 # $$\mathrm{NLL}(p) = -\frac1N \sum_{a,b} n_{ab} \ln p_{ab} \tag{1.1}$$
 #
 # We want the p that makes it smallest, and each row must sum to 1. Without that condition the answer would be
-# p = ∞. A **Lagrange multiplier** $\lambda_a$ for each row puts a price on breaking it:
+# p = ∞. Multiply by -N, so that the largest value is wanted. A **Lagrange multiplier** $\lambda_a$ for each row puts a price
+# on breaking the condition:
 #
 # $$\underbrace{\sum_{a,b} n_{ab} \ln p_{ab}}_{A} + \underbrace{\sum_a \lambda_a \Big(1 - \sum_b p_{ab}\Big)}_{B} \tag{1.2}$$
 #
@@ -68,6 +69,9 @@ lesson.holds("NLL", functions.nll(np.maximum(probs, tiny), tokens), np.log(27 / 
 # Any other table q is worse, by an amount that is called the Kullback-Leibler divergence and is never negative:
 #
 # $$\mathrm{NLL}(q) - \mathrm{NLL}(p) = \sum_a \frac{n_a}{N} \sum_b p_{ab} \ln\frac{p_{ab}}{q_{ab}} \ge 0 \tag{1.5}$$
+#
+# (Since $\ln x \le x - 1$: $\sum_b p_{ab} \ln (q_{ab}/p_{ab}) \le \sum_b (q_{ab} - p_{ab}) \le 0$, summed where
+# $p_{ab} > 0$. Turn the sign.)
 #
 # ## The engine's own lines
 #
@@ -140,9 +144,9 @@ for size in (0.01, 0.1, 1.0):
 # ## Experiment 2: what has never been seen
 #
 # A pair that did not occur has the count 0 and the probability 0, and ln 0 is minus infinity. One such pair in the
-# held-out text, and the NLL is infinite. The cure is to pretend that each pair has been seen α times more:
+# held-out text, and the NLL is infinite. The cure is to pretend that each pair has been seen α more times than it was:
 #
-# $$p_{ab} = \frac{n_{ab} + \alpha}{\sum_b (n_{ab} + \alpha)} \tag{1.6}$$
+# $$p_{ab} = \frac{n_{ab} + \alpha}{\sum_c (n_{ac} + \alpha)} \tag{1.6}$$
 
 # %%
 lesson.title("Smoothing")
@@ -252,5 +256,5 @@ lesson.holds("cells of a table for three characters of context, in millions", V*
 lesson.holds("characters in the fables, in thousands", round(n_characters / 1000), 190)
 
 # %% [markdown]
-# **Sources.** Shannon, "A Mathematical Theory of Communication" (1948), which makes such tables by hand and samples from
-# them. Chen, Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling" (1998).
+# **Sources.** Shannon, "A Mathematical Theory of Communication" (1948), which samples from such models by hand: a book,
+# opened at random, stands in for the table. Chen, Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling" (1998).

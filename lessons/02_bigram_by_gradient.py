@@ -55,8 +55,8 @@ lesson.holds("gradient by the logits", functions.backward(saved)[0], [[-0.25, 0.
 #
 # $$\frac{\partial\,\text{loss}}{\partial z_i} = \underbrace{\frac{p_i}{N}}_{A} \; \underbrace{- \frac{\mathrm{onehot}(y_i)}{N}}_{B} \tag{2.5}$$
 #
-# **Term A** is what the model says, **term B** is what is true. Both sum to 1 (divided by N), so each row of
-# the gradient sums to 0: what one logit gains, the others lose.
+# **Term A** is what the model says, **term B** takes away what is true. A sums to 1/N and B to -1/N,
+# so each row of the gradient sums to 0: what one logit gains, the others lose.
 #
 # ## The engine's own lines
 #
@@ -155,12 +155,13 @@ assert own_rates[-1] - optimum < (0.04 if lesson.fast else 0.02)
 #
 # ## What the logits have become
 #
-# At the optimum $p_{ab} = n_{ab}/n_a$, and softmax ignores a constant that is added to a whole row. So
+# At the optimum $p_{ab} = n_{ab}/n_a$, and softmax ignores a constant that is added to a whole row. So, for the pairs that occur,
 #
 # $$W_{ab} = \ln n_{ab} + c_a \tag{2.7}$$
 #
 # **The logits are the logarithms of the counts**, up to one constant for each row. (Which constant? Every gradient
-# row sums to 0, and we began at 0, so each row of W still does.)
+# row sums to 0, and we began at 0, so each row of W still does. While the logits of the pairs that never occur fall,
+# $c_a$ therefore rises.)
 
 # %%
 lesson.title("Logits and counts")

@@ -67,7 +67,7 @@ assert p_raised[0] < 0.25
 # **Term A** is what each score does to its own probability's numerator. **Term B** is what it does to the sum, and so to
 # everybody. Read (3.5) aloud: Σ p dp is the *average* of dp, weighted with p. A score's gradient is positive where dp
 # is above that average, negative where it is below, and small where p is small. For M scores J has M² numbers;
-# (3.5) needs one sum and M products.
+# (3.5) needs one sum (of M products) and M products more.
 #
 # ## The engine's own lines
 
@@ -97,7 +97,7 @@ lesson.holds("largest difference to (3.3)", np.abs(J - (np.diag(p) - np.outer(p,
 
 lesson.predict("what does each row of J sum to, and why?")
 lesson.holds("sums of the rows", J.sum(axis=1), np.zeros(8))
-lesson.predict("how much of the gradient is lost if term B is forgotten? (random dp)")
+lesson.predict("does the gradient become longer or shorter if term B is forgotten? (random dp)")
 dp = np.random.default_rng(3).standard_normal(8)
 (dx,) = functions.backward(saved, dp)
 print(f"size of dx: {np.linalg.norm(dx):.3f}, size of term A alone: {np.linalg.norm(p * dp):.3f}")

@@ -63,8 +63,8 @@ lesson.holds("dx", dx, [[5.0, 6.0], [500.0, 600.0]])
 # 3. $b_o$ reaches output o of every row, with slope 1:
 #    $$db_o = \sum_n dy_{no} \tag{4.5}$$
 #
-# All three are one rule. Look at which of the letters n, i, o an array *has*. Its gradient has the same
-# letters, and the letters that it lacks are **summed**. b lacks n: forward, it was stretched over n (NumPy
+# All three are one rule. Look at which of the letters n, i, o an array *has*. Its gradient has the same letters, and those letters *of its term in (4.1)* (A: n, i, o; B: n, o) that it
+# lacks are **summed**. b lacks n: forward, it was stretched over n (NumPy
 # says *broadcast*); backward, n is summed away. A transpose is only what it takes to bring the letters into
 # that order.
 #
@@ -208,7 +208,7 @@ lesson.save(
 #
 # ## What this does not explain
 #
-# Where W comes from when what stands before it is a *choice*, not a number: lesson 05. Why several linear
+# What stands before W when the input is a *choice*, not a number: lesson 05. Why several linear
 # maps in a row are no better than one: lesson 06. How large W should be at the start: lesson 07. Why a GPU is
 # at its best with matrix products, and what memory has to do with it: beyond these lessons.
 #

@@ -75,9 +75,9 @@ lesson.holds("row of c after dwte[ids] += dx", naive[2], [10, 0])
 #
 # $$dwte_{vc} = \sum_{b,t} X_{btv}\, dx_{btc} = \sum_{(b,t):\ s(b,t)=v} dx_{btc} \tag{5.3}$$
 #
-# The left sum has B·T·V terms for each channel; nearly all are 0. The right one is the same without the
-# zeros: each row of dx is *added to* the row that was read. This is called scatter-add. It is the *adjoint*
-# of the lookup: what reads backward where the lookup reads forward.
+# For all v together, the left sums have B·T·V terms for each channel (B is the number of texts here,
+# not the term); nearly all are 0. The right one is the same without the
+# zeros: each row of dx is *added to* the row that was read. This is called scatter-add. It is the *adjoint* of the lookup: the lookup multiplies by X, scatter-add by X transposed.
 #
 # B is a broadcast over the texts of the batch, so backward it is a sum over them (lesson 04):
 #
@@ -166,20 +166,20 @@ for character in (tokenizer.symbols[commonest], "e", "k"):
     )
 assert (np.abs(norms / expected - 1.0) < 0.4).all()
 lesson.holds("characters that do not occur: largest gradient", np.abs(dwte[~present]).max(initial=0.0), 0.0)
-kept = naive_norms[counts[present] > 100].max() / norms[counts[present] > 100].max()
-print(f"of its largest row, += keeps {100 * kept:.0f} %")
+kept = np.linalg.norm(naive[commonest]) / np.linalg.norm(dwte[commonest])
+print(f"of the row of {tokenizer.symbols[commonest]!r}, += keeps {100 * kept:.0f} %")
 assert kept < 0.5
 lesson.holds("dwpe is the sum over the texts; off by", np.abs(dwpe - dx.sum(axis=0)).max(), 0.0)
 
 # %% [markdown]
-# The picture's right half times the three ways: the one-hot product does work for every word of the
-# vocabulary, the other two for every token of the text only.
+# The picture's right half times the three ways: the one-hot product does work for every token *and* every word of the vocabulary, the other two mainly for every
+# token. (The middle way is timed with its forward and with dwpe, so it looks slower than it is.)
 
 # %%
 lesson.title("Three ways, timed")
 N, CHANNELS = (512, 32) if lesson.fast else (2048, 64)
 VOCABULARIES = (64, 256, 1024) if lesson.fast else (64, 256, 1024, 4096)
-ways = {"one-hot product": by_one_hot, "np.add.at": by_adding, "sorted segments": by_sorting}
+ways = {"one-hot product": by_one_hot, "the functions above": by_adding, "sorted segments": by_sorting}
 times = {name: [] for name in ways}
 for n_rows in VOCABULARIES:
     ids, dx = rng.integers(0, n_rows, N), rng.standard_normal((N, CHANNELS))
@@ -218,7 +218,7 @@ right.legend()
 lesson.save(
     figure,
     "Left: the gradient of a row grows as the root of its character's count; with += it stays that of one. "
-    "Right: time of the one-hot product, of np.add.at and of sorted segments against the size of the table.",
+    "Right: time of the one-hot product, of the functions under study and of sorted segments against the size of the table.",
 )
 
 # %% [markdown]
@@ -240,6 +240,5 @@ lesson.save(
 # for part of that: lesson 14. A GPT uses `wte` a second time, as its last layer, so that a second gradient is
 # added to this one: lesson 12. Why characters, and not words: beyond these lessons.
 #
-# **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), the first
-# table of this kind in a language model. Radford et al., "Improving Language Understanding by Generative
+# **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), which learns such a table together with a language model. Radford et al., "Improving Language Understanding by Generative
 # Pre-Training" (2018), equation 2. `numpy.ufunc.at` in the NumPy manual, on what unbuffered addition means.

@@ -61,6 +61,8 @@ lesson.holds("the best that a linear map can do", columns @ best, [0.5] * 4)
 # $$y = x\,\Phi(x) \qquad \Phi(x) = \tfrac12\,\mathrm{erfc}\!\left(-\tfrac{x}{\sqrt2}\right) \tag{6.1}$$
 # $$\Phi'(x) = \varphi(x) = \frac{1}{\sqrt{2\pi}}\, e^{-x^2/2} \tag{6.2}$$
 #
+# Here erfc is the form in which libraries offer this area: $\mathrm{erfc}(z) = \frac{2}{\sqrt\pi}\int_z^\infty e^{-s^2}ds$.
+#
 # A number to keep: 84.1 % of the normal distribution is below 1. So y(1) = 0.841, and y(-1) = -1·(1 - 0.841)
 # = -0.159. Their difference is 1. That is a rule: Φ(x) + Φ(-x) = 1, hence y(x) - y(-x) = x.
 
@@ -86,8 +88,9 @@ lesson.holds("y(1) - y(-1)", y[2] - y[0], 1.0)
 #
 # $$y''(x) = 2\varphi(x) - x^2\varphi(x) = (2 - x^2)\,\varphi(x) \tag{6.4}$$
 #
-# It is zero at x = ±√2. So the slope is *above 1* at √2, and *below 0* at -√2: GELU is not a rising curve
-# everywhere.
+# It is zero at x = ±√2, and negative beyond both. Far to the left the slope starts from 0 and falls until -√2: there
+# it is *below 0*. Far to the right it ends at 1, and from √2 on it falls towards that: at √2 it is *above 1*. So GELU
+# is not a rising curve everywhere.
 #
 # ## The other form
 #

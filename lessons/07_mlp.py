@@ -61,7 +61,8 @@ lesson.show(TrainingStep._step)
 # %% [markdown]
 # ## The model
 #
-# K characters of context. Each is looked up (lesson 05), and their rows are put side by side:
+# K characters of context. Each is looked up (lesson 05) as a row of C numbers; side by side they are K·C
+# inputs. n counts the N contexts of a batch:
 #
 # $$x = [\,wte_{s_1}, \dots, wte_{s_K}\,] \qquad u = x\,w_1 + b_1 \qquad h = \tanh u \tag{7.1}$$
 # $$z = h\,w_2 + b_2 \qquad p = \mathrm{softmax}(z)
@@ -78,7 +79,8 @@ lesson.show(TrainingStep._step)
 #    $dh = dz\,w_2^{\mathsf T}$. (7.5)
 # 3. tanh: $du = dh \circ (1 - h^2)$. (7.6)
 # 4. A linear map again: $dw_1 = x^{\mathsf T} du$, $db_1 = \sum_n du_n$, $dx = du\,w_1^{\mathsf T}$. (7.7)
-# 5. The lookup, lesson 05: cut dx into K rows, and add each to the row of dwte that it came from. (7.8)
+# 5. The lookup, lesson 05: cut each row of dx into K pieces of C numbers, and add each to the row of
+#    dwte whose character was looked up there. (7.8)
 #
 # Then each weight takes a small step *against* its gradient: $w \leftarrow w - lr \cdot dw$. (7.9)
 #
@@ -132,14 +134,13 @@ functions = lesson.functions(SimpleNamespace(forward=forward, backward=backward,
 # %% [markdown]
 # ## How large at the start?
 #
-# $u_j = \sum_i x_i w_{ij}$ is a sum of n = K·C products. If x and w are independent and have mean 0,
+# $u_j = \sum_i x_i w_{ij}$ is a sum of I = K·C products. If x and w are independent and have mean 0,
 # variances multiply in a product and add in a sum:
 #
-# $$\mathrm{Var}(u) = n\,\mathrm{Var}(x)\,\mathrm{Var}(w) \tag{7.10}$$
+# $$\mathrm{Var}(u) = I\,\mathrm{Var}(x)\,\mathrm{Var}(w) \tag{7.10}$$
 #
-# With Var(x) = 1, a spread of $g/\sqrt n$ for w gives u the spread g. For g = 1, tanh works where it bends.
-# For g = 5 most units stand at -1 or 1, where the slope 1 - h² is nearly 0, and (7.6) lets no gradient
-# through.
+# With Var(x) = 1, a spread of $g/\sqrt I$ for w gives u the spread g. For g = 1, tanh works where it bends.
+# For g = 5 most units stand at -1 or 1, where the slope 1 - h² is nearly 0, and (7.6) lets little gradient through.
 #
 # And the last layer? At the start the model knows nothing. It should say so: if all logits are nearly equal,
 # every p is nearly 1/V, and

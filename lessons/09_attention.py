@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lesson 09 · Attention is a weighted average
 #
-# **Question.** Everything so far works on one position at a time. How can a token read those before it, how much of
+# **Question.** The layers so far work on one position at a time, and the model of lesson 07 reads a fixed number. How can a token read those before it, how much of
 # each does it read, and why is there a √D in the formula?
 
 # %%
@@ -60,7 +60,7 @@ lesson.holds("the weights", y[0, 0], [[1.0, 0.0], [0.75, 0.25]])
 #
 # - **B: hide the future.** Position t predicts token t + 1, so it must not see it. The scores of later keys become -∞:
 #   exp(-∞) is 0, so these keys get the weight 0, and the others still sum to 1. (A score of 0 would not do: exp(0) is 1.)
-# - **C: average.**
+# - **C: average.** A softmax (lesson 03) turns each row of scores into weights P, and these average the values:
 #
 # $$P_{ts} = \frac{e^{\mathrm{scores}_{ts}}}{\sum_{r \le t} e^{\mathrm{scores}_{tr}}} \qquad
 # y_t = \sum_{s \le t} P_{ts}\, v_s \tag{9.2}$$
@@ -215,7 +215,7 @@ lesson.save(
 #
 # Where q, k and v come from: in a GPT, three linear maps of the same stream, which are learnt. How attention knows
 # *where* a key is: it does not. Apart from the mask, (9.2) is the same for keys in any order, so positions must be put
-# into the vectors (lesson 12). Why T² scores are affordable: beyond these lessons. And a weight is not yet a reason: what a head
+# into the vectors (lesson 05). Why T² scores are affordable: beyond these lessons. And a weight is not yet a reason: what a head
 # reads much of may be of no use to the layers above.
 #
 # **Sources.** Vaswani et al., "Attention Is All You Need" (2017): equation 1 is (9.1) and (9.2), footnote 4 has the

@@ -26,7 +26,8 @@ functions = lesson.functions(attention)
 # - Values: each gets its weight, dv = (3/4, 1/4).
 # - Weights: raising the weight of a key adds its value, so dP = (8, 4).
 # - Scores: raising one score raises its own weight and lowers the other. The output is 7; value 8 lies 1 above it,
-#   value 4 lies 3 below. So dscores = (3/4 · 1, 1/4 · (-3)) = (3/4, -3/4): look more at the first, less at the second.
+#   value 4 lies 3 below. So dscores = (3/4 · 1, 1/4 · (-3)) = (3/4, -3/4): the loss rises with the first score
+#   and falls with the second. A step *against* the gradient looks less at the first and more at the second.
 # - Query 1: 3/4 · 1 - 3/4 · 0 = 3/4. Keys: (3/4, -3/4) · ln 3.
 
 # %%
@@ -48,8 +49,9 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 # %% [markdown]
 # ## The gradient, step by step
 #
-# Forward is three steps: $\mathrm{scores} = Q K^\top / \sqrt D$, then $P = \mathrm{softmax}(\mathrm{scores})$, then
-# $Y = P V$. Backward goes through them in reverse. Write dX for the derivative of the loss by X.
+# Forward is three steps: the scores $S = Q K^\top / \sqrt D$ (future hidden), then $P = \mathrm{softmax}(S)$, then
+# $Y = P V$. Backward goes through them in reverse. Write dX for the derivative of the loss by X;
+# so dS is the dscores above.
 #
 # **The average.** $y_{td} = \sum_s P_{ts} v_{sd}$. Value s is used by every query t, so its gradient sums over t;
 # weight $P_{ts}$ meets every channel d, so its gradient sums over d:
@@ -62,12 +64,13 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 #
 # $$dS_{ts} = \underbrace{P_{ts}\, dP_{ts}}_{A} \;\underbrace{-\; P_{ts} \sum_r P_{tr}\, dP_{tr}}_{B} \tag{10.3}$$
 #
-# The sum is the average of dP under the weights. So (10.3) says: *raise the scores of the keys that are better than
-# average, by as much as they are better, times the weight they have already.* With (10.2) this average is
+# The sum is the average of dP under the weights. A positive dP means: more weight here, more loss. So a step *against*
+# (10.3) says: *raise the scores of the keys whose dP is below average, by as much as it is below, times the weight they
+# have already, and lower the others.* With (10.2) this average is
 #
 # $$\sum_r P_{tr}\, dP_{tr} = \sum_r P_{tr}\,(dy_t \cdot v_r) = dy_t \cdot y_t \tag{10.4}$$
 #
-# which needs the output alone, and no row of P: fast attention kernels use it.
+# which needs only y and dy, and no row of P: fast attention kernels use it.
 #
 # **The scores.** $\mathrm{scores}_{ts} = q_t \cdot k_s / \sqrt D$ is a matmul again (lesson 4), with one factor:
 #
@@ -140,7 +143,7 @@ assert off > 0.3
 # %% [markdown]
 # ## Experiment, right: the gradient knows where to look
 #
-# A small task: each position should copy the value of the position *just before* it. The values are the rows of the
+# A small task: each position should copy the value of the position *just before* it (position 0 its own). The values are the rows of the
 # identity matrix, so y *is* the row of weights, and the loss is half the squared distance to the wanted row. All
 # scores start at 0: every query reads all it may see, equally.
 #
@@ -200,8 +203,8 @@ figure.colorbar(picture, ax=right, label="red: look here more, blue: less, white
 lesson.save(
     figure,
     "Left: every number of dq, dk and dv lies on the diagonal beside its finite difference; without term B they do "
-    "not. Right: when each position should copy the one before it, the first gradient already raises exactly that "
-    "score in each row, lowers the others, and leaves the future alone.",
+    "not. Right: when each position should copy the one before it, a step against the first gradient raises exactly "
+    "that score in each row but row 0, lowers the others, and leaves the future alone.",
 )
 
 # %% [markdown]
@@ -215,7 +218,7 @@ lesson.save(
 #
 # ## What this does not explain
 #
-# Term A has the factor P: a key that has no weight now gets no gradient either, however good it would be. So a softmax
+# Both terms of (10.3) have the factor P: a score whose weight is 0 now gets no gradient either, however good it would be. So a softmax
 # that is sure of itself learns slowly, which is one more reason for the √D of lesson 9. And P is kept from forward to
 # backward, T² numbers for each head. Whether it must be: beyond these lessons.
 #

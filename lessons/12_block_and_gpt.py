@@ -78,15 +78,15 @@ lesson.holds("the four paths: 1 + 0.5 + 3 + 3·0.5", 1 + 0.5 + 3 + 3 * 0.5, dx)
 # %% [markdown]
 # ## Four paths down
 #
-# Write $M^T$ for what the MLP's branch does to a gradient (its backward, then that of $n_2$), and $A^T$ for
-# attention's branch. A sum hands its gradient to both of its terms, and an array that was used twice collects
+# Write $M^T$ for what the MLP's branch does to a gradient (its backward, then that of $n_2$), and $S^T$ for
+# (self-)attention's branch. A sum hands its gradient to both of its terms, and an array that was used twice collects
 # both gradients. Walking (12.1) from the end:
 #
-# $$d\text{middle} = dy + M^T dy \qquad dx = d\text{middle} + A^T d\text{middle} \tag{12.2}$$
+# $$d\text{middle} = dy + M^T dy \qquad dx = d\text{middle} + S^T d\text{middle} \tag{12.2}$$
 #
 # Multiplied out:
 #
-# $$dx = \underbrace{dy}_{A} + \underbrace{M^T dy}_{B} + \underbrace{A^T dy}_{C} + \underbrace{A^T M^T dy}_{D} \tag{12.3}$$
+# $$dx = \underbrace{dy}_{A} + \underbrace{M^T dy}_{B} + \underbrace{S^T dy}_{C} + \underbrace{S^T M^T dy}_{D} \tag{12.3}$$
 #
 # **A** goes straight down and touches nothing. **B** comes through the MLP, **C** through attention, **D** through both.
 # Forget one of the two additions and *two* of the paths are gone at once: the checker of this lesson tells you which.
@@ -108,9 +108,9 @@ lesson.show(sg.GPT.backward)
 # \frac{d\,\text{logit}}{dw} = w + w \tag{12.4}$$
 #
 # In general, with **P** from the head and **Q** from the embedding,
-#
 # $$dW_{te} = P + Q \tag{12.5}$$
-#
+
+# %%
 lesson.title("A tied head")
 text = (files.LESSONS.parent / "data" / "fables.txt").read_text(encoding="utf-8")
 tokenizer = sg.CharTokenizer.train(text)

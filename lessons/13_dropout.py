@@ -45,7 +45,7 @@ for numbers in ([0.1, 0.2], [0.1, 0.9], [0.9, 0.1], [0.9, 0.8]):
     y, _ = functions.forward(x, 0.5, Drawn(numbers))
     print(f"drawn {numbers}: y = {y}")
     results.append(y)
-lesson.predict("what is the mean of these four, and how far are they from it on average?")
+lesson.predict("what is the mean of these four, and what is their variance?")
 lesson.holds("mean", np.mean(results, axis=0), x)
 lesson.holds("variance", np.var(results, axis=0), [16.0, 16.0])
 y, _ = functions.forward(x, 0.5, None)
@@ -131,7 +131,7 @@ print(f"and points {np.degrees(np.arccos(cosine)):.0f} degrees away from the tru
 assert abs(wrong @ u - slope) > 0.1 and 0.3 < cosine < 0.95
 
 # %% [markdown]
-# Less than 90 degrees: a step along the wrong gradient still goes down, which is why training does not tell.
+# Less than 90 degrees: a short step against the wrong gradient still goes down, which is why training does not tell.
 #
 # ## Experiment 2: what the noise does to weights
 #
@@ -140,8 +140,11 @@ assert abs(wrong @ u - slope) > 0.1 and 0.3 < cosine < 0.95
 #
 # $$E\Big[\big(t - \sum_j x_j m_j w_j\big)^2\Big] = \big(t - x\cdot w\big)^2 + \frac{p}{1-p}\sum_j x_j^2 w_j^2 \tag{13.5}$$
 #
-# since the variance of a sum of independent numbers is the sum of their variances. The noise adds a price on large weights,
-# so dropout is weight decay in disguise here. The w that minimises (13.5), summed over all rows of X, solves
+# since the mean of a square is the square of the mean plus the variance, and the variance of a sum of
+# independent numbers is the sum of their variances. The noise adds a price on large weights,
+# so dropout is an L2 penalty in disguise here (lesson 14). Summed over the rows i of X, (13.5) has the derivative
+# $-2\sum_i X_{ik}(t_i - (Xw)_i) + 2\frac{p}{1-p}\,w_k \sum_i X_{ik}^2$ by $w_k$, and $\sum_i X_{ik}^2$ is entry k of the
+# diagonal of $X^T X$. All of them are zero where
 #
 # $$\Big(X^T X + \frac{p}{1-p}\,\mathrm{diag}(X^T X)\Big) w = X^T t \tag{13.6}$$
 #
@@ -213,5 +216,5 @@ lesson.save(
 # every text once has little to memorise, and large language models are often trained without it.
 #
 # **Sources.** Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: A Simple Way to Prevent Neural
-# Networks from Overfitting" (2014); section 9.1 has (13.5), section 10 the inverted form. Wager, Wang, Liang, "Dropout
+# Networks from Overfitting" (2014); section 9.1 has (13.5), section 10 the inverted form (there p is the probability to *keep*). Wager, Wang, Liang, "Dropout
 # Training as Adaptive Regularization" (2013).

@@ -30,7 +30,7 @@ functions = lesson.functions(SimpleNamespace(step=engine_step))
 # %% [markdown]
 # ## One step, by hand
 #
-# AdamW keeps two running means for each weight: m of the gradient, v of its square. The step is their ratio:
+# AdamW keeps two running means for each weight: m of the gradient, v of its square. The step is m over the root of v:
 #
 # $$m \leftarrow \beta_1 m + (1-\beta_1) g \qquad v \leftarrow \beta_2 v + (1-\beta_2) g^2 \tag{14.1}$$
 # $$\hat m = \frac{m}{1-\beta_1^t} \qquad \hat v = \frac{v}{1-\beta_2^t} \tag{14.2}$$
@@ -144,9 +144,9 @@ longest = int(np.argmax(lengths["no correction"]))
 print(f"no correction: the longest is step {longest + 1}, with {lengths['no correction'][longest]:.1f} lr")
 
 # %% [markdown]
-# Now a valley: the loss $(1-a)^2 + 20\,(b - a^2)^2$ has its minimum at (1, 1), at the end of a bent, narrow ground. Across it the
+# Now a valley: the loss $(1-a)^2 + 20\,(b - a^2)^2$ has its minimum at (1, 1), on a bent, narrow ground. Across it the
 # slope is steep, along it nearly flat. Plain gradient descent may take no step that is too long *across*, so
-# it crawls *along*. Adam divides each direction by its own size.
+# it crawls *along*. Adam divides the slope by a and the slope by b, each by its own usual size.
 # We try many rates for both and show the best of each.
 
 # %%

@@ -245,5 +245,5 @@ lesson.save(
 # a straight line, if it does; and how the best batch size is found. The clip is no cure for a rate that is far too high.
 #
 # **Sources.** Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks" (2013), algorithm 1, for the
-# clip. Loshchilov, Hutter, "SGDR" (2017), equation 5, for the cosine. The mean of means: issue 34191 of
+# clip. Loshchilov, Hutter, "SGDR" (2017), equation 5, for the cosine. The mean of means: pull request 34191 of
 # huggingface/transformers (2024).

@@ -2,7 +2,7 @@
 
     scores = q kᵀ / √D,  probs = softmax(scores, keys of the future masked),  y = probs v
 
-backward is three matrix products, and the softmax's derivative between them.
+backward is four matrix products, with the softmax's derivative between the first two and the last two.
 """
 
 import numpy as np
