@@ -56,7 +56,7 @@ class TrainingStep:
         tokens = check_tokens(tokens, self._model.config)
         targets = check_targets(targets, tokens, self._model.config)
         streams = dropout_streams(self._model, rng, len(tokens))
-        with self._backend.active(side_by_side=False):
+        with self._backend.active(side_by_side=True):  # the norm, too, on one thread
             self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
         self._rates.append(lr)
 

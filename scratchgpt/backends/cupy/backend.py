@@ -168,7 +168,7 @@ class CupyBackend(Backend):
             )  # fmt: skip
             launch("sampling.cu", "pick", scores.dtype, (1,), (THREADS,), arguments)
         picked = [int(token) for token in tokens.get()]
-        if min(picked) < 0:
+        if any(token < 0 for token in picked):
             raise InputError(NOT_FINITE)
         return picked
 
