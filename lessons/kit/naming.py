@@ -1,5 +1,6 @@
 """What a wrong result is: a known mistake, terms with wrong factors, a constant ratio, or not known."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -119,11 +120,9 @@ def _explained(
 def _results(exercise: Exercise, module: ModuleType, case: Case) -> Outputs:
     """Return what there is before a mistake makes the answer crash."""
     outputs: Outputs = {}
-    try:
+    with contextlib.suppress(Exception):
         for output, value in exercise.run(module, case):
             outputs[output] = value
-    except Exception:
-        pass
     return outputs
 
 
