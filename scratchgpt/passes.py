@@ -97,11 +97,8 @@ def _run(
     check_params(params, model)
     tokens = check_tokens(tokens, model.config)
     targets = check_targets(targets, tokens, model.config)
-    n_targets = int(np.count_nonzero(targets != IGNORE_INDEX))
     streams = dropout_streams(model, rng, len(tokens))
-    parts, grads = run_passes(
-        model, params, tokens, targets, n_targets, streams, backend, with_grads=with_grads
-    )
+    parts, grads = run_passes(model, params, tokens, targets, streams, backend, with_grads=with_grads)
     return sum(float(part) for part in parts), grads
 
 
@@ -110,7 +107,6 @@ def run_passes(
     params: ParamVector,
     tokens: Tokens,
     targets: Tokens,
-    n_targets: int,
     streams: RowStreams | None,
     backend: Backend,
     *,
@@ -123,7 +119,6 @@ def run_passes(
         params: its weights.
         tokens: (B, T), on the host or where the backend computes.
         targets: (B, T), likewise.
-        n_targets: how many of the targets count.
         streams: draw the dropout masks; None means no dropout.
         backend: where to compute.
         with_grads: whether to go backward, too.
@@ -148,6 +143,7 @@ def run_passes(
         return part
 
     with backend.active(side_by_side=True):
+        n_targets = backend.count_targets(targets)
         parts = backend.map(lambda each: run(*each), enumerate(micro_batches))
         if accumulator is None:
             return parts, None

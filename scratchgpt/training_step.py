@@ -44,7 +44,7 @@ class TrainingStep:
         self._on_device = self._backend.repeatable(self._step)
 
     def __call__(self, tokens: Tokens, targets: Tokens, lr: float, rng: np.random.Generator) -> None:
-        """Take a step on a batch (B, T), every target of which counts.
+        """Take a step on a batch (B, T); targets of IGNORE_INDEX do not count.
 
         A step whose gradient is not finite changes nothing; `read` shows it.
 
@@ -70,9 +70,8 @@ class TrainingStep:
     def _step(self, tokens: Tokens, targets: Tokens, streams: RowStreams | None, scalars: Array) -> None:
         """Do the work of a step where the backend computes."""
         parts, grads = run_passes(
-            self._model, self._optimizer.params, tokens, targets, targets.size, streams, self._backend,
-            with_grads=True,
-        )  # fmt: skip
+            self._model, self._optimizer.params, tokens, targets, streams, self._backend, with_grads=True
+        )
         assert grads is not None
         norm = self._backend.clip(grads.flat, self._max_norm)
         self._backend.adamw(self._optimizer.update(grads, scalars), norm)

@@ -15,6 +15,7 @@ import pytest
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.generation import generate_batch
+from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.rng import step_rng
 from scratchgpt.training_step import Taken, TrainingStep
 
@@ -31,6 +32,9 @@ CONFIGS = {
     ),
 }  # fmt: skip
 TEXT = np.random.default_rng(0).integers(0, 23, (STEPS, 3, 17))
+TARGETS = TEXT[:, :, 1:].copy()
+for _step in range(STEPS):
+    TARGETS[_step, 2, 16 - _step :] = IGNORE_INDEX  # in each step another number of targets counts
 
 
 def train(backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS) -> tuple[list[Taken], np.ndarray]:
@@ -39,7 +43,7 @@ def train(backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS) -> tuple
     params = model.init(1).map(backend.to_device)
     take_step = TrainingStep(model, sg.AdamW(params, backend=backend), grad_clip=0.5)
     for i in range(n_steps):
-        take_step(TEXT[i, :, :-1], TEXT[i, :, 1:], 3e-3, step_rng(3, i))
+        take_step(TEXT[i, :, :-1], TARGETS[i], 3e-3, step_rng(3, i))
     return take_step.read(), backend.to_host(params.flat)
 
 

@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 from scratchgpt.backends.losses import Losses
 from scratchgpt.config import GPTConfig
 from scratchgpt.ops import adamw, clip, sampling
+from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array
 
 Item = TypeVar("Item")
@@ -111,6 +112,10 @@ class Backend:
         arrays to the device beforehand, and replay what the function did there.
         """
         return function
+
+    def count_targets(self, targets: Array) -> Any:
+        """Return how many targets count, as `linear_cross_entropy` takes it: here a whole number."""
+        return int(np.count_nonzero(targets != IGNORE_INDEX))
 
     # What happens to gradients and logits.
 

@@ -21,10 +21,12 @@ from scratchgpt.backends.cupy.kernels import contiguous, index, launch, number, 
 from scratchgpt.backends.cupy.linear import Linear
 from scratchgpt.backends.cupy.linear_cross_entropy import LinearCrossEntropy
 from scratchgpt.backends.cupy.losses import DeviceLosses
+from scratchgpt.backends.cupy.sums import total
 from scratchgpt.backends.cupy.unembedding import Unembedding
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.ops.adamw import Update
+from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.ops.sampling import NOT_FINITE
 from scratchgpt.shapes import Array
 
@@ -106,6 +108,10 @@ class CupyBackend(Backend):
     def repeatable(self, function: Callable[..., None]) -> Callable[..., None]:
         """Return the function of a training step as one that sends its inputs ahead and waits for nothing."""
         return Step(function, self.graph)
+
+    def count_targets(self, targets: Array) -> Array:
+        """Return how many targets count, on the device: a replayed graph counts them anew."""
+        return total((cupy.asarray(targets) != IGNORE_INDEX).ravel().astype(np.float64))
 
     def unscale(self, gradient: Array) -> None:
         """Divide by the loss scale, in place, if there is one."""

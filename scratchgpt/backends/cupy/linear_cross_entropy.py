@@ -6,7 +6,7 @@ import cupy
 import numpy as np
 
 from scratchgpt.backends.cupy.gemm import Gemm
-from scratchgpt.backends.cupy.kernels import accumulator, contiguous, index, launch, number, size
+from scratchgpt.backends.cupy.kernels import accumulator, contiguous, index, launch, size
 from scratchgpt.backends.cupy.sums import total
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
@@ -43,17 +43,24 @@ class LinearCrossEntropy:
         x: AnyC,
         weight: VC,
         targets: AnyShape,
-        n_targets: int | None = None,
+        n_targets: int | Array | None = None,
         needs_backward: bool = True,
     ) -> tuple[Array, Saved | None]:
-        """Return the mean loss in nats; compute the gradients, if they are needed, while there are logits."""
+        """Return the mean loss in nats; compute the gradients, if they are needed, while there are logits.
+
+        `n_targets` may be an array of rank 0, which nobody waits for; then it is not looked at.
+        """
         (V, C), acc = weight.shape, accumulator(x.dtype)
         rows = contiguous(x).reshape(-1, C)
         words = contiguous(targets.reshape(-1).astype(np.int32, copy=False))
         if n_targets is None:
             n_targets = int((targets != IGNORE_INDEX).sum())
-        if n_targets == 0:
-            raise ValueError(f"linear_cross_entropy: all {targets.size} targets are {IGNORE_INDEX} (ignored)")
+        if not isinstance(n_targets, cupy.ndarray):
+            if n_targets == 0:
+                raise ValueError(
+                    f"linear_cross_entropy: all {targets.size} targets are {IGNORE_INDEX} (ignored)"
+                )
+            n_targets = cupy.full((), n_targets, dtype=np.float64)
         stride = -(-V // ALIGNED) * ALIGNED
         step = max(1, min(CHUNK, self._memory // SHARE // x.itemsize) // stride)
         step = min(len(rows), step // ROWS * ROWS or step)
@@ -66,7 +73,7 @@ class LinearCrossEntropy:
             z = self._gemm(x_chunk, weight, transpose_b=True, out=logits[: len(x_chunk), :V])
             launch(
                 "cross_entropy.cu", "cross_entropy", x.dtype, (len(x_chunk),), (256 if V < 4096 else 1024,),
-                (logits, words[chunk], losses[chunk], self._scale, index(V), size(stride), number(n_targets),
+                (logits, words[chunk], losses[chunk], self._scale, index(V), size(stride), n_targets,
                  index(needs_backward)),
             )  # fmt: skip
             if needs_backward:  # z is dlogits from here on

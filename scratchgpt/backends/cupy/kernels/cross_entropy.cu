@@ -4,12 +4,12 @@
 // https://arxiv.org/abs/1805.02867.
 #include "common.cuh"
 
-// losses[row] = (log sum exp(z) - z[target]) / n_targets, and if with_gradient
-// z <- (softmax(z) - onehot(target)) scale / n_targets; both 0 where the target is negative (ignored).
+// losses[row] = (log sum exp(z) - z[target]) / n_targets[0], and if with_gradient
+// z <- (softmax(z) - onehot(target)) scale / n_targets[0]; both 0 where the target is negative (ignored).
 // `stride` is the distance of two rows; `scale` is a loss scale, or null for 1.
 extern "C" __global__ void cross_entropy(
-    REAL* logits, const int* targets, ACC* losses, const ACC* scale, int n_words, long long stride, double n_targets,
-    int with_gradient) {
+    REAL* logits, const int* targets, ACC* losses, const ACC* scale, int n_words, long long stride,
+    const double* n_targets, int with_gradient) {
     __shared__ ACC maxima[WARP], sums[WARP];
     REAL* z = logits + blockIdx.x * stride;
     int target = targets[blockIdx.x];
@@ -45,7 +45,7 @@ extern "C" __global__ void cross_entropy(
         if (sums[warp] != 0) sum += sums[warp] * exp(maxima[warp] - largest);
     }
 
-    ACC share = 1 / (ACC)n_targets;
+    ACC share = 1 / (ACC)n_targets[0];
     if (threadIdx.x == 0) losses[blockIdx.x] = (log(sum) + largest - wide(z[target])) * share;
     if (!with_gradient) return;
     __syncthreads();  // z[target] has been read
