@@ -216,11 +216,11 @@ left.text(7e-7, 1e-6, "B = h/2", ha="right", va="bottom")
 left.text(7e-4, 6e-10, "C = h²/6", ha="left", va="top")
 left.text(1.5e-12, 4e-6, "R = ε/h", ha="right", va="top")
 left.axvline(numerical.H, color="grey", linewidth=0.8)
-left.text(numerical.H, 2e-13, " the engine's h", color="grey")
+left.text(numerical.H, 3.0, " the engine's h", color="grey")
 left.set(
     xlabel="step h", ylabel="relative error of the derivative", ylim=(1e-13, 30), title="eˣ: the error is a V"
 )
-left.legend(loc="lower left")
+left.legend(loc="lower right")
 for shift, kind, colour in ((-0.2, "dy = 1", "C3"), (0.2, "random dy", "C4")):
     heights = [max(reported[kind, name], 1e-13) for name in backwards]
     right.bar(np.arange(3) + shift, heights, 0.4, label=kind, color=colour)

@@ -220,7 +220,8 @@ lesson.save(
 #
 # Write `forward` and `backward` in `lessons/exercises/ex02.py`, then `python -m lessons check 2`: it tells you
 # which of A and B is missing or has a wrong factor. `python lessons/02_bigram_by_gradient.py --mine` descends with your
-# functions (add `--fast` if they loop over rows). Then hunt: `python -m lessons hunt 2`.
+# functions (add `--fast` if they loop over rows), and `python train.py --mine 2` trains a GPT down your gradient.
+# Then hunt: `python -m lessons hunt 2`.
 #
 # ## What this does not explain
 #

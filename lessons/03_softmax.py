@@ -164,7 +164,7 @@ def naive(x):
     return exp / exp.sum()
 
 
-constants = np.logspace(-1, 3.3, 60 if lesson.fast else 400)
+constants = np.logspace(-1, 3.3, 60 if lesson.fast else 120)
 results = {}
 for kind, limit in limits.items():
     shifted = [(x + c).astype(kind) for c in constants]
@@ -193,18 +193,20 @@ top = np.abs(J).max()
 image = left.imshow(J, cmap="RdBu_r", vmin=-top, vmax=top)
 for i, j in np.ndindex(J.shape):
     colour = "white" if J[i, j] > 0.6 * top else "black"
-    left.text(j, i, f"{J[i, j]:.2f}", ha="center", va="center", fontsize=7, color=colour)
+    left.text(j, i, f"{J[i, j]:.3f}", ha="center", va="center", fontsize=6.5, color=colour)
 names = [f"{each:g}" for each in x]
 left.set(xticks=range(8), yticks=range(8), xticklabels=names, xlabel="score that is raised")
 left.set_yticklabels([f"{each:.2f}" for each in p])
 left.set(ylabel="probability that moves", title="Jacobian: one score moves them all")
 figure.colorbar(image, ax=left, shrink=0.8)
 for colour, (kind, (plain, safe)) in zip(("C3", "C1", "C0"), results.items(), strict=True):
-    right.loglog(constants, np.maximum(safe, 1e-17), color=colour, label=kind.name)
+    right.loglog(constants, np.maximum(safe, 1e-17), color=colour, linewidth=1, label=kind.name)
     ends = int(np.isfinite(plain).sum()) - 1
-    right.loglog(constants[: ends + 1], np.maximum(plain[: ends + 1], 1e-17), color=colour, linestyle=":")
-    right.plot(constants[ends], max(plain[ends], 1e-17), "x", color=colour, markersize=10, markeredgewidth=2)
-right.plot([], [], "kx:", markersize=8, label="without the maximum; x: NaN from here on")
+    shown, errors = constants[: ends + 1], np.maximum(plain[: ends + 1], 1e-17)
+    right.loglog(shown, errors, color=colour, linewidth=6, alpha=0.3)
+    right.plot(shown[-1], errors[-1], "x", color=colour, markersize=10, markeredgewidth=2)
+right.plot([], [], "kx", markersize=8, label="NaN from here on without the maximum")
+right.plot([], [], "k", linewidth=6, alpha=0.3, label="broad: without the maximum")
 right.set(
     xlabel="constant c that is added to all scores",
     ylabel="largest error of a probability",

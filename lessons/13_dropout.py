@@ -205,7 +205,8 @@ lesson.save(
 # ## Your turn
 #
 # Write `forward` and `backward` in `lessons/exercises/ex13.py`, then `python -m lessons check 13`.
-# `python lessons/13_dropout.py --mine` draws the picture with your functions.
+# `python lessons/13_dropout.py --mine` draws the picture with your functions, and
+# `python train.py --mine 13 --model.dropout 0.1` trains a GPT with them.
 #
 # Then hunt: `python -m lessons hunt 13` plants a mistake in a copy of the answer, and you name it.
 #

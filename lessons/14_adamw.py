@@ -227,7 +227,7 @@ lesson.save(
 #
 # Write `step` and `update` in `lessons/exercises/ex14.py`, then `python -m lessons check 14`. It takes four
 # steps, since a mistake in the correction is right in step 1 and wrong in step 2. `python lessons/14_adamw.py --mine`
-# draws the picture with your step.
+# draws the picture with your step, and `python train.py --mine 14` trains a GPT with it.
 #
 # Then hunt: `python -m lessons hunt 14` plants a mistake in a copy of the answer, and you name it.
 #

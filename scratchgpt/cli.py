@@ -145,7 +145,7 @@ def _train_parser() -> Parser:
         "--graph", type=bool, default=False, help="record the training step on a GPU and replay it"
     )
     parser.add_argument(
-        "--mine", type=str | None, help="lessons whose exercises do the work, as 4,5,6,8,10,11"
+        "--mine", type=str | None, help="lessons whose exercises do the work, as 4,5,8, or all"
     )
     parser.add_class_arguments(GPTConfig, "model", skip={"vocab_size"})
     parser.add_argument(

@@ -391,6 +391,8 @@ def test_ten_steps_with_a_learners_parts_are_the_engines(written: Path, activati
     config = dataclasses.replace(CONFIG, activation=activation)
     assert graft.difference("all", config) < 1e-9
     assert graft.blame("all", config) == "no layer is wrong by itself"
+    assert graft.difference("2,13,14", config) < 1e-9  # without lesson 10, with dropout
+    assert graft.blame("2,13,14", config) == "no layer is wrong by itself"
 
 
 def test_the_first_wrong_layer_is_named_from_the_loss(written: Path) -> None:
@@ -402,10 +404,30 @@ def test_the_first_wrong_layer_is_named_from_the_loss(written: Path) -> None:
         assert words in graft.blame("4,8", CONFIG)
 
 
+@pytest.mark.parametrize(
+    ("number", "right", "wrong", "words"),
+    [
+        (2, "dloss / targets.size", "dloss", "backward of lm_head and the loss (linear_cross_entropy)"),
+        (13, "dx = dy * saved", "dx = dy", "backward of h.1.mlp (dropout): gradient number 1"),
+        (14, "1.0 - beta2**t", "1.0", "the update of AdamW (lesson 14) is not the engine's"),
+    ],
+)
+def test_the_loss_dropout_and_adamw_of_a_learner_are_blamed(
+    written: Path, number: int, right: str, wrong: str, words: str
+) -> None:
+    text = answer(number)
+    assert text.count(right) == 1
+    files.exercise_path(number).write_text(text.replace(right, wrong), encoding="utf-8")
+    assert graft.difference("2,13,14", CONFIG) > 1e-9
+    assert words in graft.blame("2,13,14", CONFIG)
+
+
 def test_what_cannot_be_grafted_is_said(desk: Path) -> None:
     with pytest.raises(Missing, match=r"ex08\.py is not started"):
         graft.difference("8", CONFIG)
-    with pytest.raises(Missing, match="--mine has '7'; expected some of 4, 5, 6, 8"):
+    with pytest.raises(Missing, match="--mine all"):
+        graft.difference("all", CONFIG)
+    with pytest.raises(Missing, match="--mine has '7'; expected some of 2, 4, 5, 6, 8"):
         graft.difference("7", CONFIG)
 
 
