@@ -1,7 +1,8 @@
 """Train a GPT on a text and let it write.
 
 python train.py                                        the embedded fables, about a minute
-python train.py --data my.txt --out runs/mine          your own text
+python train.py --data my.txt --out runs/mine          your own text, a file, a folder, or a built-in set
+python train.py --data grammar --tokenizer.kind bpe    stories of known entropy, with a tokenizer of their own
 python train.py --config configs/shakespeare-cpu.yaml --data shakespeare.txt
 python train.py --resume runs/mine --training.max_steps 2000
 """
@@ -16,12 +17,12 @@ from pathlib import Path
 from rich.console import Console
 
 import scratchgpt as sg
-from scratchgpt import cli, data
+from scratchgpt import cli, data, tokenizers
 from scratchgpt.evaluation import evaluate
-from scratchgpt.files import read_text
 from scratchgpt.interrupt import ctrl_c_requests_stop
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
+from scratchgpt.reading import tokenizer_for, tokens_of
 from scratchgpt.rng import step_rng
 from scratchgpt.run_folder import RunFolder
 from scratchgpt.settings import RunSettings
@@ -35,14 +36,15 @@ def main() -> None:
     """Read the settings, train, show the result."""
     started = time.perf_counter()
     settings = cli.parse_train_args(None, ROOT)
-    run = RunFolder(settings.out)
+    corpus = data.open_corpus(settings.data, root=ROOT, **dataclasses.asdict(settings.corpus))
+    run = RunFolder(settings.out or Path("runs", corpus.name))
     backend = sg.get_backend(
         settings.backend, settings.threads,
         precision=settings.precision, graph=settings.graph, device=settings.device,
     )  # fmt: skip
     if settings.mine:
         backend = importlib.import_module("lessons.kit.graft").in_training(settings, backend)
-    stopped = train(settings, run, backend)
+    stopped = train(settings, corpus, run, backend)
     if stopped:
         console.print(
             f"Stopped and saved at step {run.step}. "
@@ -50,13 +52,12 @@ def main() -> None:
         )
         sys.exit(130)
 
-    prompt = settings.generation.prompt
-    sample = sg.load(run.path, backend=backend).generate(
-        **dataclasses.asdict(settings.generation), seed=settings.training.seed
-    )
-    run.write_sample((prompt or "") + sample)
+    how = dataclasses.asdict(settings.generation)
+    written = sg.load(run.path, backend=backend).generate(**how, seed=settings.training.seed)
+    sample = (settings.generation.prompt or "") + written
+    run.write_sample(sample)
     console.rule("a sample")
-    console.print((prompt or "") + sample)
+    console.print(sample)
     console.rule()
     console.print(
         f"best loss {run.best_loss:.4f} nats per token at step {run.best_step} of {run.step}, "
@@ -67,40 +68,39 @@ def main() -> None:
     )
 
 
-def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
+def train(settings: RunSettings, corpus: data.Corpus, run: RunFolder, backend: sg.Backend) -> bool:
     """Train from the beginning or from the run's last checkpoint; return whether Ctrl-C ended it early."""
     training = settings.training
 
     # Text becomes tokens; the last tenth of them is held out.
-    text = read_text(settings.data)
-    if settings.resume:
-        tokenizer = sg.CharTokenizer.load(run.path / "tokenizer.json")
-    else:
-        tokenizer = sg.CharTokenizer.train(text, **dataclasses.asdict(settings.tokenizer))
-    vocab_size = settings.model["vocab_size"]
-    shape = {"vocab_size": tokenizer.vocab_size if vocab_size is None else vocab_size}
-    config = sg.GPTConfig.from_dict(settings.model | shape)
-    train_tokens, val_tokens = data.split(tokenizer.encode(text), training.val_fraction, config.block_size)
+    tokenizer = tokenizers.load(run.path) if settings.resume else tokenizer_for(settings, corpus, console)
+    text = tokens_of(corpus, tokenizer, console)
+    given = {name: value for name, value in settings.model.items() if value is not None}
+    config = sg.GPTConfig.from_dict({"vocab_size": tokenizer.vocab_size} | given)
+    train_text, val_text = data.split(text, training.val_fraction, config.block_size)
+    train_rows, val_rows = (data.rows_of(part, config.block_size) for part in (train_text, val_text))
+    batches = data.batches(training.batches, train_rows, training.batch_size, training.seed)
     val_label = "held-out" if training.val_fraction else "whole-text"
 
     # The model is a structure without arrays; its weights are one flat vector, which AdamW changes.
     model = sg.GPT(config)
     params = model.init(training.seed).map(backend.to_device)
-    betas = (training.beta1, training.beta2)
     optimizer = sg.AdamW(
-        params, betas=betas, eps=training.adam_eps, weight_decay=training.weight_decay, backend=backend
-    )
+        params, betas=(training.beta1, training.beta2), eps=training.adam_eps,
+        weight_decay=training.weight_decay, backend=backend,
+    )  # fmt: skip
     # What cannot be computed, or a prompt that cannot be encoded, is better known now than later.
     backend.check(config)
     sg.LanguageModel(model, params, tokenizer, backend).stream(settings.generation.prompt, 0)
     if settings.resume:
-        run.resume(settings, model, optimizer)
+        run.resume(settings, model, optimizer, text.folder.name)
+        batches.position = run.position
     else:
-        run.begin(settings, model, tokenizer)
+        run.begin(settings, model, tokenizer, corpus)
     console.print(
         f"{params.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
         f"n_embd {config.n_embd}, block_size {config.block_size}, vocab_size {config.vocab_size}\n"
-        f"{len(train_tokens):,} training tokens, {len(val_tokens):,} {val_label}, from {settings.data}\n"
+        f"{len(train_text):,} training tokens, {len(val_text):,} {val_label}, from {settings.data}\n"
         f"{backend.describe()}\nrun folder {run.path}"
     )
 
@@ -120,7 +120,7 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
                 warmup_steps=training.warmup_steps,
                 max_steps=training.max_steps,
             )
-            x, y = data.random_batch(train_tokens, training.batch_size, config.block_size, rng)
+            x, y = batches.draw(rng)
             take_step(x, y, lr, rng)
             done = step + 1
             evaluate_now = done % training.eval_interval == 0 or done == training.max_steps or stop.is_set()
@@ -131,13 +131,13 @@ def train(settings: RunSettings, run: RunFolder, backend: sg.Backend) -> bool:
 
             if evaluate_now:
                 val_loss = evaluate(
-                    model, params, val_tokens,
+                    model, params, val_rows,
                     batch_size=training.batch_size, backend=backend, max_tokens=training.eval_tokens,
                 )  # fmt: skip
                 run.must_be_finite(done, {f"{val_label} loss": val_loss})
                 run.log(step=done, val_loss=val_loss, tokens_per_second=progress.tokens_per_second)
-                is_best = run.save(optimizer, done, val_loss)
-                run.draw(config.vocab_size, val_label)
+                is_best = run.save(optimizer, done, val_loss, batches.position, text.folder.name)
+                run.draw(config.vocab_size, val_label, corpus.nats_per_token(val_text))
                 progress.evaluated(done, loss, val_loss, val_label, is_best)
                 if stop.is_set():
                     return done < training.max_steps

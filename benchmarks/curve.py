@@ -1,7 +1,6 @@
 """Training with a clock: the validation loss against the seconds that training alone took."""
 
 import time
-from dataclasses import asdict
 from typing import NamedTuple, Protocol
 
 import scratchgpt as sg
@@ -23,12 +22,17 @@ class Text(NamedTuple):
 
     @classmethod
     def of(cls, settings: RunSettings) -> "Text":
-        """Read and split the text of these settings as train.py does."""
+        """Read and split the text of these settings as train.py does, character by character."""
         text = read_text(settings.data)
-        tokenizer = sg.CharTokenizer.train(text, **asdict(settings.tokenizer))
+        tokenizer = sg.CharTokenizer.train(text)
         config = sg.GPTConfig.from_dict({**settings.model, "vocab_size": tokenizer.vocab_size})
         fraction = settings.training.val_fraction
         return cls(config, *data.split(tokenizer.encode(text), fraction, config.block_size))
+
+    @property
+    def val_rows(self) -> data.Rows:
+        """What is held out, in windows side by side."""
+        return data.Windows(data.Part.of(self.val), self.config.block_size)
 
 
 class Trainer(Protocol):
@@ -65,7 +69,7 @@ def follow(
         for step in range(first, last):
             trainer.step(step)
         seconds += time.perf_counter() - started
-        loss = evaluate(model, trainer.weights(), text.val, batch_size=EVALUATION_BATCH, backend=backend)
+        loss = evaluate(model, trainer.weights(), text.val_rows, batch_size=EVALUATION_BATCH, backend=backend)
         curve.steps.append(last)
         curve.seconds.append(seconds)
         curve.losses.append(loss)

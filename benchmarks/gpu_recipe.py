@@ -185,7 +185,7 @@ def theirs(job: Job) -> None:
             continue
         params = trainer.weights().map(backend.to_device)
         loss = evaluate(
-            model, params, text.val,
+            model, params, text.val_rows,
             batch_size=EVALUATION_BATCH, backend=backend, max_tokens=training.eval_tokens,
         )  # fmt: skip
         steps.append(done)

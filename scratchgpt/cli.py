@@ -1,6 +1,7 @@
 """The command line: settings from a YAML file, overridden by flags, with errors in words."""
 
 import dataclasses
+import glob
 import os
 import re
 import sys
@@ -17,8 +18,20 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.files import load_yaml
 from scratchgpt.run_folder import newest_run, saved_generation
-from scratchgpt.settings import GenerationSettings, RunSettings, TokenizerSettings, TrainingSettings
+from scratchgpt.settings import (
+    CorpusSettings,
+    GenerationSettings,
+    RunSettings,
+    TokenizerSettings,
+    TrainingSettings,
+)
 from scratchgpt.validation import from_mapping, nearest
+
+
+DATA_HELP = (
+    "the text to train on: a file or folder, a pattern such as 'texts/*.md' (.txt, .md, .jsonl, .gz), - for "
+    "standard input, or a built-in set"
+)
 
 
 class Parser(ArgumentParser):
@@ -89,10 +102,9 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     values = parser.parse_args(argv, namespace=settings).as_dict()
     if not values["data"]:
         parser.error("data is missing; expected --data FILE, the text to train on")
-    data = find(values["data"], root)
     return RunSettings(
-        data=str(data.resolve()),
-        out=resume or values["out"] or str(Path("runs", data.stem)),
+        data=_absolute(values["data"], root),
+        out=resume or values["out"],
         backend=values["backend"],
         threads=values["threads"],
         precision=values["precision"],
@@ -100,6 +112,7 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
         device=values["device"],
         resume=resume,
         mine=values["mine"],
+        corpus=CorpusSettings(**values["corpus"]),
         tokenizer=TokenizerSettings(**values["tokenizer"]),
         model=values["model"],
         training=TrainingSettings(**values["training"]),
@@ -112,10 +125,17 @@ def find(path: str, root: Path) -> Path:
     return next((place for place in (Path(path), root / path) if place.exists()), Path(path))
 
 
+def _absolute(data: str, root: Path) -> str:
+    """Return what `--data` says in words that mean the same from another folder, where a run is resumed."""
+    place = find(data, root)
+    is_path = place.exists() or glob.has_magic(data)
+    return str(place.absolute()) if is_path else data  # else the name of a built-in set, or -
+
+
 def _sections(file: Path) -> dict[str, Any]:
     """Return the settings in a YAML file, leaving out what is empty: an empty section, a null prompt."""
     content = {key: value for key, value in load_yaml(file).items() if value is not None}
-    for section in ("model", "tokenizer", "training", "generation"):
+    for section in ("corpus", "tokenizer", "model", "training", "generation"):
         if not isinstance(content.get(section, {}), dict):
             raise InputError(
                 f"{file}: section {section} is {content[section]!r}; expected a mapping of options"
@@ -137,7 +157,7 @@ def _train_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--config", type=str, help="a YAML file of settings, see configs/")
-    parser.add_argument("--data", type=str, help="the text file to train on (UTF-8)")
+    parser.add_argument("--data", type=str, help=DATA_HELP)
     parser.add_argument("--out", type=str | None, help="the folder of the run; null: runs/DATA")
     parser.add_argument("--resume", type=str, help="go on with the run in this folder")
     _add_backend_arguments(parser)
@@ -151,6 +171,7 @@ def _train_parser() -> Parser:
     parser.add_argument(
         "--model.vocab_size", type=int | None, help="number of token ids; null: the tokenizer's"
     )
+    parser.add_class_arguments(CorpusSettings, "corpus")
     parser.add_class_arguments(TokenizerSettings, "tokenizer")
     parser.add_class_arguments(TrainingSettings, "training")
     parser.add_class_arguments(GenerationSettings, "generation", skip={"prompt"})

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
+from scratchgpt import tokenizers
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.checkpoint import load_weights
 from scratchgpt.config import GPTConfig
@@ -12,7 +14,8 @@ from scratchgpt.files import load_json
 from scratchgpt.generation import generate_batch
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
-from scratchgpt.tokenizers import CharTokenizer
+from scratchgpt.tokenizers import Tokenizer
+from scratchgpt.tokenizers.streaming import stream_text
 
 
 @dataclass
@@ -24,12 +27,16 @@ class LanguageModel:
         params: its weights.
         tokenizer: text to token ids and back.
         backend: where it computes.
+        bos_token_id: the token that every text begins with, if the training text had one.
+        eos_token_id: the token that every text ends with, likewise; generation stops at it.
     """
 
     model: GPT
     params: ParamVector
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     backend: Backend
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
 
     def __post_init__(self) -> None:
         if self.tokenizer.vocab_size > self.model.config.vocab_size:
@@ -49,8 +56,9 @@ class LanguageModel:
         """Return the text that continues the prompt; the prompt itself is not repeated.
 
         Args:
-            prompt: 1 to block_size tokens of text; None starts as `default_prompt` says.
-            max_new_tokens: how many tokens to generate.
+            prompt: 1 to block_size tokens of text, in which names of special tokens are these tokens; None
+                begins a text: after `bos_token_id`, or after a line end where there is none.
+            max_new_tokens: how many tokens to generate, at most: the text may end before.
             temperature: 0 always takes the likeliest token; 1 samples the model's distribution.
             top_k: sample among the k likeliest tokens only; None or 0 means among all.
             seed: the same seed gives the same text; None gives another each time.
@@ -69,9 +77,9 @@ class LanguageModel:
         seed: int | None = None,
     ) -> Iterator[str]:
         """Yield what `generate` returns piece by piece, as soon as each token is known."""
-        prompts = [self.default_prompt if prompt is None else prompt]
-        batches = self._batches(prompts, max_new_tokens, temperature, top_k, seed)
-        return (self.tokenizer.decode(tokens) for tokens in batches)
+        batches = self._batches([prompt], max_new_tokens, temperature, top_k, seed)
+        tokens = (token for (token,) in batches)
+        return stream_text(self.tokenizer, takewhile(lambda token: token != self.eos_token_id, tokens))
 
     def generate_batch(
         self,
@@ -88,14 +96,18 @@ class LanguageModel:
         """
         batches = self._batches(prompts, max_new_tokens, temperature, top_k, seed)
         texts: list[list[int]] = [[] for _ in prompts]
+        running = set(range(len(prompts)))
         for tokens in batches:
-            for text, token in zip(texts, tokens, strict=True):
-                text.append(token)
+            running -= {i for i in running if tokens[i] == self.eos_token_id}
+            for i in running:
+                texts[i].append(tokens[i])
+            if not running:
+                break
         return [self.tokenizer.decode(text) for text in texts]
 
     def _batches(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | None],
         max_new_tokens: int,
         temperature: float,
         top_k: int | None,
@@ -105,7 +117,7 @@ class LanguageModel:
         return generate_batch(
             self.model,
             self.params,
-            [self.tokenizer.encode(prompt).tolist() for prompt in prompts],
+            [self._ids(prompt) for prompt in prompts],
             max_new_tokens,
             backend=self.backend,
             temperature=temperature,
@@ -114,11 +126,16 @@ class LanguageModel:
             vocab_size=self.tokenizer.vocab_size,
         )
 
-    @property
-    def default_prompt(self) -> str:
-        """A line end if the vocabulary has one, since text starts after it; else its last symbol."""
-        symbols = self.tokenizer.symbols
-        return "\n" if "\n" in symbols else symbols[-1]
+    def _ids(self, prompt: str | None) -> list[int]:
+        """Return the tokens of a prompt, or those that a text begins with."""
+        if prompt is not None:
+            return self.tokenizer.encode(prompt, allow_special=True).tolist()
+        if self.bos_token_id is not None:
+            return [self.bos_token_id]
+        try:
+            return self.tokenizer.encode("\n").tolist()
+        except InputError:  # the vocabulary has no line end; any token has to do
+            return [self.tokenizer.vocab_size - 1]
 
 
 def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | None = None) -> LanguageModel:
@@ -138,7 +155,16 @@ def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | 
     if checkpoint is None:
         checkpoint = "best" if (folder / "best.safetensors").exists() else "last"
     model = GPT(GPTConfig.from_dict(load_json(folder / "config.json")))
-    tokenizer = CharTokenizer.load(folder / "tokenizer.json")
+    tokenizer = tokenizers.load(folder)
     params, _ = load_weights(folder / f"{checkpoint}.safetensors", model)
     backend = backend or get_backend()
-    return LanguageModel(model, params.map(backend.to_device), tokenizer, backend)
+    ends = folder / "generation_config.json"
+    ids = load_json(ends) if ends.exists() else {}
+    return LanguageModel(
+        model,
+        params.map(backend.to_device),
+        tokenizer,
+        backend,
+        ids.get("bos_token_id"),
+        ids.get("eos_token_id"),
+    )

@@ -16,6 +16,7 @@ def plot_loss(
     val: list[tuple[int, float]],
     vocab_size: int,
     val_label: str,
+    floor: float | None = None,
 ) -> None:
     """Draw loss against step as a PNG.
 
@@ -25,6 +26,7 @@ def plot_loss(
         val: (step, loss of the evaluation) in nats per token.
         vocab_size: draws ln V, the loss of a model that knows nothing.
         val_label: what the evaluations were made on.
+        floor: the entropy of the source in nats per token, where it is known: no model can do better.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -43,6 +45,8 @@ def plot_loss(
         arrowprops={"arrowstyle": "->", "color": "0.4"},
     )
     axes.axhline(math.log(vocab_size), color="0.5", linestyle=":", label=f"uniform guess, ln {vocab_size}")
+    if floor is not None:
+        axes.axhline(floor, color="tab:green", linestyle="--", label=f"entropy of the source, {floor:.4g}")
     axes.set_xlabel("step")
     axes.set_ylabel("loss (nats per token)")
     axes.grid(alpha=0.25)

@@ -1,13 +1,15 @@
 """The folder of a run: everything that a training run leaves behind.
 
-config.json         the model's shape          best.safetensors    weights of the least validation loss
-tokenizer.json      characters and their ids   last.safetensors    weights and AdamW's moments
-run.yaml            the resolved settings      metrics.jsonl       one line per step and per evaluation
-loss.png            the picture                sample.txt          what the model wrote at the end
+config.json             the model's shape            best.safetensors   weights of the least validation loss
+tokenizer.json          text to ids and back         last.safetensors   weights and AdamW's moments
+generation_config.json  where texts begin and end    metrics.jsonl      one line per step and per evaluation
+run.yaml                the resolved settings        sample.txt         what the model wrote at the end
+loss.png                the picture
 """
 
 import dataclasses
 import json
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +17,17 @@ from typing import Any
 
 import yaml
 
+from scratchgpt import tokenizers
 from scratchgpt.checkpoint import load_training_state, save_training_state, save_weights
 from scratchgpt.config import GPTConfig
+from scratchgpt.data import Corpus
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path, load_json, load_yaml, make_folder, read_text
 from scratchgpt.model import GPT
 from scratchgpt.optim import AdamW
 from scratchgpt.plot import plot_loss
 from scratchgpt.settings import RunSettings
-from scratchgpt.tokenizers import CharTokenizer
+from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training_step import Taken
 
 
@@ -35,6 +39,7 @@ class RunFolder:
         step: optimizer steps that the last checkpoint has taken.
         best_loss: the least validation loss so far, in nats per token.
         best_step: when it was reached.
+        position: rows of the text that training has seen, as `data.EpochBatches` counts them.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -42,11 +47,12 @@ class RunFolder:
         self.step = 0
         self.best_loss = math.inf
         self.best_step = 0
+        self.position = 0
         self._records: list[dict[str, Any]] = []
         # What a resumed run was given is kept only once it has trained: it may be what makes it explode.
         self._on_next_save: tuple[RunSettings, GPTConfig] | None = None
 
-    def begin(self, settings: RunSettings, model: GPT, tokenizer: CharTokenizer) -> None:
+    def begin(self, settings: RunSettings, model: GPT, tokenizer: Tokenizer, corpus: Corpus) -> None:
         """Create the folder and describe the run in it.
 
         An earlier run is never written over: if the folder holds one, the next free name
@@ -59,15 +65,19 @@ class RunFolder:
         while not self._claim():
             self.path = base.with_name(f"{base.name}-{number}")
             number += 1
-        tokenizer.save(self.path / "tokenizer.json")
+        tokenizers.save(tokenizer, self.path)
+        # Where documents only end, one begins after the end of another.
+        ends = {"bos_token_id": corpus.bos or corpus.eos, "eos_token_id": corpus.eos}
+        ids = {key: tokenizer.special_ids[name] for key, name in ends.items() if name}
+        self._write("generation_config.json", json.dumps(ids, indent=2))
         self._write_settings(settings)
         self._write_config(model.config)
 
-    def resume(self, settings: RunSettings, model: GPT, optimizer: AdamW) -> None:
+    def resume(self, settings: RunSettings, model: GPT, optimizer: AdamW, text_key: str) -> None:
         """Load the last checkpoint into the optimizer, and the run's record up to there.
 
         The settings may differ from those that the run began with (but for the model's shape);
-        the new ones are kept with the next checkpoint.
+        the new ones are kept with the next checkpoint. Another text is allowed, and said.
 
         Raises:
             InputError: the checkpoint is missing, corrupted or of another shape of model.
@@ -80,12 +90,18 @@ class RunFolder:
             self.step = int(metadata["step"])
             self.best_step = int(metadata["best_step"])
             self.best_loss = float(metadata["best_loss"])
+            self.position = int(metadata.get("position", 0))
+            began_with = metadata.get("text_key", text_key)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{checkpoint} does not say how far it is: {error!r}; expected a step") from None
         if self.step >= settings.training.max_steps:
             raise InputError(
                 f"{self.path} is at step {self.step} already; "
                 f"expected a larger --training.max_steps (now {settings.training.max_steps})"
+            )
+        if began_with != text_key:
+            logging.getLogger(__name__).warning(
+                "the text is not the one that %s was trained on; training goes on with the new one", self.path
             )
         self._records = self._read_records()
         self._on_next_save = (settings, model.config)
@@ -119,8 +135,15 @@ class RunFolder:
         """Keep a record of the run; it is on disk from the next checkpoint on."""
         self._records.append(record)
 
-    def save(self, optimizer: AdamW, step: int, val_loss: float) -> bool:
+    def save(self, optimizer: AdamW, step: int, val_loss: float, position: int, text_key: str) -> bool:
         """Write the last checkpoint, the record and, if this loss is the least, the best one.
+
+        Args:
+            optimizer: weights and moments.
+            step: steps taken.
+            val_loss: the loss of the evaluation.
+            position: see the attributes.
+            text_key: what text and tokenizer are called in the cache.
 
         Returns:
             Whether it was the least.
@@ -129,7 +152,7 @@ class RunFolder:
             self._write_settings(self._on_next_save[0])
             self._write_config(self._on_next_save[1])
             self._on_next_save = None
-        self.step = step
+        self.step, self.position = step, position
         is_best = val_loss < self.best_loss
         if is_best:
             self.best_loss, self.best_step = val_loss, step
@@ -149,16 +172,18 @@ class RunFolder:
                 "val_loss": val_loss,
                 "best_step": self.best_step,
                 "best_loss": self.best_loss,
+                "position": position,
+                "text_key": text_key,
             },
         )
         return is_best
 
-    def draw(self, vocab_size: int, val_label: str) -> None:
+    def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
         """Draw the loss so far into loss.png."""
         train = [(record["step"], record["loss"]) for record in self._records if "loss" in record]
         val = [(record["step"], record["val_loss"]) for record in self._records if "val_loss" in record]
         if train and val:
-            plot_loss(self.path / "loss.png", train, val, vocab_size, val_label)
+            plot_loss(self.path / "loss.png", train, val, vocab_size, val_label, floor)
 
     def write_sample(self, text: str) -> None:
         """Keep what the model wrote."""

@@ -1,26 +1,60 @@
 """The settings of a run, section by section: what a YAML file and the command line can say."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from scratchgpt.errors import InputError
 from scratchgpt.validation import check_types
 
 
 @dataclass(frozen=True)
-class TokenizerSettings:
-    """Special symbols of the character tokenizer.
+class CorpusSettings:
+    """How the text is read.
 
     Attributes:
-        pad: add the symbol <pad>, which no text produces.
-        unk: add the symbol <unk>, which stands for characters that the training text lacks.
+        format: what the files hold; "auto" goes by their names, "lines" is one example per line.
+        text_field: the field of JSON lines that holds the text.
+        errors: what becomes of bytes that are not UTF-8.
+        bot_only: whether in dialogues only what the bot says counts in the loss.
     """
 
+    format: Literal["auto", "text", "jsonl", "lines", "daily-dialog", "prosocial-dialog"] = "auto"
+    text_field: str = "text"
+    errors: Literal["strict", "replace", "ignore"] = "strict"
+    bot_only: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self, "corpus.")
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """Which tokenizer: one that exists, or one that is made for the text.
+
+    Attributes:
+        path: a tokenizer to load, as a file or a folder; null makes one for the text.
+        kind: which one to make.
+        vocab_size: of "bpe" and "sentencepiece", special tokens included.
+        pattern: how "bpe" splits text: "gpt2", "gpt4", or a regular expression of the package regex.
+        special_tokens: names of special tokens, besides those that the text needs.
+        pad: add <pad>, which no text produces.
+        unk: add <unk>, which stands for characters that the training text lacks; of "char" only.
+    """
+
+    path: str | None = None
+    kind: Literal["char", "byte", "bpe", "sentencepiece"] = "char"
+    vocab_size: int = 1024
+    pattern: str = "gpt2"
+    special_tokens: list[str] = field(default_factory=list)
     pad: bool = False
     unk: bool = False
 
     def __post_init__(self) -> None:
         check_types(self, "tokenizer.")
+        for name in self.special_tokens:
+            good = isinstance(name, str) and len(name) > 1
+            _expect(self, "special_tokens", good, "names of two or more characters")
+        _expect(self, "unk", not self.unk or self.kind == "char", "false; this kind knows every character")
 
 
 @dataclass(frozen=True)
@@ -31,6 +65,7 @@ class TrainingSettings:
         seed: determines initial weights, batches and dropout.
         max_steps: optimizer steps in all.
         batch_size: windows of text per step.
+        batches: how they are chosen: "random" windows, or "epochs", in which each one comes exactly once.
         learning_rate: the peak of the cosine schedule.
         min_learning_rate: where the schedule ends.
         warmup_steps: steps of linear warm-up.
@@ -48,6 +83,7 @@ class TrainingSettings:
     seed: int = 1337
     max_steps: int = 1000
     batch_size: int = 12
+    batches: Literal["random", "epochs"] = "random"
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-4
     warmup_steps: int = 100
@@ -103,8 +139,8 @@ class RunSettings:
     """Everything that `train.py` can be told.
 
     Attributes:
-        data: the text file to train on.
-        out: the folder of the run.
+        data: the text to train on: a built-in set, a file, a folder, a pattern of names, or "-".
+        out: the folder of the run; None means one in runs/ with the name of the text.
         backend: who computes, "numpy", "reference" or "cupy".
         threads: how many threads it may use on a CPU; None means all cores.
         precision: of a GPU's arithmetic, "float32", "tf32", "bf16" or "float16".
@@ -112,14 +148,15 @@ class RunSettings:
         device: the number of the GPU; None means the first.
         resume: the folder of a run to go on with, or None.
         mine: numbers of the lessons whose exercises take the place of the engine's functions, or None.
-        tokenizer: special symbols.
+        corpus: how the text is read.
+        tokenizer: how text becomes tokens.
         model: fields of GPTConfig; a vocab_size of None means the tokenizer's.
         training: how to train.
         generation: how to write the sample at the end.
     """
 
     data: str
-    out: str
+    out: str | None = None
     backend: str = "numpy"
     threads: int | None = None
     precision: str = "float32"
@@ -127,6 +164,7 @@ class RunSettings:
     device: int | None = None
     resume: str | None = None
     mine: str | None = None
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     model: dict[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)

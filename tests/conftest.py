@@ -2,7 +2,7 @@
 
 import os
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 CPU_BACKENDS = ("reference", "numpy")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache for the tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("SCRATCHGPT_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(params=CPU_BACKENDS)

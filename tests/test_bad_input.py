@@ -32,7 +32,7 @@ def text(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, ["missing.txt does not exist; expected a text file"]),
+        (None, ["missing.txt' does not exist: no file, folder or built-in text"]),
         (b"", ["is empty; expected text"]),
         (b"too short", ["the text has 9 tokens, of which 8 are training text", "a block of 16"]),
         (b"x" * 100, ["of which 10 are held-out text", "--training.val_fraction 0"]),

@@ -1,6 +1,7 @@
-"""Splitting, random windows, and walking through a text once."""
+"""Splitting a text, and random windows of it."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt import CharTokenizer, InputError, data
+from scratchgpt.data import Part
 from scratchgpt.files import read_text
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 
@@ -62,29 +64,70 @@ def test_a_text_of_one_block_is_one_window() -> None:
     assert y.tolist() == [[1, 2, 3, 4, IGNORE_INDEX]] * 2
 
 
-@given(n=st.integers(2, 200), batch_size=st.integers(1, 7), block_size=st.integers(1, 33))
-def test_windows_hold_every_target_exactly_once(n: int, batch_size: int, block_size: int) -> None:
-    seen = []
-    for x, y in data.windows(np.arange(n), batch_size, block_size):
-        assert x.shape == y.shape
-        assert x.shape[0] <= batch_size
-        assert x.shape[1] <= block_size
-        np.testing.assert_array_equal(x + 1, y)
-        seen += y.reshape(-1).tolist()
-    assert sorted(seen) == list(range(1, n))
+@st.composite
+def texts(draw: st.DrawFn) -> Part:
+    """Draw a text of a few documents, each token another number."""
+    lengths = draw(st.lists(st.integers(1, 20), min_size=1, max_size=12))
+    ends = np.cumsum(lengths)
+    return Part(np.arange(ends[-1]), ends, padded=draw(st.booleans()))
 
 
-@given(n=st.integers(2, 400), limit=st.integers(1, 400))
-def test_limited_windows_are_spread_and_never_repeat(n: int, limit: int) -> None:
-    seen = [target for _, y in data.windows(np.arange(n), 3, 8, limit) for target in y.reshape(-1).tolist()]
-    assert len(seen) == len(set(seen))
-    if limit >= n - 1:
-        assert len(seen) == n - 1
+def has_enough(part: Part, block_size: int) -> bool:
+    if part.padded:
+        return any(len(document) >= 2 for document in documents(part))
+    return len(part) >= max(block_size, 2)
+
+
+def documents(part: Part) -> list[list[int]]:
+    return [part.tokens[start:end].tolist() for start, end in pairwise([0, *part.ends.tolist()])]
+
+
+@given(text=texts(), fraction=st.floats(0.01, 0.99), block_size=st.integers(1, 12))
+def test_a_split_is_at_the_border_of_documents_nearest_to_the_fraction(
+    text: Part, fraction: float, block_size: int
+) -> None:
+    place = int(len(text) * (1 - fraction))
+    good = [
+        end
+        for end in text.ends[:-1].tolist()
+        if has_enough(text.between(0, end), block_size)
+        and has_enough(text.between(end, len(text)), block_size)
+    ]
+    try:
+        train, val = data.split(text, fraction, block_size)
+    except InputError:
+        assert not good
+        halves = text.between(0, place), text.between(place, len(text))
+        assert not all(has_enough(half, block_size) for half in halves)
+        return
+    assert [*train.tokens, *val.tokens] == text.tokens.tolist()
+    assert train.padded == val.padded == text.padded
+    assert has_enough(train, block_size)
+    assert has_enough(val, block_size)
+    if good:
+        assert len(train) in good
+        assert abs(len(train) - place) == min(abs(end - place) for end in good)
+        assert documents(train) + documents(val) == documents(text)
     else:
-        assert len(seen) <= max(limit, 8)
-        if len(seen) >= 16:
-            assert min(seen) == 1
-            assert max(seen) == (n - 1) // 8 * 8
+        assert len(train) == place
+
+
+def test_a_part_keeps_what_is_learned_and_where_documents_end() -> None:
+    learned = np.array([1, 0, 1, 1, 0, 0, 1, 1, 0, 1])
+    text = Part(np.arange(10), np.array([4, 6, 10]), learned, padded=True)
+    part = text.between(2, 8)
+    assert part.tokens.tolist() == [2, 3, 4, 5, 6, 7]
+    assert part.ends.tolist() == [2, 4, 6]
+    assert part.learned is not None
+    assert part.learned.tolist() == [1, 1, 0, 0, 1, 1]
+    assert part.padded
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5])
+def test_padded_documents_of_one_token_are_not_enough(fraction: float) -> None:
+    text = Part(np.arange(9), np.arange(1, 10), padded=True)
+    with pytest.raises(InputError, match=r"has 9 tokens.*expected at least a document of 2 there"):
+        data.split(text, fraction, 4)
 
 
 def test_tiny_shakespeare_is_what_everybody_else_has(shared: Path) -> None:

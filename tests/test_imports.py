@@ -19,7 +19,7 @@ LEVELS = [
     {"decoder", "evaluation", "gradcheck", "training_step"},
     {"generation"},
     {"language_model", "settings", "plot", "progress", "interrupt"},
-    {"run_folder"},
+    {"run_folder", "reading"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -30,8 +30,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def part(path: Path) -> str:
-    """Return which part of the package a file belongs to: its first folder, or its own name."""
+    """Return which part of the package a file belongs to: its first folder, or its own name.
+
+    A `__main__` is a program, wherever it stands: it may use all that is below it.
+    """
     relative = path.relative_to(PACKAGE)
+    if relative.stem == "__main__":
+        return "__main__"
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 

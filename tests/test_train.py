@@ -49,6 +49,7 @@ def test_a_run_leaves_everything_that_is_promised(command: Command, text: str) -
         "best.safetensors",
         "last.safetensors",
         "config.json",
+        "generation_config.json",
         "tokenizer.json",
         "run.yaml",
         "metrics.jsonl",

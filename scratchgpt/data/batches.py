@@ -1,33 +1,12 @@
-"""Token arrays: split, drawn as random windows for training, walked through once for evaluation."""
+"""Batches for training: rows drawn at random, or each once in every epoch."""
 
-from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
-from scratchgpt.errors import InputError
+from scratchgpt.data.rows import Rows
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array, Tokens
-
-
-def split(tokens: Array, val_fraction: float, block_size: int) -> tuple[Array, Array]:
-    """Cut (N,) tokens into training and held-out tokens; the held-out ones are the last.
-
-    With `val_fraction` 0 nothing is held out, and the second part is the training text again.
-
-    Raises:
-        InputError: a part shorter than a block.
-    """
-    n_train = int(len(tokens) * (1.0 - val_fraction))
-    train = tokens[:n_train]
-    val = tokens[n_train:] if val_fraction else train
-    for part, what in ((train, "training"), (val, "held-out")):
-        if len(part) < max(block_size, 2):  # one token alone has no target
-            raise InputError(
-                f"the text has {len(tokens)} tokens, of which {len(part)} are {what} text; expected at least "
-                f"a block of {max(block_size, 2)} there. Use a longer text or a smaller --model.block_size"
-                + (f", or --training.val_fraction 0 (now {val_fraction:g})" if what == "held-out" else "")
-            )
-    return train, val
 
 
 def random_batch(
@@ -45,24 +24,78 @@ def random_batch(
     return tokens[places], targets
 
 
-def windows(
-    tokens: Array, batch_size: int, block_size: int, max_tokens: int | None = None
-) -> Iterator[tuple[Tokens, Tokens]]:
-    """Yield batches that together hold every target of the text exactly once.
+class Batches(Protocol):
+    """Where the training loop gets its batches from.
 
-    The text is cut into windows side by side; the last, shorter one comes alone. With
-    `max_tokens`, only as many full windows as fit, at least one, spread evenly over the text.
+    Attributes:
+        position: rows drawn so far. A checkpoint keeps it; setting it goes on from there.
     """
-    n_full = (len(tokens) - 1) // block_size
-    chosen = np.arange(n_full)
-    whole = max_tokens is None or max_tokens >= len(tokens) - 1 or n_full == 0
-    if max_tokens is not None and not whole:
-        n_chosen = max(1, min(n_full, max_tokens // block_size))
-        chosen = np.linspace(0, n_full - 1, n_chosen).astype(int)
-    for first in range(0, len(chosen), batch_size):
-        starts = chosen[first : first + batch_size] * block_size
-        places = starts[:, None] + np.arange(block_size)
-        yield tokens[places], tokens[places + 1]
-    rest = n_full * block_size
-    if whole and rest < len(tokens) - 1:
-        yield tokens[None, rest:-1], tokens[None, rest + 1 :]
+
+    position: int
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """Return the next batch: tokens and targets, both (B, T) int64, at least one target of which counts.
+
+        Args:
+            rng: the step's; whatever is random about the batch is drawn from it, or from nowhere.
+        """
+
+
+class RandomBatches:
+    """Batches of rows drawn at random from the step's `rng`, which alone decides; see `Rows.random`."""
+
+    def __init__(self, rows: Rows, batch_size: int) -> None:
+        self.position = 0
+        self._rows = rows
+        self._batch_size = batch_size
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """Return the next batch."""
+        self.position += self._batch_size
+        return self._rows.random(self._batch_size, rng)
+
+
+class EpochBatches:
+    """Batches that go through all rows once in every epoch, each time in a new order.
+
+    A batch may hold the last rows of one epoch and the first of the next, so all are of one size. What
+    comes next depends on `seed` and `position` alone.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
+        self.position = 0
+        self._rows = rows
+        self._batch_size = batch_size
+        self._seed = seed
+        self._order: tuple[int, Array] | None = None  # of which epoch, and its rows
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are complete."""
+        return self.position // len(self._rows)
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
+        """Return the next batch; nothing is drawn from `rng`."""
+        chosen: list[Array] = []
+        missing = self._batch_size
+        while missing:
+            first = self.position % len(self._rows)
+            chosen.append(self._rows_in_order(self.epoch)[first : first + missing])
+            self.position += len(chosen[-1])
+            missing -= len(chosen[-1])
+        return self._rows.batch(np.concatenate(chosen))
+
+    def _rows_in_order(self, epoch: int) -> Array:
+        """Return the order of an epoch's rows, kept until another epoch is asked for."""
+        if self._order is None or self._order[0] != epoch:
+            # The counter's last word keeps this apart from `step_rng`, which has keys of the same kind.
+            philox = np.random.Philox(
+                key=np.array([self._seed, epoch], dtype=np.uint64), counter=[0, 0, 0, 1]
+            )
+            self._order = epoch, np.random.Generator(philox).permutation(len(self._rows))
+        return self._order[1]
+
+
+def batches(kind: str, rows: Rows, batch_size: int, seed: int) -> Batches:
+    """Return the batches of a training text: "random", or "epochs", whose order `seed` decides."""
+    return EpochBatches(rows, batch_size, seed) if kind == "epochs" else RandomBatches(rows, batch_size)

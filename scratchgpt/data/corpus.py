@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from scratchgpt.data.part import Part
+
 
 class Piece(NamedTuple):
     """A part of a document.
@@ -29,6 +31,8 @@ class Corpus:
         name: what it is called in messages and in the name of a run's folder.
         pieces: yields its pieces from the beginning, each time that it is called.
         specials: the special tokens that its pieces name.
+        bos: the special token that stands before the text of every document, if one does.
+        eos: the special token that stands after it, if one does.
         padded: whether every document is an example by itself, in rows of its own that are padded;
             otherwise documents are packed one after the other.
         nats_per_document: the entropy of the source, where it is known.
@@ -37,5 +41,13 @@ class Corpus:
     name: str
     pieces: Callable[[], Iterator[Piece]]
     specials: tuple[str, ...] = ()
+    bos: str | None = None
+    eos: str | None = None
     padded: bool = False
     nats_per_document: float | None = None
+
+    def nats_per_token(self, part: Part) -> float | None:
+        """Return the entropy of a part of this text, where it is known: no model predicts its tokens better."""
+        if self.nats_per_document is None:
+            return None
+        return self.nats_per_document * len(part.ends) / len(part)

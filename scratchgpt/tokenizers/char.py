@@ -1,69 +1,98 @@
 """The character tokenizer: one token for each distinct character."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, load_json
+from scratchgpt.files import atomic_path
 from scratchgpt.shapes import Array
-
-PAD, UNK = "<pad>", "<unk>"
+from scratchgpt.tokenizers.base import PAD, UNK
+from scratchgpt.tokenizers.contents import json_object, named, read_content
+from scratchgpt.tokenizers.special_names import names_pattern
+from scratchgpt.tokenizers.utf8 import utf8_bytes
 
 
 class CharTokenizer:
     """Maps characters to ids and back. An id is the position in `symbols` and never changes.
 
     Attributes:
-        symbols: every symbol in the order of its id; all are single characters but for the
-            special ones, `<pad>` and `<unk>`.
+        symbols: every symbol in the order of its id; those of several characters are special tokens.
+        special_ids: the ids of the special tokens.
     """
 
     def __init__(self, symbols: Iterable[str]) -> None:
         self.symbols = list(symbols)
-        self._ids = {symbol: i for i, symbol in enumerate(self.symbols)}
-        if not self.symbols or len(self._ids) != len(self.symbols):
-            raise InputError(f"{len(self.symbols)} symbols, {len(self._ids)} of them distinct; expected all")
+        if not self.symbols or len(set(self.symbols)) != len(self.symbols):
+            raise InputError(
+                f"{len(self.symbols)} symbols, {len(set(self.symbols))} of them distinct; expected all"
+            )
+        utf8_bytes("".join(self.symbols))  # raises for what is no character
+        self.special_ids = {symbol: i for i, symbol in enumerate(self.symbols) if len(symbol) != 1}
+        ids = {ord(symbol): i for i, symbol in enumerate(self.symbols) if len(symbol) == 1}
+        # A table by code point encodes a text in one step; its last place is that of all unknown characters.
+        self._table = np.full(max(ids, default=0) + 2, self.special_ids.get(UNK, -1), dtype=np.int32)
+        self._table[list(ids)] = list(ids.values())
+        self._names = names_pattern(self.special_ids)
 
     @classmethod
-    def train(cls, text: str, *, pad: bool = False, unk: bool = False) -> "CharTokenizer":
-        """Return the tokenizer of a text: the special symbols asked for, then its characters by code point.
+    def train(
+        cls, text: str | Iterable[str], *, pad: bool = False, unk: bool = False, specials: Sequence[str] = ()
+    ) -> "CharTokenizer":
+        """Return the tokenizer of a text: the special tokens asked for, then its characters by code point.
 
         Args:
-            text: whose characters become the vocabulary.
+            text: whose characters become the vocabulary, whole or in pieces.
             pad: add `<pad>`, a symbol that no text produces.
             unk: add `<unk>`, which stands for every character that is not in the vocabulary.
+            specials: names of more special tokens.
         """
-        specials = [PAD] * pad + [UNK] * unk
-        return cls([*specials, *sorted(set(text))])
+        characters: set[str] = set()
+        for piece in [text] if isinstance(text, str) else text:
+            characters.update(piece)
+        names = dict.fromkeys([*[PAD] * pad, *[UNK] * unk, *specials])
+        if short := [name for name in names if len(name) < 2]:
+            raise InputError(f"the name of a special token is {short[0]!r}; expected at least two characters")
+        return cls([*names, *sorted(characters)])
 
     @property
     def vocab_size(self) -> int:
         """Number of ids."""
         return len(self.symbols)
 
-    def encode(self, text: str) -> Array:
+    def encode(self, text: str, *, allow_special: bool = False) -> Array:
         """Return the ids of the characters as an int32 array (N,).
+
+        Args:
+            text: any text; it may be empty.
+            allow_special: whether the name of a special token in the text becomes that token.
 
         Raises:
             InputError: a character that is not in the vocabulary, when there is no `<unk>`.
         """
-        unk = self._ids.get(UNK)
-        ids = [self._ids.get(character, unk) for character in text]
-        if None in ids:
-            at = ids.index(None)
-            line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-            known = "".join(symbol for symbol in self.symbols if len(symbol) == 1)
-            raise InputError(
-                f"character {text[at]!r} (U+{ord(text[at]):04X}) at line {line}, column {column} is not in "
-                f"the tokenizer's vocabulary; expected one of {known!r}"
-            )
-        return np.array(ids, dtype=np.int32)
+        code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        ids = self._table[np.minimum(code_points, len(self._table) - 1)]
+        keep = np.ones(len(ids), dtype=bool)
+        for name in self._names.finditer(text) if allow_special else ():
+            ids[name.start()] = self.special_ids[name[0]]
+            keep[name.start() + 1 : name.end()] = False
+        unknown = (ids < 0) & keep
+        if unknown.any():
+            raise self._unknown(text, int(unknown.argmax()))
+        return ids[keep]
+
+    def _unknown(self, text: str, at: int) -> InputError:
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        known = "".join(symbol for symbol in self.symbols if len(symbol) == 1)
+        return InputError(
+            f"character {text[at]!r} (U+{ord(text[at]):04X}) at line {line}, column {column} is not in "
+            f"the tokenizer's vocabulary; expected one of {known!r}"
+        )
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of the ids.
+        """Return the text of the ids; special tokens appear by their names.
 
         Raises:
             InputError: an id outside [0, vocab_size).
@@ -75,24 +104,38 @@ class CharTokenizer:
             symbols.append(self.symbols[i])
         return "".join(symbols)
 
+    def to_bytes(self) -> bytes:
+        """Return the JSON that holds this tokenizer."""
+        content = {"type": "char", "symbols": self.symbols}
+        return json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8")
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str) -> "CharTokenizer":
+        """Return the tokenizer in the content of the file called `name`; every symbol keeps its id.
+
+        Raises:
+            InputError: damaged, or not a character tokenizer.
+        """
+        found = json_object(content, name)
+        symbols = found.get("symbols")
+        if found.get("type") != "char" or not isinstance(symbols, list):
+            raise InputError(f"{name} is not a character tokenizer; expected 'type': 'char' and 'symbols'")
+        for symbol in symbols:
+            if not isinstance(symbol, str) or not symbol:
+                raise InputError(f"{name}: symbol is {symbol!r}; expected a character or a special token")
+        with named(name):
+            return cls(symbols)
+
     def save(self, path: str | Path) -> None:
         """Write the tokenizer as JSON."""
-        content = {"type": "char", "symbols": self.symbols}
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+            temporary.write_bytes(self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path) -> "CharTokenizer":
-        """Read a tokenizer that `save` wrote; every symbol keeps its id.
+        """Read a tokenizer that `save` wrote.
 
         Raises:
             InputError: no such file, or not a character tokenizer.
         """
-        content = load_json(path)
-        symbols = content.get("symbols")
-        if content.get("type") != "char" or not isinstance(symbols, list):
-            raise InputError(f"{path} is not a character tokenizer; expected 'type': 'char' and 'symbols'")
-        for symbol in symbols:
-            if symbol not in (PAD, UNK) and not (isinstance(symbol, str) and len(symbol) == 1):
-                raise InputError(f"{path}: symbol is {symbol!r}; expected one character, {PAD} or {UNK}")
-        return cls(symbols)
+        return cls.from_bytes(read_content(path), str(path))

@@ -1,0 +1,29 @@
+"""One preparation of a text, in a process of its own whose memory somebody else watches.
+
+python -m benchmarks.prepare_probe TEXT TOKENIZER CACHE WORKERS
+
+Prints as JSON the seconds that it took, the number of tokens and of characters, and whether they were
+in the cache already.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from scratchgpt.data.prepare import prepare
+from scratchgpt.data.sources import open_corpus
+from scratchgpt.tokenizers import load
+
+
+def main() -> None:
+    """Prepare the text."""
+    text, tokenizer, cache, workers = sys.argv[1:]
+    started = time.perf_counter()
+    prepared = prepare(open_corpus(text), load(tokenizer), cache=Path(cache), workers=int(workers))
+    seconds = time.perf_counter() - started
+    print(json.dumps({"seconds": seconds, "tokens": len(prepared), "characters": prepared.n_characters}))
+
+
+if __name__ == "__main__":
+    main()

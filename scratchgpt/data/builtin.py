@@ -1,0 +1,166 @@
+"""Texts that have a name: some come with the project or with Python, some are downloaded."""
+
+import importlib
+import re
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from scratchgpt.data import grammar
+from scratchgpt.data.corpus import Corpus, Piece
+from scratchgpt.data.dialogue import SCHEMAS, dialogue_corpus
+from scratchgpt.data.download import RemoteFile, fetch
+from scratchgpt.data.jsonl import Row
+from scratchgpt.data.text_files import BLOCK_SIZE, Source, document, file_source, whole_text
+from scratchgpt.errors import InputError
+from scratchgpt.tokenizers.base import END
+
+SHAKESPEARE = RemoteFile(
+    "tinyshakespeare.txt",
+    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
+)
+WIKITEXT_2 = RemoteFile(
+    "wikitext-2-raw-v1.zip",
+    "ef7edb566e3e2b2d31b29c1fdb0c89a4cc683597484c3dc2517919c615435a11",
+    (
+        "https://huggingface.co/datasets/ggml-org/ci/resolve/main/wikitext-2-raw-v1.zip",
+        "https://wikitext.smerity.com/wikitext-2-raw-v1.zip",
+    ),
+)
+# Where the dialogues are on the Hugging Face Hub, and which revision has files instead of a script.
+HUB = {
+    "daily-dialog": ("roskoN/dailydialog", "refs/convert/parquet"),
+    "prosocial-dialog": ("allenai/prosocial-dialog", "main"),
+}
+GRAMMAR_DOCUMENTS = 8_000
+
+
+def names() -> dict[str, str]:
+    """Return the name of every built-in text, each with a line that describes it."""
+    return {
+        "fables": "the project's own fables, one text of 190 kB",
+        "pydoc": "Python's language reference, as it comes with Python, a document for each topic",
+        "grammar": f"{GRAMMAR_DOCUMENTS:,} stories from a grammar, whose entropy is known",
+        "shakespeare": "Tiny Shakespeare, one text of 1.1 MB (downloaded)",
+        "wikitext-2": "WikiText-2 raw, training part, a document for each article (downloaded)",
+        "daily-dialog": "DailyDialog, everyday conversations (needs scratchgpt[datasets])",
+        "prosocial-dialog": "ProsocialDialog, answers to problematic talk (needs scratchgpt[datasets])",
+    }
+
+
+def builtin_corpus(name: str, root: Path, bot_only: bool = False) -> Corpus:
+    """Return the built-in text of this name; what is not here yet is downloaded.
+
+    Args:
+        name: one of `names`.
+        root: the project's folder, for the fables.
+        bot_only: of dialogues, whether only the bot's turns count in the loss.
+
+    Raises:
+        InputError: it cannot be had.
+    """
+    match name:
+        case "fables":
+            return _fables(root)
+        case "pydoc":
+            return _pydoc()
+        case "grammar":
+            return grammar.corpus(GRAMMAR_DOCUMENTS, seed=0)
+        case "shakespeare":
+            source = file_source(fetch(SHAKESPEARE))
+            return Corpus(name, lambda: whole_text(source.texts()))
+        case "wikitext-2":
+            return _wikitext(fetch(WIKITEXT_2))
+        case _:
+            rows = hub_rows(name)
+            return dialogue_corpus(name, lambda: SCHEMAS[name](numbered(rows, name)), bot_only)
+
+
+def _fables(root: Path) -> Corpus:
+    path = root / "data" / "fables.txt"
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist; expected the fables, which are part of the repository and not of an "
+            "installed package. Run within the repository, or use the built-in text 'pydoc'"
+        )
+    source = file_source(path)
+    return Corpus("fables", lambda: whole_text(source.texts()))
+
+
+def _pydoc() -> Corpus:
+    try:
+        topics: Mapping[str, str] = importlib.import_module("pydoc_data.topics").topics
+    except ImportError:
+        raise InputError(
+            "this Python comes without pydoc_data.topics, which holds the text 'pydoc'; "
+            "expected a complete installation (some systems have it in a package of its own)"
+        ) from None
+
+    def pieces() -> Iterator[Piece]:
+        for topic in sorted(topics):
+            yield from document([topics[topic]])
+
+    return Corpus("pydoc", pieces, (END,), eos=END)
+
+
+def _wikitext(path: Path) -> Corpus:
+    def blocks() -> Iterator[bytes]:
+        with zipfile.ZipFile(path) as archive, archive.open("wikitext-2-raw/wiki.train.raw") as file:
+            while block := file.read(BLOCK_SIZE):
+                yield block
+
+    source = Source(str(path), blocks)
+
+    def pieces() -> Iterator[Piece]:
+        for article in articles(line for _, line in source.lines()):
+            yield from document([article])
+
+    return Corpus("wikitext-2", pieces, (END,), eos=END)
+
+
+def articles(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the articles of a WikiText file (Merity et al. 2016, arXiv:1609.07843).
+
+    An article begins with its title, a line " = Title = " after a blank one; the titles of its sections
+    have more of the signs: " = = Section = = ".
+    """
+    article: list[str] = []
+    for line in lines:
+        after_blank = not article or not article[-1].strip()
+        if after_blank and re.fullmatch(r" = [^=\s].* = ?", line) and "".join(article).strip():
+            yield "\n".join([*article, ""])
+            article = []
+        article.append(line)
+    yield "\n".join([*article, ""])
+
+
+def hub_rows(name: str) -> Iterable[Mapping[str, object]]:
+    """Return the training rows of a dialogue set, downloaded once and kept by the package `datasets`.
+
+    Raises:
+        InputError: the package is missing, or the rows cannot be had.
+    """
+    try:
+        load_dataset = importlib.import_module("datasets").load_dataset
+    except ImportError:
+        raise InputError(
+            f"{name} needs the package datasets, which is missing; expected "
+            "pip install 'scratchgpt[datasets]'"
+        ) from None
+    address, revision = HUB[name]
+    print(f"loading {address} from the Hugging Face Hub", file=sys.stderr)
+    try:
+        return load_dataset(address, revision=revision, split="train")
+    except Exception as error:  # the package lets through whatever the libraries below it raise
+        raise InputError(
+            f"cannot load {address} from the Hugging Face Hub: {' '.join(str(error).split())}; expected a "
+            f"connection, or its rows in a JSON lines file of your own, with the format {name!r}"
+        ) from error
+
+
+def numbered(rows: Iterable[Mapping[str, object]], name: str) -> Iterator[Row]:
+    """Yield rows that come without a file, with a name for messages."""
+    for i, values in enumerate(rows):
+        yield Row(f"{name}, row {i}", values)

@@ -1,0 +1,89 @@
+"""Dialogues between a user and a bot, and the two data sets of them that we know.
+
+A dialogue is written as
+
+    <s> User: How are you?<sep> Bot: Fine, thank you.<sep> User: Good.</s>
+
+<s>, <sep> and </s> are special tokens. Every other part has one space before it and none after, so that
+a word has the token that it has within a sentence. The first turn is the user's, and they alternate.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from scratchgpt.data.corpus import Corpus, Piece
+from scratchgpt.data.jsonl import Row, kind
+from scratchgpt.errors import InputError
+from scratchgpt.tokenizers.base import BOS, EOS, PAD, SEP
+
+Turns = Sequence[str]
+
+
+def dialogue_pieces(turns: Turns, bot_only: bool = False) -> Iterator[Piece]:
+    """Yield the pieces of one dialogue.
+
+    With `bot_only`, what the bot says counts in the loss and the token that ends it, so that it learns to
+    stop. " Bot:" does not count, nor the <sep> before it: whoever talks with the model writes them. The
+    pieces are the same with and without `bot_only`, and so are the tokens.
+    """
+    yield Piece(BOS, special=True, learned=not bot_only)
+    for i, turn in enumerate(turns):
+        is_bot, is_last = i % 2 == 1, i == len(turns) - 1
+        learned = is_bot or not bot_only
+        yield Piece(" Bot:" if is_bot else " User:", learned=not bot_only)
+        if turn:  # else someone says nothing
+            yield Piece(f" {turn}", learned=learned)
+        yield Piece(EOS if is_last else SEP, special=True, learned=learned, ends=is_last)
+
+
+def daily_dialogs(rows: Iterable[Row]) -> Iterator[Turns]:
+    """Yield the dialogues of DailyDialog (Li et al. 2017, arXiv:1710.03957): every row is one.
+
+    The turns are in the field "dialog", or "utterances" in some copies.
+
+    Raises:
+        InputError: a row of another schema, or one without text.
+    """
+    for row in rows:
+        field = "utterances" if "utterances" in row.values else "dialog"
+        turns = row.value(field)
+        if not isinstance(turns, list):
+            raise InputError(f"{row.where}: {field!r} holds {kind(turns)}; expected a list of turns")
+        yield _not_empty([row.checked(turn, field).strip() for turn in turns], row)
+
+
+def prosocial_dialogs(rows: Iterable[Row]) -> Iterator[Turns]:
+    """Yield the dialogues of ProsocialDialog (Kim et al. 2022, arXiv:2205.12688).
+
+    A row is a user's turn ("context") and the answer ("response"); consecutive rows of one "dialogue_id"
+    are one dialogue.
+
+    Raises:
+        InputError: a row of another schema, or a dialogue without text.
+    """
+    for _, group in groupby(rows, key=lambda row: row.value("dialogue_id")):
+        of_one = list(group)
+        turns = [row.text(field).strip() for row in of_one for field in ("context", "response")]
+        yield _not_empty(turns, of_one[0])
+
+
+SCHEMAS: Mapping[str, Callable[[Iterable[Row]], Iterator[Turns]]] = {
+    "daily-dialog": daily_dialogs,
+    "prosocial-dialog": prosocial_dialogs,
+}
+
+
+def dialogue_corpus(name: str, dialogues: Callable[[], Iterator[Turns]], bot_only: bool) -> Corpus:
+    """Return a corpus of dialogues; each has rows of its own, so that none sees another's turns."""
+
+    def pieces() -> Iterator[Piece]:
+        for turns in dialogues():
+            yield from dialogue_pieces(turns, bot_only)
+
+    return Corpus(name, pieces, (PAD, BOS, SEP, EOS), bos=BOS, eos=EOS, padded=True)
+
+
+def _not_empty(turns: Turns, row: Row) -> Turns:
+    if not any(turns):
+        raise InputError(f"{row.where}: the dialogue is empty; expected a turn with text")
+    return turns

@@ -1,0 +1,187 @@
+"""A text whose entropy is known: stories from a probabilistic context-free grammar.
+
+No model can predict a text better, on average, than the source that wrote it: the mean loss cannot fall
+below the source's entropy. For books nobody knows that floor; for a grammar it can be computed. A
+derivation starts from one nonterminal and replaces nonterminals by one of their alternatives until only
+text is left; its choices are independent. So the entropy of what nonterminal A becomes is
+
+    H(A) = sum over its alternatives of p * (-ln p + sum of H over the nonterminals in the alternative),
+
+one linear equation for each nonterminal. This is the entropy of derivations. It is that of texts if no
+text has two derivations, which `Grammar.entropy` makes sure of (`check_unambiguous` has the proof).
+
+The floor of the loss per token is nats_per_document / (mean number of tokens of a document, its end token
+included), for every tokenizer that can be undone: tokens are the text in another spelling. The end token
+adds to the number of tokens but not to the entropy, because no story is the beginning of another. A trained
+model stays above the floor not only by its mistakes: a window that begins within a story does not show who
+the story is about, a window shorter than a story forgets it, and a finite text teaches only so much. The
+other way round, the held-out stories are a sample: the loss of a perfect model would scatter around the floor
+by (standard deviation of a story's surprisal) / sqrt(number of stories).
+
+Source: Grenander, "Syntax-Controlled Probabilities" (1967).
+"""
+
+import math
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from scratchgpt.data.corpus import Corpus, Piece
+from scratchgpt.data.grammar_rules import check_unambiguous, is_nonterminal, read_rules
+from scratchgpt.data.stories import rules
+from scratchgpt.errors import InputError
+from scratchgpt.shapes import Array
+from scratchgpt.tokenizers.base import END
+
+STREAM = int.from_bytes(b"stories", "big")  # stands beside the seed, so that no other stream is the same
+MAX_LENGTH = 1e9  # choices in a derivation: on average more are infinitely many, but for rounding
+
+
+class Sample(NamedTuple):
+    """A text and the log-probability of the derivation that made it, in nats."""
+
+    text: str
+    log_probability: float
+
+
+class Grammar:
+    """A probabilistic context-free grammar.
+
+    Attributes:
+        rules: the alternatives of every nonterminal; the first is the one that derivations begin with.
+    """
+
+    def __init__(self, rules: Mapping[str, Mapping[str, float]], start: str) -> None:
+        """Read the rules, as `read_rules` describes them.
+
+        Raises:
+            InputError: rules that `read_rules` refuses, or derivations that are infinitely long on average.
+        """
+        self.rules = read_rules(rules, start)
+        self._start = next(iter(self.rules))
+        lengths = self._expected([1.0] * len(self.rules))
+        # The x with x = 1 + M x are positive exactly if the spectral radius of M is below 1.
+        if not 0 < lengths.min() <= lengths.max() < MAX_LENGTH:
+            raise InputError("the grammar's derivations are infinitely long on average; expected finite ones")
+        # For each choice: limits for a uniform number; symbols as on a stack, the first one last.
+        self._choices = {
+            name: (
+                list(accumulate(probability for probability, _ in rule[:-1])),
+                [(math.log(probability), symbols[::-1]) for probability, symbols in rule],
+            )
+            for name, rule in self.rules.items()
+        }
+
+    def sample(self, uniform: Iterator[float]) -> Sample:
+        """Return a random text; `uniform` yields numbers in [0, 1), one for each choice."""
+        choices, stack = self._choices, [self._start]
+        texts: list[str] = []
+        log_probability = 0.0
+        while stack:
+            symbol = stack.pop()
+            if symbol in choices:
+                limits, alternatives = choices[symbol]
+                log_p, symbols = alternatives[bisect(limits, next(uniform))]
+                log_probability += log_p
+                stack += symbols
+            else:
+                texts.append(symbol)
+        return Sample("".join(texts), log_probability)
+
+    def log_probability(self, text: str) -> float:
+        """Return ln of the probability of exactly this text, over all its derivations; -inf if it has none.
+
+        All leftmost derivations are followed at once. What is left of one to derive is a stack; equal
+        stacks at the same place of the text are one from there on, and their probabilities add up.
+        """
+        reached: list[dict[tuple[str, ...], float]] = [{} for _ in range(len(text) + 1)]
+        reached[0][(self._start,)] = 0.0
+        for here, stacks in enumerate(reached[:-1]):
+            todo = list(stacks.items())
+            while todo:
+                (*rest, top), log_p = todo.pop()
+                if top in self._choices:
+                    for log_choice, symbols in self._choices[top][1]:
+                        first = symbols[-1]
+                        if is_nonterminal(first) or text.startswith(first, here):
+                            todo.append(((*rest, *symbols), log_p + log_choice))
+                elif text.startswith(top, here) and (rest or here + len(top) == len(text)):
+                    there, left = reached[here + len(top)], tuple(rest)
+                    there[left] = float(np.logaddexp(there[left], log_p)) if left in there else log_p
+        return reached[-1].get((), -math.inf)
+
+    def entropy(self) -> float:
+        """Return the exact entropy of a text, in nats.
+
+        Raises:
+            InputError: the grammar is not known to be unambiguous (`check_unambiguous`).
+        """
+        check_unambiguous(self.rules)
+        own = [-sum(p * math.log(p) for p, _ in rule) for rule in self.rules.values()]
+        return float(self._expected(own)[0])
+
+    def mean_characters(self) -> float:
+        """Return the exact mean length of a text."""
+        own = [
+            sum(p * len(symbol) for p, symbols in rule for symbol in symbols if not is_nonterminal(symbol))
+            for rule in self.rules.values()
+        ]
+        return float(self._expected(own)[0])
+
+    def _expected(self, own: Sequence[float]) -> Array:
+        """Return the mean of a total over the derivations from each nonterminal; each adds its `own` share.
+
+        These are the x with x = own + M x, where M[A, B] is the mean number of Bs in A's alternatives.
+        """
+        index = {name: i for i, name in enumerate(self.rules)}
+        means = np.zeros((len(index), len(index)))
+        for name, rule in self.rules.items():
+            for probability, symbols in rule:
+                for symbol in filter(is_nonterminal, symbols):
+                    means[index[name], index[symbol]] += probability
+        try:
+            return np.linalg.solve(np.eye(len(index)) - means, np.array(own))
+        except np.linalg.LinAlgError:  # the spectral radius is 1
+            return np.full(len(index), np.inf)
+
+
+def _uniform(seed: int) -> Iterator[float]:
+    """Yield numbers in [0, 1), the same everywhere: NumPy promises Philox's integers, not its floats."""
+    philox = np.random.Philox(key=np.array([seed, STREAM], dtype=np.uint64))
+    while True:
+        yield from ((philox.random_raw(4096) >> np.uint64(11)) * 2.0**-53).tolist()
+
+
+def story_grammar() -> Grammar:
+    """Return the grammar of the built-in stories."""
+    return Grammar(rules(), "story")
+
+
+def corpus(n_documents: int = 8000, seed: int = 0) -> Corpus:
+    """Return random stories: as many as wanted, the same for the same seed, on every machine.
+
+    A longer corpus begins with the stories of a shorter one. The 8000 stories of the default are 3.2 MB.
+
+    Args:
+        n_documents: how many stories; each is a document and ends with the token END.
+        seed: which stories.
+
+    Raises:
+        InputError: fewer than one document, or a seed outside [0, 2**64).
+    """
+    if n_documents < 1:
+        raise InputError(f"the number of stories is {n_documents}; expected at least 1")
+    if not 0 <= seed < 2**64:
+        raise InputError(f"the stories' seed is {seed}; expected one in [0, 2**64)")
+    stories = story_grammar()
+
+    def pieces() -> Iterator[Piece]:
+        uniform = _uniform(seed)
+        for _ in range(n_documents):
+            yield Piece(stories.sample(uniform).text)
+            yield Piece(END, special=True, ends=True)
+
+    return Corpus("grammar", pieces, specials=(END,), eos=END, nats_per_document=stories.entropy())

@@ -1,0 +1,121 @@
+"""The rules of a context-free grammar: read, checked, and shown to be unambiguous."""
+
+import math
+import re
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import combinations
+from typing import NamedTuple
+
+from scratchgpt.errors import InputError
+
+MAX_PAIRS = 10_000  # partial derivations to compare for two alternatives before giving up
+
+
+class Alternative(NamedTuple):
+    """One way to replace a nonterminal: symbols are pieces of text and nonterminals like "[weather]"."""
+
+    probability: float
+    symbols: tuple[str, ...]
+
+
+Rules = Mapping[str, list[Alternative]]  # the alternatives of every nonterminal
+
+
+def is_nonterminal(symbol: str) -> bool:
+    """Return whether a symbol is a nonterminal; text has no brackets."""
+    return symbol.startswith("[")
+
+
+def read_rules(rules: Mapping[str, Mapping[str, float]], start: str) -> Rules:
+    """Cut every alternative into symbols; the start comes first.
+
+    Args:
+        rules: every nonterminal's alternatives with their probabilities. In an alternative, a name in
+            brackets is a nonterminal: {"greeting": {"Hello, [name]!": 0.9, "Hm.": 0.1}, "name": ...}.
+        start: the nonterminal that derivations begin with.
+
+    Raises:
+        InputError: a nonterminal without a rule, an empty alternative, probabilities that are not positive
+            or do not sum to 1, or a nonterminal that can begin with itself.
+    """
+    if start not in rules:
+        raise InputError(f"the grammar starts with [{start}]; expected a rule for it")
+    read = {f"[{name}]": _alternatives(name, rules[name]) for name in dict.fromkeys([start, *rules])}
+    for name, rule in read.items():
+        for symbol in (symbol for _, symbols in rule for symbol in symbols):
+            if is_nonterminal(symbol) and symbol not in read:
+                raise InputError(f"the rule for {name} uses {symbol}; expected a rule for that, too")
+    _check_left_recursion(read)
+    return read
+
+
+def _alternatives(name: str, rule: Mapping[str, float]) -> list[Alternative]:
+    total = math.fsum(rule.values())
+    if abs(total - 1) > 1e-9 or min(rule.values()) <= 0:
+        raise InputError(f"the probabilities of [{name}] sum to {total:g}; expected positive ones with sum 1")
+    if "" in rule:
+        raise InputError(f"[{name}] has an empty alternative; expected text or nonterminals in each")
+    return [
+        Alternative(probability, tuple(filter(None, re.split(r"(\[[^\]]*\])", text))))
+        for text, probability in rule.items()
+    ]
+
+
+def _check_left_recursion(rules: Rules) -> None:
+    """Raise InputError if first symbols lead from a nonterminal back to itself: reading would never end."""
+    firsts = {name: {symbols[0] for _, symbols in rule} for name, rule in rules.items()}
+    try:
+        TopologicalSorter(firsts).prepare()
+    except CycleError as error:
+        path = " -> ".join(error.args[1][::-1])
+        raise InputError(f"a nonterminal can begin with itself ({path}); expected text before it") from None
+
+
+def check_unambiguous(rules: Rules) -> None:
+    """Make sure that no text has two derivations, by a condition that is more than enough.
+
+    The condition: for every two alternatives of a nonterminal, no text of one is a beginning of a text of
+    the other, nor equal to it. Every choice is then made in a prefix code. For take two derivations from
+    one nonterminal. Up to the first choice at which they differ they wrote the same; there they go on with
+    texts of two alternatives, neither a beginning of the other. So they differ at a character that both
+    have: they are not two derivations of one text, and neither text is a beginning of the other.
+
+    Raises:
+        InputError: two alternatives that break the condition, or too many cases to look at.
+    """
+    for name, rule in rules.items():
+        for (_, one), (_, other) in combinations(rule, 2):
+            if _can_begin_alike(rules, one, other):
+                raise InputError(
+                    f"the alternatives {''.join(one)!r} and {''.join(other)!r} of {name} may be ambiguous; "
+                    f"expected that no text of one is a beginning of a text of the other"
+                )
+
+
+def _can_begin_alike(rules: Rules, one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Return whether a text of one sequence of symbols can be a beginning of a text of the other."""
+    todo, seen = [(one, other)], {(one, other)}
+    while todo:
+        one, other = todo.pop()
+        if not one or not other:
+            return True
+        a, b = one[0], other[0]
+        if a == b:  # of a nonterminal, two different texts differ for good: that is what is being checked
+            following = [(one[1:], other[1:])]
+        elif a in rules:
+            following = [((*symbols, *one[1:]), other) for _, symbols in rules[a]]
+        elif b in rules:
+            following = [(one, (*symbols, *other[1:])) for _, symbols in rules[b]]
+        elif a.startswith(b):
+            following = [((a[len(b) :], *one[1:]), other[1:])]
+        elif b.startswith(a):
+            following = [(one[1:], (b[len(a) :], *other[1:]))]
+        else:
+            following = []
+        new = set(following) - seen
+        todo += new
+        seen |= new
+        if len(seen) > MAX_PAIRS:
+            raise InputError(f"whether the grammar is ambiguous takes more than {MAX_PAIRS:,} comparisons")
+    return False

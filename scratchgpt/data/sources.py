@@ -1,0 +1,189 @@
+"""From what a user names with `--data` to a corpus."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from scratchgpt.data.builtin import builtin_corpus, names
+from scratchgpt.data.corpus import Corpus, Piece
+from scratchgpt.data.dialogue import SCHEMAS, dialogue_corpus
+from scratchgpt.data.jsonl import rows
+from scratchgpt.data.standard_input import spooled, standard_input
+from scratchgpt.data.text_files import Source, document, example, file_source, whole_text
+from scratchgpt.errors import InputError
+from scratchgpt.tokenizers.base import END
+from scratchgpt.validation import nearest
+
+FORMATS = ("auto", "text", "jsonl", "lines", *SCHEMAS)
+ERRORS = ("strict", "replace", "ignore")
+ENDINGS = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
+JSONL = (".jsonl", ".jsonl.gz")
+REPOSITORY = Path(__file__).resolve().parents[2]  # where the package is used from a checkout
+
+
+def open_corpus(
+    data: str,
+    *,
+    format: str = "auto",
+    text_field: str = "text",
+    errors: str = "strict",
+    bot_only: bool = False,
+    root: Path | None = None,
+) -> Corpus:
+    """Return the text that `data` names; it is read when its pieces are asked for.
+
+    `data` is one of these, the first that fits:
+
+    - the name of a built-in text (`builtin.names`), even if a file has that name: write ./NAME for the file;
+    - "-" for standard input;
+    - a file;
+    - a folder: all files within whose names end as in `ENDINGS`, in the order of their names, but for hidden
+      ones and folders behind symbolic links;
+    - a pattern of files with *, ? and [], and ** for any folders: all of them, in the order of their names.
+
+    A single text file is one document without special tokens. Several files, or JSON lines, are documents,
+    each with `<|endoftext|>` at its end.
+
+    Args:
+        data: see above.
+        format: "auto" goes by the endings of the files; "text"; "jsonl", the documents are in one field of
+            every row; "lines", every line that is not blank is an example, `<|endoftext|>` at both ends;
+            "daily-dialog" and "prosocial-dialog", JSON lines of those data sets' schemas.
+        text_field: the field of JSON lines that holds the text.
+        errors: what becomes of bytes that are not UTF-8: "strict", "replace" or "ignore".
+        bot_only: of dialogues, whether only the bot's turns count in the loss.
+        root: the project's folder, where files are looked for that are not here; None is the repository.
+
+    Raises:
+        InputError: nothing has that name, or an argument that does not fit. Reading the pieces raises it,
+            too, for what cannot be read, is empty, or is not of that format.
+    """
+    root = root or REPOSITORY
+    for name, value, known in (("format", format, FORMATS), ("errors", errors, ERRORS)):
+        if value not in known:
+            raise InputError(f"{name} is {value!r}{nearest(value, known)}")
+    if bot_only and data not in SCHEMAS and format not in SCHEMAS:
+        raise InputError(f"bot_only is true, and {data} has no bot; expected it with {' or '.join(SCHEMAS)}")
+    if data in names():
+        if format != "auto":
+            raise InputError(
+                f"format is {format!r}; expected none for the built-in text {data} (./{data} is a file)"
+            )
+        if _exists(Path(data)):
+            print(f"{data} is the built-in text; for what is here, write ./{data}", file=sys.stderr)
+        return builtin_corpus(data, root, bot_only)
+    if data == "-":
+        return _corpus("stdin", [standard_input(errors)], format, text_field, bot_only)
+    name, paths = _find(data, root)
+    return _corpus(name, [_source(path, errors) for path in paths], format, text_field, bot_only)
+
+
+def _corpus(name: str, sources: Sequence[Source], format: str, text_field: str, bot_only: bool) -> Corpus:
+    if format in SCHEMAS:
+        dialogues = SCHEMAS[format]
+        return dialogue_corpus(
+            name, lambda: chain.from_iterable(dialogues(rows(source)) for source in sources), bot_only
+        )
+    if format == "lines":
+        return Corpus(
+            name, lambda: chain.from_iterable(map(_examples, sources)), (END,), bos=END, eos=END, padded=True
+        )
+    is_jsonl = [
+        format == "jsonl" or (format == "auto" and source.name.lower().endswith(JSONL)) for source in sources
+    ]
+    if is_jsonl == [False]:
+        return Corpus(name, lambda: whole_text(sources[0].texts()))
+
+    def pieces() -> Iterator[Piece]:
+        for source, has_rows in zip(sources, is_jsonl, strict=True):
+            yield from _row_documents(source, text_field) if has_rows else document(source.texts())
+
+    return Corpus(name, pieces, (END,), eos=END)
+
+
+def _examples(source: Source) -> Iterator[Piece]:
+    for _, line in source.lines():
+        if line.strip():
+            yield from example(line)
+
+
+def _row_documents(source: Source, text_field: str) -> Iterator[Piece]:
+    for row in rows(source):
+        text = row.text(text_field)
+        if not text.strip():
+            raise InputError(f"{row.where}: {text_field!r} is empty; expected text")
+        yield from document([text])
+
+
+def _find(data: str, root: Path) -> tuple[str, list[Path]]:
+    """Return a short name for what a path or pattern means, and the files."""
+    path = next((place for place in (Path(data), root / data) if data and _exists(place)), None)
+    if path is not None and not path.is_dir():
+        return _name(path), [path]
+    if path is not None:
+        return _name(path), _within(path)
+    parts = Path(data).parts
+    n_fixed = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), None)
+    if n_fixed is not None:
+        folder = Path(*parts[:n_fixed])
+        return _name(folder), _matching(folder, "/".join(parts[n_fixed:]))
+    raise InputError(
+        f"{data!r} does not exist: no file, folder or built-in text has this name{nearest(data, names())}"
+    )
+
+
+def _within(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+
+    found, n_others = [], 0
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+                found.append(Path(place, name))
+            else:
+                n_others += 1
+    if not found:
+        others = f", but {n_others:,} others" if n_others else ""
+        raise InputError(f"{folder} holds no text files{others}; expected files in {' '.join(ENDINGS)}")
+    return sorted(found, key=Path.as_posix)
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    try:
+        places = list(folder.glob(pattern))
+    except ValueError as error:
+        raise InputError(f"{pattern!r} is no pattern of files: {error}") from None
+    hidden = {place for place in places if any(part[0] == "." for part in place.relative_to(folder).parts)}
+    found = [place for place in places if place not in hidden and not place.is_dir()]
+    if not found:
+        raise InputError(f"no file in {folder} matches {pattern!r}; expected a pattern of text files")
+    return sorted(set(found), key=Path.as_posix)
+
+
+def _source(path: Path, errors: str) -> Source:
+    if path.is_fifo():
+        try:
+            with path.open("rb") as pipe:
+                return spooled(pipe, str(path), errors)
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    return file_source(path, errors)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except OSError:  # a name that is too long to be one
+        return False
+
+
+def _name(path: Path) -> str:
+    """Return the name of a folder, or of a file without its ending: short, and fit for a folder's name."""
+    name = path.resolve().name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
+    return name.lstrip(".") or "data"

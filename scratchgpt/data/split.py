@@ -1,0 +1,76 @@
+"""Training and held-out text: the last part of the tokens is held out, whole documents where that goes."""
+
+from typing import overload
+
+import numpy as np
+
+from scratchgpt.data.part import Part
+from scratchgpt.errors import InputError
+from scratchgpt.shapes import Array
+
+
+@overload
+def split(text: Part, val_fraction: float, block_size: int) -> tuple[Part, Part]: ...
+@overload
+def split(text: Array, val_fraction: float, block_size: int) -> tuple[Array, Array]: ...
+def split(
+    text: Part | Array, val_fraction: float, block_size: int
+) -> tuple[Part, Part] | tuple[Array, Array]:
+    """Cut a text into training and held-out tokens; the held-out ones are the last.
+
+    Of several documents none is cut, if there is a border between two that leaves both parts large enough;
+    of those borders, the one nearest to the fraction is taken. With `val_fraction` 0 nothing is held out,
+    and the second part is the training text again.
+
+    Args:
+        text: what `prepare` returned, or an array of tokens (N,), of which arrays are returned.
+        val_fraction: share of the tokens to hold out.
+        block_size: tokens in a row; a part holds as many, or one document of two tokens if those are padded.
+
+    Raises:
+        InputError: a part would be too short.
+    """
+    if not isinstance(text, Part):
+        train, val = split(Part.of(text), val_fraction, block_size)
+        return train.tokens, val.tokens
+    place = int(len(text) * (1.0 - val_fraction))
+    if val_fraction:
+        place = _nearest_border(text, place, block_size)
+    train = text.between(0, place)
+    val = text.between(place, len(text)) if val_fraction else train
+    for part, what in ((train, "training"), (val, "held-out")):
+        if not _is_enough(part, block_size):
+            raise InputError(
+                f"the text has {len(text)} tokens, of which {len(part)} are {what} text; expected at least "
+                f"{_least(text, block_size)} there. Use a longer text or a smaller --model.block_size"
+                + (f", or --training.val_fraction 0 (now {val_fraction:g})" if what == "held-out" else "")
+            )
+    return train, val
+
+
+def _nearest_border(text: Part, place: int, block_size: int) -> int:
+    """Return the border between documents nearest to a place, of those that leave enough on both sides."""
+    borders = text.ends[:-1]
+    if text.padded:
+        lengths = np.diff(text.ends, prepend=0)
+        long = np.flatnonzero(lengths >= 2)
+        fits = slice(long[0], long[-1]) if len(long) else slice(0)  # one such document before, one after
+    else:
+        least = _least_tokens(block_size)
+        fits = slice(*np.searchsorted(borders, [least, len(text) - least + 1]))
+    borders = borders[fits]
+    return int(borders[np.abs(borders - place).argmin()]) if len(borders) else place
+
+
+def _is_enough(part: Part, block_size: int) -> bool:
+    if part.padded:
+        return bool((np.diff(part.ends, prepend=0) >= 2).any())
+    return len(part) >= _least_tokens(block_size)
+
+
+def _least(text: Part, block_size: int) -> str:
+    return "a document of 2" if text.padded else f"a block of {_least_tokens(block_size)}"
+
+
+def _least_tokens(block_size: int) -> int:
+    return max(block_size, 2)  # one token alone has no target

@@ -1,0 +1,167 @@
+"""Writes a text as tokens: in a temporary folder, which gets its name when everything is on disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchgpt.data.atomic_folder import atomic_folder
+from scratchgpt.data.token_file import (
+    ENDS,
+    ENDS_TYPE,
+    FORMAT,
+    INFO,
+    LEARNED,
+    LEARNED_TYPE,
+    TOKENS,
+    token_type,
+)
+from scratchgpt.errors import InputError
+from scratchgpt.shapes import Array
+
+
+class TokenWriter:
+    """Takes a text's tokens in their order. `token_writer` makes one."""
+
+    def __init__(self, temporary: Path, vocab_size: int, n_characters: int, all_learned: bool) -> None:
+        self._folder = temporary
+        self._vocab_size = vocab_size
+        self._n_characters = n_characters
+        self._n_written = 0  # characters
+        self._n_tokens = 0
+        self._last_end = 0
+        names = [TOKENS, ENDS] if all_learned else [TOKENS, ENDS, LEARNED]
+        self._files: dict[str, _NewFile] = {}
+        with self._errors_in_words():
+            for name in names:
+                self._files[name] = _NewFile(temporary / name)
+
+    def append(self, tokens: Array, ends: Array, learned: Array, n_characters: int) -> None:
+        """Write the next tokens.
+
+        Args:
+            tokens: (N,) ids.
+            ends: (D,) the position after the last token of each document that ends here; one that holds
+                no token is left out.
+            learned: (N,) whether a token counts in the loss.
+            n_characters: of the text that these are the tokens of.
+
+        Raises:
+            InputError: an id outside [0, vocab_size), or the disk is full.
+        """
+        outside = (tokens < 0) | (tokens >= self._vocab_size)
+        if outside.any():
+            raise InputError(
+                f"token id is {tokens[outside.argmax()]}; expected one in [0, {self._vocab_size}), "
+                "the tokenizer's vocabulary"
+            )
+        ends = ends + self._n_tokens
+        ends = ends[np.diff(ends, prepend=self._last_end) > 0]
+        self._n_tokens += len(tokens)
+        self._n_written += n_characters
+        self._last_end = int(ends[-1]) if len(ends) else self._last_end
+        with self._errors_in_words():
+            self._files[TOKENS].write(tokens.astype(token_type(self._vocab_size)))
+            self._files[ENDS].write(ends.astype(ENDS_TYPE))
+            if LEARNED in self._files:
+                self._files[LEARNED].write(learned.astype(LEARNED_TYPE))
+
+    def finish(self, name: str, padded: bool) -> None:
+        """See that everything is on disk, and describe it.
+
+        Raises:
+            InputError: there is not one token, or the disk is full.
+        """
+        if self._n_tokens == 0:
+            raise InputError(f"{name} has no tokens; expected text")
+        with self._errors_in_words():
+            if self._last_end < self._n_tokens:
+                self._files[ENDS].write(np.array([self._n_tokens], dtype=ENDS_TYPE))
+            info = {
+                "format": FORMAT,
+                "name": name,
+                "characters": self._n_written,
+                "tokens": self._n_tokens,
+                "vocab_size": self._vocab_size,
+                "padded": padded,
+                "files": {name: file.finish() for name, file in self._files.items()},
+            }
+            description = _NewFile(self._folder / INFO)
+            description.write(json.dumps(info, indent=1).encode())
+            description.finish()
+
+    def close(self) -> None:
+        """Close the files, whatever has become of them."""
+        for file in self._files.values():
+            file.close()
+
+    @contextmanager
+    def _errors_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            written = sum(file.n_bytes for file in self._files.values())
+            expected = ""
+            if self._n_written:
+                n_bytes = written * self._n_characters // self._n_written
+                expected = f", of about {n_bytes:,} expected"
+            raise InputError(
+                f"cannot write to {self._folder.parent}: {error.strerror or error}, "
+                f"after {written:,} bytes of tokens{expected}"
+            ) from error
+
+
+class _NewFile:
+    """A file that knows its size and SHA-256."""
+
+    def __init__(self, path: Path) -> None:
+        self.n_bytes = 0
+        self._digest = hashlib.sha256()
+        self._file = path.open("xb")
+
+    def write(self, content: Array | bytes) -> None:
+        content = bytes(content)
+        self._file.write(content)
+        self._digest.update(content)
+        self.n_bytes += len(content)
+
+    def finish(self) -> dict[str, Any]:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return {"bytes": self.n_bytes, "sha256": self._digest.hexdigest()}
+
+    def close(self) -> None:
+        with suppress(OSError):  # what could not be written cannot be written now
+            self._file.close()
+
+
+@contextmanager
+def token_writer(
+    folder: Path, *, name: str, padded: bool, vocab_size: int, n_characters: int, all_learned: bool
+) -> Iterator[TokenWriter]:
+    """Give what writes the tokens of a text; if the body succeeds, they are in `folder` afterwards.
+
+    Args:
+        folder: see `atomic_folder`.
+        name: what the text is called.
+        padded: see `Part`.
+        vocab_size: of the tokenizer.
+        n_characters: of the whole text.
+        all_learned: whether every token counts in the loss.
+
+    Raises:
+        InputError: the folder cannot be written to, the disk is full, or the text is empty.
+    """
+    with atomic_folder(folder) as temporary:
+        writer = TokenWriter(temporary, vocab_size, n_characters, all_learned)
+        try:
+            yield writer
+            writer.finish(name, padded)
+        finally:
+            writer.close()

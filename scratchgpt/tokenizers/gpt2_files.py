@@ -1,0 +1,143 @@
+"""The two files in which OpenAI published GPT-2's tokenizer, and how they write bytes as text.
+
+encoder.json   {"!": 0, ..., "<|endoftext|>": 50256}: the id of every token
+vocab.bpe      the version, then a merge on each line, its halves apart by a space, in order of rank
+
+Hugging Face has the same content under the names vocab.json and merges.txt.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scratchgpt.errors import InputError
+from scratchgpt.tokenizers.bpe import BPETokenizer
+from scratchgpt.tokenizers.contents import json_object, named, read_content
+from scratchgpt.tokenizers.split_patterns import GPT2
+
+NAMES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+
+
+def _letters() -> list[str]:
+    """Return the visible character that stands for each byte.
+
+    A byte that is a visible character of Latin-1 stands for itself; the others get, in their order, the
+    characters from U+0100 on. So a space is Ġ (U+0120) and a newline is Ċ (U+010A).
+    """
+    visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in visible else next(others)) for byte in range(256)]
+
+
+LETTERS = _letters()
+BYTES = {letter: byte for byte, letter in enumerate(LETTERS)}
+
+
+def letters_of(token: bytes) -> str:
+    """Return how the files write a token, e.g. "Ġthe" for b" the"."""
+    return "".join(LETTERS[byte] for byte in token)
+
+
+def bytes_of(letters: str) -> bytes | None:
+    """Return the token that the files write so, or None if it is not written with these letters."""
+    try:
+        return bytes(BYTES[letter] for letter in letters)
+    except KeyError:
+        return None
+
+
+def load_gpt2(folder: str | Path) -> BPETokenizer:
+    """Return the tokenizer in a folder with encoder.json and vocab.bpe, or vocab.json and merges.txt.
+
+    Raises:
+        InputError: a file is missing or damaged, or the two do not belong together.
+    """
+    folder = Path(folder)
+    for vocabulary, merges in NAMES:
+        if (folder / vocabulary).exists() or (folder / merges).exists():
+            break
+    else:
+        raise InputError(f"{folder} has neither {NAMES[0][0]} nor {NAMES[1][0]}; expected GPT-2's two files")
+    name = str(folder / vocabulary)
+    ids = checked_ids(json_object(read_content(folder / vocabulary), name), name)
+    pairs = _read_merges(folder / merges)
+    return tokenizer_of(ids, pairs, GPT2, name)
+
+
+def _read_merges(path: Path) -> list[tuple[str, tuple[str, str]]]:
+    """Return the merges with the place of each, for messages."""
+    pairs = []
+    try:
+        lines = read_content(path).decode("utf-8").replace("\r\n", "\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 at offset {error.start}; expected a list of merges") from None
+    for number, line in enumerate(lines, start=1):
+        halves = line.split(" ")
+        if (number == 1 and line.startswith("#version")) or (number == len(lines) and not line):
+            continue
+        if len(halves) != 2 or not all(halves):
+            raise InputError(f"{path}, line {number} is {line[:60]!r}; expected the two halves of a merge")
+        pairs.append((f"{path}, line {number}", (halves[0], halves[1])))
+    return pairs
+
+
+def checked_ids(vocabulary: Mapping[str, Any], name: str) -> dict[str, int]:
+    """Return the vocabulary after a look at every id: whole numbers, none of them twice.
+
+    Raises:
+        InputError: something else.
+    """
+    seen: dict[int, str] = {}
+    for token, i in vocabulary.items():
+        if type(i) is not int or i < 0:
+            raise InputError(f"{name}: the id of token {token!r} is {i!r}; expected a whole number from 0 on")
+        if seen.setdefault(i, token) != token:
+            raise InputError(f"{name}: tokens {seen[i]!r} and {token!r} have one id, {i}; expected two")
+    return dict(vocabulary)
+
+
+def tokenizer_of(
+    ids: Mapping[str, int],
+    pairs: Iterable[tuple[str, tuple[str, str]]],
+    pattern: str,
+    name: str,
+    special_ids: Mapping[str, int] | None = None,
+) -> BPETokenizer:
+    """Return the tokenizer of a vocabulary and merges that are written in `LETTERS`.
+
+    Args:
+        ids: the id of every token as it is written.
+        pairs: the merges in order of rank: where each was read, for messages, and its two halves.
+        pattern: what splits a text into chunks.
+        name: where the vocabulary was read.
+        special_ids: the special tokens; None: those that are neither a byte nor made by a merge.
+
+    Raises:
+        InputError: the parts do not belong together.
+    """
+    made = set(LETTERS)
+    merges = []
+    for place, (left, right) in pairs:
+        for token in (left, right, left + right):
+            if token not in ids:
+                raise InputError(f"{place}: token {token!r} has no id; expected one in {name}")
+        merges.append((_bytes_or_refuse(left, place), _bytes_or_refuse(right, place)))
+        made.add(left + right)
+    if special_ids is None:
+        special_ids = {token: i for token, i in ids.items() if token not in made}
+    token_ids = {_bytes_or_refuse(token, name): i for token, i in ids.items() if token not in special_ids}
+    if missing := [letter for letter in LETTERS if letter not in ids]:
+        raise InputError(
+            f"{name} lacks {len(missing)} of the 256 bytes, the first {missing[0]!r}; expected all"
+        )
+    with named(name):
+        return BPETokenizer(token_ids, merges, pattern, special_ids)
+
+
+def _bytes_or_refuse(letters: str, place: str) -> bytes:
+    token = bytes_of(letters)
+    if token is None:
+        raise InputError(
+            f"{place}: token {letters!r} is not written as bytes are; expected GPT-2's letters for bytes"
+        )
+    return token

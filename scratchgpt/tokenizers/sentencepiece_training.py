@@ -1,0 +1,101 @@
+"""Training a SentencePiece model, and the library that does it.
+
+The model is Kudo's unigram language model: "Subword Regularization", 2018, arXiv:1804.10959.
+"""
+
+import importlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from scratchgpt.errors import InputError
+from scratchgpt.tokenizers.base import BOS, EOS, PAD, UNK
+from scratchgpt.tokenizers.utf8 import utf8_bytes
+
+SPACE = "\u2581"  # how a piece writes a space
+
+
+def train_sentencepiece(texts: Iterable[str], vocab_size: int, special_tokens: Sequence[str]) -> bytes:
+    """Return the content of a new .model file; see `SentencePieceTokenizer.train`.
+
+    Raises:
+        InputError: no text, a vocabulary too small, a special token that the library cannot have, or no
+        library.
+    """
+    names = [name for name in dict.fromkeys(special_tokens) if name not in (PAD, UNK, BOS, EOS)]
+    for name in names:
+        if not name or SPACE in name or any(map(str.isspace, name)):
+            raise InputError(f"special token is {name!r}; SentencePiece expects a name without white space")
+    model, lines = io.BytesIO(), _Lines(texts)
+    trainer = library().SentencePieceTrainer
+    try:
+        trainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=vocab_size,
+            hard_vocab_limit=False,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            allow_whitespace_only_pieces=True,
+            character_coverage=1.0,
+            required_chars=SPACE,
+            byte_fallback=True,
+            **{"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3},
+            **{"pad_piece": PAD, "unk_piece": UNK, "bos_piece": BOS, "eos_piece": EOS},
+            user_defined_symbols=names,
+            minloglevel=2,  # errors only
+        )
+    except (RuntimeError, ValueError) as error:
+        if lines.failure:
+            raise lines.failure from None
+        reason = one_line(error) if lines.any else "there is no text; expected some"
+        raise InputError(f"SentencePiece cannot train with vocab_size {vocab_size}: {reason}") from None
+    return model.getvalue()
+
+
+class _Lines:
+    """Texts as the library wants them: in lines, since it leaves out what is longer than 4192 bytes.
+
+    Attributes:
+        any: whether there has been a line yet.
+        failure: what reading the texts has raised; the library would make a RuntimeError of it.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = texts
+        self.any = False
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for text in self._texts:
+                for line in re.finditer(r"[^\n]{1,1000}\n?|\n", text):  # a character has at most 4 bytes
+                    self.any = True
+                    yield utf8_bytes(line[0])
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
+def library(name: str = "sentencepiece") -> Any:
+    """Return a module of the library, which nobody needs who uses none of its models.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # missing, or protobuf is older than the one that the library was built with
+        raise InputError(
+            f"cannot import {name}: {one_line(error)}; "
+            "expected it from pip install 'scratchgpt[sentencepiece]'"
+        ) from None
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of the library, without the place in its source where there is more than that."""
+    message = " ".join(str(error).split())
+    return re.sub(r"^\w+: \S+\(\d+\) \[.*?\] (?=\S)", "", message) or type(error).__name__

@@ -1,0 +1,160 @@
+"""Dialogues: how they are written, which tokens count, and the two schemas."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchgpt.data import builtin
+from scratchgpt.data.builtin import numbered
+from scratchgpt.data.corpus import Piece
+from scratchgpt.data.dialogue import daily_dialogs, dialogue_pieces, prosocial_dialogs
+from scratchgpt.data.jsonl import Row
+from scratchgpt.data.sources import open_corpus
+from scratchgpt.errors import InputError
+
+DAILY = [
+    {"dialog": ["Say , Jim ! ", " You know that is tempting . ", "Good ."], "act": [3, 4, 1]},
+    {"dialog": ["Can you do push-ups ?", "Of course I can ."], "act": [2, 1]},
+]
+PROSOCIAL = [
+    {"context": "I quit.", "response": "Why?", "dialogue_id": 0, "response_id": 0, "episode_done": False},
+    {"context": "Bored.", "response": "Rest.", "dialogue_id": 0, "response_id": 1, "episode_done": True},
+    {"context": "Hello.", "response": "Hi.", "dialogue_id": 1, "response_id": 0, "episode_done": True},
+]
+
+
+def written(pieces: Iterable[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def rows(values: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    return numbered(values, "test")
+
+
+def test_a_dialogue_is_written_with_special_tokens_between_the_turns() -> None:
+    pieces = list(dialogue_pieces(["How are you?", "Fine.", "Good."]))
+    assert written(pieces) == "<s> User: How are you?<sep> Bot: Fine.<sep> User: Good.</s>"
+    assert [piece.text for piece in pieces if piece.special] == ["<s>", "<sep>", "<sep>", "</s>"]
+    assert [piece.ends for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert all(piece.learned for piece in pieces)
+
+
+def test_with_bot_only_the_bots_words_count_and_the_token_that_ends_them() -> None:
+    pieces = list(dialogue_pieces(["a", "b", "c", "d"], bot_only=True))
+    assert [piece.text for piece in pieces if piece.learned] == [" b", "<sep>", " d", "</s>"]
+
+
+def test_the_token_after_the_users_last_turn_does_not_count() -> None:
+    pieces = list(dialogue_pieces(["a", "b", "c"], bot_only=True))
+    assert [piece.text for piece in pieces if piece.learned] == [" b", "<sep>"]
+
+
+def test_a_silent_bot_learns_to_stop() -> None:
+    pieces = list(dialogue_pieces(["a", "", "c"], bot_only=True))
+    assert written(pieces) == "<s> User: a<sep> Bot:<sep> User: c</s>"
+    assert [piece.text for piece in pieces if piece.learned] == ["<sep>"]
+
+
+@given(st.lists(st.text(), min_size=1, max_size=6))
+def test_bot_only_changes_no_piece(turns: list[str]) -> None:
+    both, bot = (list(dialogue_pieces(turns, bot_only)) for bot_only in (False, True))
+    assert [piece._replace(learned=True) for piece in bot] == both
+
+
+def test_every_row_of_daily_dialog_is_a_dialogue() -> None:
+    turns = [
+        ["Say , Jim !", "You know that is tempting .", "Good ."],
+        ["Can you do push-ups ?", "Of course I can ."],
+    ]
+    assert list(daily_dialogs(rows(DAILY))) == turns
+    assert list(daily_dialogs(rows({"utterances": row["dialog"]} for row in DAILY))) == turns
+
+
+def test_consecutive_rows_of_one_id_are_a_prosocial_dialogue() -> None:
+    assert list(prosocial_dialogs(rows(PROSOCIAL))) == [
+        ["I quit.", "Why?", "Bored.", "Rest."],
+        ["Hello.", "Hi."],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"turns": ["a"]}, "test, row 0 has no field 'dialog'; expected it beside 'turns'"),
+        ({"dialog": "a"}, "test, row 0: 'dialog' holds text; expected a list of turns"),
+        ({"dialog": ["a", 3]}, "test, row 0: 'dialog' holds a number; expected text"),
+        ({"dialog": []}, "test, row 0: the dialogue is empty"),
+        ({"dialog": ["", " "]}, "test, row 0: the dialogue is empty"),
+    ],
+)
+def test_bad_daily_dialog_rows(row: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        list(daily_dialogs(rows([row])))
+
+
+@pytest.mark.parametrize("field", ["context", "response", "dialogue_id"])
+def test_a_prosocial_row_needs_its_three_fields(field: str) -> None:
+    row = {name: value for name, value in PROSOCIAL[0].items() if name != field}
+    with pytest.raises(InputError, match=f"test, row 0 has no field '{field}'"):
+        list(prosocial_dialogs(rows([row])))
+
+
+@pytest.mark.parametrize(("format", "values"), [("daily-dialog", DAILY), ("prosocial-dialog", PROSOCIAL)])
+def test_dialogues_from_a_file_are_examples_of_their_own(
+    tmp_path: Path, format: str, values: list[dict[str, Any]]
+) -> None:
+    path = tmp_path / "talk.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in values), encoding="utf-8")
+    corpus = open_corpus(str(path), format=format, bot_only=True)
+    assert (corpus.name, corpus.padded, corpus.bos, corpus.eos) == ("talk", True, "<s>", "</s>")
+    assert corpus.specials == ("<pad>", "<s>", "<sep>", "</s>")
+    pieces = list(corpus.pieces())
+    assert sum(piece.ends for piece in pieces) == 2
+    assert {piece.text for piece in pieces if piece.special} <= set(corpus.specials)
+    assert not any(piece.learned for piece in pieces if piece.text in (" Bot:", " User:", "<s>"))
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("default")  # what the package warns of is not ours to mend
+@pytest.mark.parametrize(("name", "values"), [("daily-dialog", DAILY), ("prosocial-dialog", PROSOCIAL)])
+def test_rows_from_the_package_datasets_become_the_same_dialogues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, values: list[dict[str, Any]]
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in values), encoding="utf-8")
+    load, asked = datasets.load_dataset, []
+
+    def load_local(address: str, *, revision: str, split: str) -> Any:
+        asked.append((address, revision))
+        return load("json", data_files=str(path), split=split, cache_dir=str(tmp_path / "cache"))
+
+    monkeypatch.setattr(datasets, "load_dataset", load_local)
+    from_hub = list(open_corpus(name, bot_only=True).pieces())
+    assert from_hub == list(open_corpus(str(path), format=name, bot_only=True).pieces())
+    assert len(asked) == 1
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("default")
+def test_without_the_hub_the_message_names_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setitem(builtin.HUB, "daily-dialog", ("scratchgpt/nothing", "main"))
+    with pytest.raises(
+        InputError, match=r"cannot load scratchgpt/nothing .* expected a connection, or .*JSON"
+    ):
+        open_corpus("daily-dialog")
+
+
+def test_without_the_package_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match=r"pip install 'scratchgpt\[datasets\]'"):
+        open_corpus("prosocial-dialog")

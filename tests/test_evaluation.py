@@ -1,0 +1,87 @@
+"""The loss on a text: the mean over the targets that count."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scratchgpt as sg
+from scratchgpt.backends import Backend
+from scratchgpt.data import Examples, Part, Windows
+from scratchgpt.evaluation import evaluate, spread_evenly
+from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+
+MODEL = sg.GPT(sg.GPTConfig(11, 8, n_layer=2, n_head=2, n_embd=12))
+PARAMS = MODEL.init(seed=1, dtype="float64").map(lambda flat: flat * 8)  # far from uniform
+TOKENS = np.random.default_rng(0).integers(1, 11, 61)
+
+
+def losses_one_by_one(backend: Backend, text: Part, starts: list[int], ends: list[int]) -> list[float]:
+    """Return the loss of every target that counts, each span of tokens computed alone, without padding."""
+    found = []
+    for start, end in zip(starts, ends, strict=True):
+        x, y = text.tokens[None, start : end - 1], text.tokens[None, start + 1 : end]
+        for place in range(y.shape[1]):
+            if text.learned is None or text.learned[start + 1 + place]:
+                only = np.full_like(y, IGNORE_INDEX)
+                only[0, place] = y[0, place]
+                found.append(sg.loss(MODEL, PARAMS, x, only, backend=backend))
+    return found
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 50])
+@pytest.mark.parametrize("some_learned", [False, True])
+def test_windows_weigh_every_target_alike(backend: Backend, batch_size: int, some_learned: bool) -> None:
+    learned = (np.arange(61) % 5 < 2) if some_learned else None
+    text = Part(TOKENS, np.array([61]), learned)
+    starts = list(range(0, 60, 8))
+    expected = losses_one_by_one(backend, text, starts, [min(start + 9, 61) for start in starts])
+    loss = evaluate(MODEL, PARAMS, Windows(text, 8), batch_size=batch_size, backend=backend)
+    assert loss == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("pad_id", [0, 7])
+def test_padding_never_counts(backend: Backend, pad_id: int) -> None:
+    ends = [3, 4, 9, 11, 18]  # none is longer than a block and a target
+    text = Part(TOKENS[:18], np.array(ends), padded=True)
+    expected = losses_one_by_one(backend, text, [0, *ends[:-1]], ends)
+    assert len(expected) == 13
+    rows = Examples(text, 8, pad_id)
+    loss = evaluate(MODEL, PARAMS, rows, batch_size=50, backend=backend)
+    assert loss == pytest.approx(np.mean(expected), rel=1e-12)
+    x, y = rows.batch(np.arange(len(rows)))
+    assert sg.loss(MODEL, PARAMS, x, y, backend=backend) == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+def test_the_gradient_of_a_padded_batch_is_that_of_its_examples(backend: Backend) -> None:
+    ends = [3, 4, 9, 11, 18]
+    rows = Examples(Part(TOKENS[:18], np.array(ends), padded=True), 8, pad_id=0)
+    _, grads = sg.loss_and_grads(MODEL, PARAMS, *rows.batch(np.arange(len(rows))), backend=backend)
+    expected = np.zeros_like(grads.flat)
+    for start, end in zip([0, *ends], ends, strict=False):
+        if end - start > 1:
+            x, y = TOKENS[None, start : end - 1], TOKENS[None, start + 1 : end]
+            expected += sg.loss_and_grads(MODEL, PARAMS, x, y, backend=backend)[1].flat * (y.size / 13)
+    np.testing.assert_allclose(grads.flat, expected, rtol=1e-9, atol=1e-12)
+
+
+@given(n=st.integers(2, 400), limit=st.integers(1, 400))
+def test_limited_rows_are_full_ones_spread_over_the_text(n: int, limit: int) -> None:
+    rows = Windows(Part.of(np.arange(n)), 8)
+    chosen = spread_evenly(rows, limit)
+    _, y = rows.batch(chosen)
+    seen = y[y != IGNORE_INDEX].tolist()
+    assert len(seen) == len(set(seen))
+    if limit >= n - 1:
+        assert len(seen) == n - 1
+    else:
+        assert len(seen) <= max(limit, 8)
+        if len(seen) >= 16:
+            assert min(seen) == 1
+            assert max(seen) == (n - 1) // 8 * 8
+
+
+def test_limited_rows_of_examples_are_spread_over_all() -> None:
+    rows = Examples(Part(np.arange(90), np.arange(3, 93, 3), padded=True), 8)
+    assert spread_evenly(rows, 40).tolist() == [0, 7, 14, 21, 29]
+    assert spread_evenly(rows, None).tolist() == spread_evenly(rows, 30 * 8).tolist() == list(range(30))
