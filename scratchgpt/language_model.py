@@ -79,7 +79,8 @@ class LanguageModel:
         """Yield what `generate` returns piece by piece, as soon as each token is known."""
         batches = self._batches([prompt], max_new_tokens, temperature, top_k, seed)
         tokens = (token for (token,) in batches)
-        return stream_text(self.tokenizer, takewhile(lambda token: token != self.eos_token_id, tokens))
+        text = takewhile(lambda token: token != self.eos_token_id, tokens)
+        return stream_text(self.tokenizer, text, goes_on=True)
 
     def generate_batch(
         self,
@@ -103,7 +104,7 @@ class LanguageModel:
                 texts[i].append(tokens[i])
             if not running:
                 break
-        return [self.tokenizer.decode(text) for text in texts]
+        return ["".join(stream_text(self.tokenizer, text, goes_on=True)) for text in texts]
 
     def _batches(
         self,

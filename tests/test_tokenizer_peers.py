@@ -107,6 +107,7 @@ def test_a_trained_tokenizer_works_in_hugging_faces_library(trained: BPETokenize
     ids = trained.encode(text, allow_special=True).tolist()
     assert ids == theirs.encode(text).ids  # it always finds special tokens
     assert theirs.decode(ids, skip_special_tokens=False) == trained.decode(ids) == text
+    assert theirs.decode(ids) == "a b <sep"
     every = list(range(trained.vocab_size))
     assert theirs.decode(every, skip_special_tokens=False) == trained.decode(every)  # broken UTF-8 as well
 
@@ -142,4 +143,5 @@ def test_a_tokenizer_trained_by_hugging_faces_library_works_here(pattern: str | 
         assert ids == theirs.encode(text).ids, text
         assert ours.decode(ids) == theirs.decode(ids) == text
     again = hf.Tokenizer.from_str(ours.to_bytes().decode())
-    assert again.encode(FABLES + "<tool>").ids == theirs.encode(FABLES + "<tool>").ids
+    text = f"<s>{FABLES}<tool>{END}"
+    assert again.encode(text).ids == theirs.encode(text).ids == ours.encode(text, allow_special=True).tolist()

@@ -114,6 +114,7 @@ def test_show_separates_tokens_and_counts(run: Run) -> None:
     )
     assert run("show", ".", "text.txt").out.startswith("t|h|e| |f|o|x")
     assert run("show", ".", "-", stdin=b"ab").out.startswith("a|b\n")
+    assert run("show", ".", "a" * 5000).out.endswith("5000 tokens, 1.00 bytes per token\n")
     assert run("show", ".", "").out.endswith("0 characters, 0 bytes, 0 tokens, no bytes per token\n")
 
 

@@ -1,6 +1,7 @@
 """`python -m scratchgpt.tokenizers`: train tokenizers, turn text into ids and back, see the cuts."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif arguments.subcommand == "decode":
         print(tokenizer.decode(_ids(options.ids)), end="\n" if sys.stdout.isatty() else "")
     else:
-        text = _text(options.text) if options.text == "-" or Path(options.text).is_file() else options.text
-        show(tokenizer, text, options)
+        # A text may be too long for a path, which pathlib would raise for.
+        is_file = options.text == "-" or os.path.isfile(options.text)  # noqa: PTH113
+        show(tokenizer, _text(options.text) if is_file else options.text, options)
 
 
 def train(options: Namespace) -> None:
