@@ -134,7 +134,8 @@ left.set(
 left.legend()
 places = np.arange(4)
 right.bar(places - 0.2, np.abs(a.sum(axis=1)), 0.4, label="term A alone")
-right.bar(places + 0.2, np.abs(dx.sum(axis=1)), 0.4, label="dx = A + B + C")
+sums = right.bar(places + 0.2, np.abs(dx.sum(axis=1)), 0.4, label="dx = A + B + C")
+right.bar_label(sums, ["0"] * len(places), color="C1")  # up to rounding: `holds` above has seen to that
 right.set(
     xlabel="row",
     ylabel="|sum of the row|",

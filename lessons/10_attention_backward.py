@@ -10,6 +10,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from kit import Lesson
+from matplotlib.colors import SymLogNorm
 
 from scratchgpt.gradcheck.numerical import numerical_gradient
 from scratchgpt.ops import attention, softmax
@@ -169,7 +170,7 @@ for step in range(100 if lesson.fast else 400):
 lesson.predict(
     "in row 5 of dS, how many of the 12 entries ask for a higher score, and how many are exactly 0?"
 )
-print("row 5 of -dS:", np.round(first[5], 3))
+print("row 5 of -dS:", np.round(first[5], 3) + 0.0)  # no -0
 lesson.holds("entries that ask for more", (first[5] > 1e-12).sum(), 1)
 lesson.holds("entries that are exactly 0", (first[5] == 0.0).sum(), 6)
 lesson.holds("each row of dS sums to", first.sum(axis=1), np.zeros(T))
@@ -179,19 +180,24 @@ assert losses[-1] < 0.1 * losses[0]
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
-for name, marker in (("q", "o"), ("k", "s")):
-    left.plot(true[name].ravel(), without_b[name].ravel(), marker, color="0.75", markersize=4)
-left.plot([], [], "o", color="0.75", markersize=4, label="dq, dk without term B")
-for name, marker in (("q", "o"), ("k", "s"), ("v", "^")):
-    left.plot(true[name].ravel(), computed[name].ravel(), marker, markersize=4, label=f"d{name}")
+size = {name: np.abs(true[name]).max() for name in inputs}  # so that all three fill the picture
+for name in ("q", "k"):
+    label = "dq and dk without term B" if name == "q" else None
+    left.plot(
+        true[name].ravel() / size[name], without_b[name].ravel() / size[name], ".", color="0.75", label=label
+    )
+for name, marker, width in (("v", "^", 9), ("k", "s", 6), ("q", "o", 3)):
+    x, y = true[name].ravel() / size[name], computed[name].ravel() / size[name]
+    left.plot(x, y, marker, markersize=width, fillstyle="full" if name == "q" else "none", label=f"d{name}")
 left.set(
-    xlabel="measured by finite differences",
-    ylabel="computed by backward",
+    xlabel="measured by finite differences, over the largest",
+    ylabel="computed by backward, over the same",
     title="On the diagonal: right",
 )
 left.legend()
 limit = np.abs(first).max()
-picture = right.imshow(first, cmap="RdBu_r", vmin=-limit, vmax=limit)
+colours = SymLogNorm(0.003, vmin=-limit, vmax=limit)  # or else the lower rows look white
+picture = right.imshow(first, cmap="RdBu_r", norm=colours)
 right.set(
     xticks=range(T),
     yticks=range(T),

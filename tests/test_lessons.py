@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,13 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Outcome
+from matplotlib.figure import Figure
 
-from lessons.kit import check, files, graft, naming, report, stepper
+from lessons.kit import Lesson, check, compare, files, graft, hunt, naming, report, stepper, variants
 from lessons.kit.exercise import Case
 from lessons.kit.files import Fault, Missing
 from lessons.kit.mutations import mutations
+from lessons.kit.process import check_apart
 from lessons.specs import EXERCISES
 from scratchgpt import GPTConfig
+from scratchgpt.backends import get_backend
+from scratchgpt.errors import InputError
+from scratchgpt.ops import layernorm
+from scratchgpt.settings import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted(files.LESSONS.glob("[0-9][0-9]_*.py"))
@@ -144,7 +151,7 @@ def test_what_is_no_mistake_is_not_named(number: int, kind: str) -> None:
     """Zeros, noise, or the upstream gradient itself say nothing about where they come from."""
     exercise = EXERCISES[number]
     case = exercise.cases()[0]
-    right = dict(exercise.run(files.answer(number), check.read_only(case)))
+    right = dict(exercise.run(files.answer(number), variants.read_only(case)))
     for output in exercise.gradients:
         if output not in right:
             continue
@@ -154,7 +161,7 @@ def test_what_is_no_mistake_is_not_named(number: int, kind: str) -> None:
             "noise": np.random.default_rng(number).standard_normal(shape),
             "upstream": np.array(case.dy) if np.shape(case.dy) == shape else np.ones(shape),
         }[kind]
-        if naming.distance(wrong, right[output]) < 1e-6:
+        if compare.distance(wrong, right[output]) < 1e-6:
             continue
         found = naming.name(exercise, [case], [{**right, output: wrong}], [right], [output])
         assert found.faults == (), (output, [fault.id for fault in found.faults])
@@ -200,6 +207,217 @@ def test_a_type_that_is_wrong_alone_is_told_as_that() -> None:
     text = report.text_of(check.check(EXERCISES[8], source=source))
     assert "only the type is wrong" in text
     assert "another formula" not in text
+
+
+def checked(number: int, *changes: tuple[str, str]) -> tuple[check.Report, str]:
+    """The report on an answer with some text changed, and its words on one line."""
+    source = answer(number)
+    for old, new in changes:
+        assert source.count(old) == 1, old
+        source = source.replace(old, new)
+    found = check.check(EXERCISES[number], source=source)
+    return found, " ".join(report.text_of(found).split())
+
+
+def names(found: check.Report) -> list[str]:
+    return [fault.id for fault in found.name.faults] if found.name else []
+
+
+@pytest.mark.parametrize("how", ["raise SystemExit", "import sys; sys.exit(0)", "exit()"])
+def test_code_that_ends_the_program_has_not_passed(how: str) -> None:
+    found, text = checked(0, ("    point = np", f"    {how}\n    point = np"))
+    assert found.state == check.CRASHED
+    assert "your code ended the program at line 18" in text
+    found = check.check(EXERCISES[0], source="import sys\nsys.exit()\n")
+    assert "your code ended the program at line 2" in report.text_of(found)
+
+
+@pytest.mark.parametrize("number", [9, 10])
+@pytest.mark.parametrize("mask", ["-50.0", "-100.0"])
+def test_a_mask_that_is_not_low_enough_is_not_called_a_zero(number: int, mask: str) -> None:
+    found, text = checked(number, ("scores, -np.inf", f"scores, {mask}"))
+    assert names(found) == [{9: "ATT-MASK-LOW", 10: "ATB-MASK-LOW"}[number]]
+    assert "use -np.inf" in text
+
+
+def test_a_mistake_that_shows_in_what_is_right_is_not_named() -> None:
+    """Around 1000 both masks give the same numbers; at small scores only one of them is wrong."""
+    exercise, number = EXERCISES[9], 9
+    small, *_, large = exercise.cases()
+    low = files.module_of(answer(9).replace("scores, -np.inf", "scores, -50.0"), "low")
+    mine, right = (dict(exercise.run(module, large)) for module in (low, files.answer(number)))
+    wrong = ["probs, large scores"]
+    zero = [fault for fault in files.faults(9) if fault.id == "ATT-MASK-ZERO"]
+    for passed, known in (((), zero), ((small,), [])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "faults", lambda _: zero)
+            found = naming.name(exercise, [large], [mine], [right], wrong, passed)
+        assert list(found.faults) == known
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new"),
+    [
+        (5, "dwte = np.zeros_like(wte)", "dwte = np.random.default_rng().standard_normal(wte.shape)"),
+        (8, "h = dy * weight\n", "h = dy * weight * np.random.default_rng().random()\n"),
+    ],
+)
+def test_random_numbers_are_not_called_a_change_of_what_was_saved(number: int, old: str, new: str) -> None:
+    _, text = checked(number, (old, new))
+    assert "called twice with the same saved, returned different numbers" in text
+    assert "np.empty" in text
+    assert "changes what forward saved" not in text
+
+
+@pytest.mark.parametrize(
+    ("number", "end", "name"),
+    [
+        (2, "axis=-1, keepdims=True)\n    exp = ", "CE-ONE-MAX"),
+        (9, "axis=axis, keepdims=True)\n    exp", "ATT-ONE-MAX"),
+        (10, "axis=-1, keepdims=True))\n", "ATB-ONE-MAX"),
+    ],
+)
+def test_rows_need_a_maximum_of_their_own(number: int, end: str, name: str) -> None:
+    found, _ = checked(number, (end, end.partition("keepdims=True")[2]))
+    assert names(found) == [name]
+
+
+@pytest.mark.parametrize("number", [4, 8])
+def test_a_gradient_that_nobody_asked_for_is_named_and_a_missing_none_too(number: int) -> None:
+    _, text = checked(number, (" if has_bias else None", ""))
+    assert "as dbias, whose input was not given; expected (dx, dweight, None)" in text
+    _, text = checked(number, ("return dx, dweight, dbias", "return (dx, dweight, dbias)[: 2 + has_bias]"))
+    assert "returned a tuple of 2; expected a tuple, (dx, dweight, None)" in text
+    found, text = checked(number, ("return dx, dweight, dbias", "return None, dweight, dbias"))
+    assert found.state == check.WRONG
+    assert "dx WRONG is None" in text
+    assert "dweight ok" in text
+
+
+def test_a_gradient_of_the_tokens_does_not_pass() -> None:
+    found, text = checked(5, ("return dwte, dwpe", "return None, dwte, dwpe"))
+    assert found.state == check.CRASHED
+    assert "backward returned a tuple of 3; expected a tuple, (dwte, dwpe)" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new", "is_summed"),
+    [
+        (5, "wpe[:n_positions]", "wpe", False),
+        (
+            2,
+            "rows[np.arange(len(rows)), targets.reshape(-1)]",
+            "probs[np.arange(len(probs)), targets]",
+            False,
+        ),
+        (3, "(probs * dprobs).sum(axis=-1, keepdims=True)", "np.diag(probs)", False),
+        (3, "(probs * dprobs).sum(axis=-1, keepdims=True)", "(probs * dprobs).sum(axis=-1)", True),
+    ],
+)
+def test_keepdims_is_advised_where_an_axis_was_summed_away(
+    number: int, old: str, new: str, is_summed: bool
+) -> None:
+    _, text = checked(number, (old, new))
+    assert ("keepdims" in text) == is_summed
+    assert " is (3, 5" in text  # the shapes of the line
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new"),
+    [
+        (1, "probs[tokens[:-1], tokens[1:]]", "probs[tokens[1:], tokens[1:]]"),
+        (2, "shifted - np.log(total)", "0.0 * shifted - np.log(total)"),
+    ],
+)
+def test_a_number_is_no_multiple_of_another(number: int, old: str, new: str) -> None:
+    _, text = checked(number, (old, new))
+    assert "the right one times" not in text
+    assert "not a mistake I know" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new", "words"),
+    [
+        (7, "\n    return loss\n", "\n", "loss at step 1 WRONG is None"),
+        (0, "    return gradient\n", "", "gradient WRONG is None"),
+        (3, "    return (dx,)\n", "", "backward returned None (is there a return?)"),
+        (3, "    return probs, (probs,)\n", "", "forward returned None (is there a return?)"),
+    ],
+)
+def test_a_missing_return_is_told(number: int, old: str, new: str, words: str) -> None:
+    _, text = checked(number, (old, new))
+    assert words in text
+    assert "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new"),
+    [
+        (2, "(rows * scale).reshape(probs.shape)", "(rows * scale).reshape(probs.shape).astype(np.float32)"),
+        (3, "return (dx,)", "return (dx.astype(np.float32),)"),
+        (4, "return dx, dweight, dbias", 'return dx, dweight.astype("float32"), dbias'),
+    ],
+)
+def test_rounding_breaks_no_law(number: int, old: str, new: str) -> None:
+    _, text = checked(number, (old, new))
+    assert "has type float32, expected float64" in text
+    assert "only the type is wrong" in text
+    assert "not so" not in text
+    assert "not a mistake I know" not in text
+
+
+def test_a_gradient_that_is_not_added_is_told_in_its_own_numbers() -> None:
+    change = ("grads[name] += gradient", 'grads[name] = gradient + (0.0 if name == "w2" else grads[name])')
+    found, text = checked(7, change)
+    assert names(found) == ["MLP-OVERWRITE"]
+    assert "dw2 added to itself WRONG" in text
+    assert "dw2 ok" in text
+    assert "sum to 0; here that is not so" not in text
+
+
+@pytest.mark.parametrize("order", ["dk, dq, dv", "dq, dv, dk", "dk, dv, dq", "dv, dq, dk"])
+def test_gradients_in_another_order_are_told_as_that(order: str) -> None:
+    found, text = checked(10, ("return dq, dk, dv", f"return {order}"))
+    assert names(found) == []
+    for output, other in zip(("dq", "dk", "dv"), order.split(", "), strict=True):
+        assert (f"your {output} is the right {other}" in text) == (output != other)
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new", "words"),
+    [
+        (2, "return loss, (probs, targets)", "return (probs, targets), loss", "expected (loss, saved)"),
+        (9, "return y, probs", "return probs, y", "your y is the right probs"),
+        (8, "return dx, dweight, dbias", "return dx, dbias, dweight", "your dbias is the right dweight"),
+    ],
+)
+def test_results_in_another_order_are_told_as_that(number: int, old: str, new: str, words: str) -> None:
+    found, text = checked(number, (old, new))
+    assert words in text
+    assert names(found) == []
+
+
+def test_a_product_that_does_not_fit_shows_its_shapes() -> None:
+    _, text = checked(9, ("q @ k.swapaxes(2, 3)", "q @ k"))
+    assert "is a transpose missing" in text
+    assert "q is (3, 4, 5, 7), k is (3, 4, 5, 7)" in text
+
+
+def test_counts_that_overflow_do_not_pass() -> None:
+    for kind in ("uint8", "int16"):
+        found, _ = checked(1, ("dtype=np.int64", f"dtype=np.{kind}"))
+        assert names(found) == [f"BG-{kind.upper()}"]
+
+
+def test_a_wrong_form_does_not_keep_the_other_waiting() -> None:
+    _, text = checked(6, ("erfc(-x / math.sqrt(2.0))", "erfc(-x)"))
+    assert "dx, exact waiting" in text
+    assert "dx, tanh ok" in text
+
+
+def test_a_function_of_another_name_is_found() -> None:
+    _, text = checked(0, ("def numerical_gradient", "def numerical_grad"))
+    assert "expected numerical_gradient; found numerical_grad" in text
 
 
 def test_a_gradient_that_is_no_tuple_is_told() -> None:
@@ -267,13 +485,13 @@ def test_two_mistakes_at_once_are_both_named() -> None:
 def test_an_answer_is_the_engine(number: int, module: str) -> None:
     exercise, engine = EXERCISES[number], importlib.import_module(module)
     for case in exercise.cases():
-        ours = dict(exercise.run(files.answer(number), check.read_only(case)))
-        theirs = dict(exercise.run(engine, check.read_only(case)))
+        ours = dict(exercise.run(files.answer(number), variants.read_only(case)))
+        theirs = dict(exercise.run(engine, variants.read_only(case)))
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
             # exp turns the rounding of a score near 1000 into an error a thousand times as large
             tolerance = 1e-10 if "1000" in case.name else 1e-12
-            assert naming.distance(value, theirs[name]) < tolerance, (case.name, name)
+            assert compare.distance(value, theirs[name]) < tolerance, (case.name, name)
 
 
 # The stepper, in a copy of the lessons.
@@ -285,7 +503,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in EXERCISES:
         (tmp_path / files.exercise_path(number).name).write_text(files.stub(number), encoding="utf-8")
     monkeypatch.setattr(files, "exercise_path", lambda number: tmp_path / f"ex{number:02}.py")
-    monkeypatch.setattr(stepper, "hunt_path", lambda number: tmp_path / f"hunt{number:02}.py")
+    monkeypatch.setattr(hunt, "hunt_path", lambda number: tmp_path / f"hunt{number:02}.py")
     return tmp_path
 
 
@@ -348,6 +566,65 @@ def test_unknown_lessons_are_refused(capsys: pytest.CaptureFixture[str]) -> None
         files.lesson_path(99)
 
 
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the lessons, in which other processes run, too."""
+    copy = tmp_path / "lessons"
+    shutil.copytree(files.LESSONS, copy, ignore=shutil.ignore_patterns("pictures", "output", "__pycache__"))
+    monkeypatch.setattr(files, "LESSONS", copy)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("import sys; sys.exit()", "your code ended the program at line 18"),
+        ("import os; os._exit(0)", "something in ex00.py ended the program before the check was done"),
+    ],
+)
+def test_a_program_that_ends_has_not_passed(
+    course: Path, capsys: pytest.CaptureFixture[str], end: str, words: str
+) -> None:
+    source = answer(0).replace("    point = np", f"    {end}\n    point = np")
+    (course / "exercises" / "ex00.py").write_text(source, encoding="utf-8")
+    assert stepper.main(["check", "0"]) == 1
+    assert words in capsys.readouterr().out
+    assert stepper.main([]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("[~] 00")
+
+
+def test_what_was_printed_before_a_loop_is_shown(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = '    while True:\n        print("here", h)\n        __import__("time").sleep(0.01)\n    point = np'
+    source = answer(0).replace("    point = np", body)
+    (course / "exercises" / "ex00.py").write_text(source, encoding="utf-8")
+    found = check_apart(0, 5.0)
+    assert not found.passed
+    assert found.state == "still ran after 5 s"
+    assert "here 0.1\n" in found.printed
+    assert found.printed.count("here") == 10
+    assert "ex00.py:" in found.report
+
+
+def test_a_hunt_is_not_replaced_before_it_is_won(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stepper.main(["hunt", "8"])
+    planted = (desk / "hunt08.py").read_text(encoding="utf-8")
+    capsys.readouterr()
+    stepper.main(["hunt", "8"])
+    assert "not solved this one yet" in capsys.readouterr().out
+    assert (desk / "hunt08.py").read_text(encoding="utf-8") == planted
+    fault = next(fault for fault in files.faults(8) if fault.id == "LN-MEAN")
+    one = files.patched(answer(8), fault).replace("The answer to", "A wrong answer to")
+    (desk / "hunt08.py").write_text(one, encoding="utf-8")
+    assert stepper.main(["hunt", "8", "LN-SUM"]) == 1
+    assert "Not it. Run" in capsys.readouterr().out
+    assert stepper.main(["hunt", "8", "LN-MEAN"]) == 0
+    (desk / "hunt08.py").write_text(one + "# mine\n", encoding="utf-8")
+    assert stepper.main(["hunt", "8"]) == 2
+    assert stepper.main(["hunt", "8", "--new"]) == 0
+
+
 def test_an_endless_loop_ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(stepper, "SECONDS", 0.05)
     assert stepper.main(["check", "8"]) == 1
@@ -397,7 +674,7 @@ def test_ten_steps_with_a_learners_parts_are_the_engines(written: Path, activati
 
 def test_the_first_wrong_layer_is_named_from_the_loss(written: Path) -> None:
     by_id = {fault.id: fault for fault in files.faults(8)}
-    expected = {"LN-MEAN": "backward of ln_f (layernorm): gradient number 1", "LN-EPS": "forward of h.0.ln_1"}
+    expected = {"LN-MEAN": "backward of ln_f (layernorm): dx is wrong", "LN-EPS": "forward of h.0.ln_1"}
     for id_, words in expected.items():
         files.exercise_path(8).write_text(files.patched(answer(8), by_id[id_]), encoding="utf-8")
         assert graft.difference("4,8", CONFIG) > 1e-9
@@ -408,7 +685,7 @@ def test_the_first_wrong_layer_is_named_from_the_loss(written: Path) -> None:
     ("number", "right", "wrong", "words"),
     [
         (2, "dloss / targets.size", "dloss", "backward of lm_head and the loss (linear_cross_entropy)"),
-        (13, "dx = dy * saved", "dx = dy", "backward of h.1.mlp (dropout): gradient number 1"),
+        (13, "dx = dy * saved", "dx = dy", "backward of h.1.mlp (dropout): dx is wrong"),
         (14, "1.0 - beta2**t", "1.0", "the update of AdamW (lesson 14) is not the engine's"),
     ],
 )
@@ -447,3 +724,75 @@ def test_train_py_runs_with_a_learners_parts(written: Path, command: Callable[..
     assert done.code == 0, done.err
     assert "your lessons 4,5,8: 10 steps in float64 differ from the engine's by" in done.out
     assert command("train.py", "--mine", "99").code == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong", "words"),
+    [
+        (4, "return dx,", "return dx.T,", "backward of h.1.mlp.c_proj (linear): dx is wrong, of shape"),
+        (4, "@ weight.T", "@ wait.T", "ex04.py:28: dx = (drows @ wait.T).reshape(x.shape) NameError"),
+        (5, "return dwte,", "return None, dwte,", "(embedding) returns 3 things, expected 2"),
+        (8, "def forward(", "def forward((", "ex08.py:11: def forward((x, weight"),
+        (14, "return w, m, v", "return w", "step returned an array of shape"),
+    ],
+)
+def test_a_part_that_raises_is_told_with_its_lesson(
+    written: Path, number: int, right: str, wrong: str, words: str
+) -> None:
+    text = answer(number)
+    assert right in text
+    files.exercise_path(number).write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    settings = RunSettings("fables", model=dataclasses.asdict(CONFIG), mine=str(number))
+    with pytest.raises(InputError) as caught:
+        graft.in_training(settings, get_backend("numpy"))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# A lesson with the learner's functions.
+
+
+@pytest.fixture
+def with_mine(written: Path, monkeypatch: pytest.MonkeyPatch) -> Lesson:
+    """Lesson 8 with the learner's functions."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    return Lesson(8, mine=True)
+
+
+def test_mine_says_whose_functions_run_and_keeps_the_engines_picture(
+    with_mine: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_mine.functions(layernorm)
+    with_mine.show(layernorm.forward)
+    shown = capsys.readouterr().out
+    assert "with your functions from lessons/exercises/ex08.py" in shown
+    assert "the engine's; lessons/exercises/ex08.py runs in its place" in shown
+    with_mine._out = tmp_path
+    assert with_mine.save(Figure(), "a caption").name == "08_layernorm_mine.png"
+
+
+def test_a_lesson_that_does_not_hold_with_mine_says_so(
+    with_mine: Lesson, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_mine.functions(layernorm)
+    with pytest.raises(AssertionError) as caught:
+        with_mine.holds("rows of dx sum to", np.ones(2), np.zeros(2))
+    sys.excepthook(AssertionError, caught.value, caught.tb)
+    said = capsys.readouterr().err
+    assert "rows of dx sum to" in said
+    assert "does not hold with your functions; run: python -m lessons check 8" in said
+    assert "Traceback" not in said
+
+
+def test_a_crash_in_a_lesson_with_mine_shows_the_learners_line(
+    with_mine: Lesson, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = files.exercise_path(8)
+    path.write_text(answer(8).replace("x_hat = centred", "x_hat = centered"), encoding="utf-8")
+    functions = with_mine.functions(layernorm)
+    with pytest.raises(NameError) as caught:
+        functions.forward(np.ones((2, 3)), np.ones(3))
+    sys.excepthook(NameError, caught.value, caught.tb)
+    said = capsys.readouterr().err
+    assert "ex08.py:19: x_hat = centered * rstd" in said
+    assert "run: python -m lessons check 8" in said

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lessons.kit.files import Missing
+from lessons.kit.pair import unpacked
 from scratchgpt.ops import unembedding
 from scratchgpt.ops.adamw import Update
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
@@ -120,7 +121,8 @@ def adamw(module: ModuleType) -> Callable[..., None]:
         # Matrices decay, and a matrix is what has two axes.
         for part, shape in ((slice(0, n), (1, n)), (slice(n, None), (len(step.w) - n,))):
             given = (vector[part].reshape(shape).copy() for vector in vectors)
-            new = module.step(*given, t, lr, step.betas, step.eps, step.weight_decay)
+            returned = module.step(*given, t, lr, step.betas, step.eps, step.weight_decay)
+            new = unpacked(returned, "step", ("w", "m", "v"))
             for vector, values in zip((step.w, step.m, step.v), new, strict=True):
                 vector[part] = np.reshape(values, -1)
 

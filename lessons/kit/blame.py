@@ -1,56 +1,109 @@
 """The first wrong layer of a model made of a learner's parts, found by walking back from the loss."""
 
 import copy
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lessons.kit.naming import distance
+from lessons.kit import files
+from lessons.kit.compare import distance
+from lessons.kit.crash import ENDED, Crash
 from scratchgpt.config import GPTConfig
 
 Say = Callable[[str], None]
 TOLERANCE = 1e-7
+GRADIENTS = {
+    "embedding": ("dwte", "dwpe"),
+    "layernorm": ("dx", "dweight", "dbias"),
+    "linear": ("dx", "dweight", "dbias"),
+    "split_heads": ("dqkv",),
+    "attention": ("dq", "dk", "dv"),
+    "merge_heads": ("dheads",),
+    "gelu_tanh": ("dx",),
+    "gelu_exact": ("dx",),
+    "dropout": ("dx",),
+    "linear_cross_entropy": ("dx", "dweight"),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A learner's part of the model: which lesson it is from, and which op it is."""
+
+    lesson: int
+    op: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its gradients."""
+        return GRADIENTS[self.op]
 
 
 class Witness:
     """A learner's op beside the engine's: both get the same inputs, and the first difference is told.
 
     What goes on through the model is the engine's result, so that one wrong layer does not make others look
-    wrong.
+    wrong; nor does one that raises end the walk.
     """
 
-    def __init__(self, op: str, mine: Any, engine: Any, places: list[str], say: Say) -> None:
-        self._op, self._mine, self._engine, self._places, self._say = op, mine, engine, places, say
-        self._calls: Counter[str] = Counter()
+    def __init__(self, part: Part, mine: Any, engine: Any, places: list[str], say: Say) -> None:
+        self._part, self._mine, self._engine, self._places, self._say = part, mine, engine, places, say
+        self._calls = 0
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Compare the results of forward."""
-        place = self._places[self._calls["forward"]]
-        self._calls["forward"] += 1
+        place = self._places[self._calls]
+        self._calls += 1
         same_args = copy.deepcopy(args)  # random numbers among them: both draw the same
         y, saved = self._engine.forward(*args, **kwargs)
-        mine, my_saved = self._mine.forward(*same_args, **kwargs)
-        for found, expected in zip(_parts(mine), _parts(y), strict=True):
-            if distance(found, expected) > TOLERANCE:
-                self._say(f"forward of {place} ({self._op}) is not the engine's")
+        my_saved = None
+        what = f"forward of {place} ({self._part.op})"
+        try:
+            mine, my_saved = self._mine.forward(*same_args, **kwargs)
+        except ENDED as error:
+            self._fails(what, error)
+        else:
+            self._tell(what, _parts(mine), _parts(y), [""] * len(_parts(y)))
         return y, (saved, my_saved, place)
 
     def backward(self, saved: Any, *args: Any) -> tuple[Any, ...]:
         """Compare the gradients."""
         theirs, my_saved, place = saved
         gradients = self._engine.backward(theirs, *args)
-        found = self._mine.backward(my_saved, *args)
-        given = [gradient for gradient in found if gradient is not None]
-        wanted = [gradient for gradient in gradients if gradient is not None]
-        for i, (one, other) in enumerate(zip(_flat(given), _flat(wanted), strict=False)):
-            if distance(one, other) > TOLERANCE:
-                self._say(
-                    f"backward of {place} ({self._op}): gradient number {i + 1} is wrong; "
-                    "everything between it and the loss is right"
-                )
+        what = f"backward of {place} ({self._part.op})"
+        try:
+            found = self._mine.backward(my_saved, *args)
+        except ENDED as error:
+            self._fails(what, error)
+        else:
+            rest = "; everything between it and the loss is right"
+            self._tell(what, list(found), list(gradients), self._part.names, rest)
         return tuple(gradients)
+
+    def _tell(
+        self, what: str, found: list[Any], right: list[Any], names: Sequence[str], rest: str = ""
+    ) -> None:
+        """Say which of the results is not the engine's."""
+        if len(found) != len(right):
+            self._say(f"{what} returns {len(found)} things, expected {len(right)}{self._advice}")
+            return
+        for name, one, other in zip(names, found, right, strict=True):
+            if other is None or distance(one, other) <= TOLERANCE:
+                continue
+            is_shaped = np.shape(one) == np.shape(other)
+            shapes = "" if is_shaped else f", of shape {np.shape(one)} where {np.shape(other)} is expected"
+            wrong = f": {name} is wrong{shapes}" if name else f" is not the engine's{shapes}"
+            self._say(f"{what}{wrong}{rest}{self._advice}")
+
+    def _fails(self, what: str, error: BaseException) -> None:
+        words = Crash(error, files.exercise_path(self._part.lesson)).words()
+        self._say(f"{what} fails: {' '.join(words.split())}{self._advice}")
+
+    @property
+    def _advice(self) -> str:
+        return f"; run: python -m lessons check {self._part.lesson}"
 
 
 def places(config: GPTConfig) -> dict[str, list[str]]:
@@ -73,8 +126,3 @@ def places(config: GPTConfig) -> dict[str, list[str]]:
 
 def _parts(y: Any) -> list[Any]:
     return list(y) if isinstance(y, tuple) else [y]
-
-
-def _flat(gradients: list[Any]) -> list[Any]:
-    """Return gradients one by one: that of a tuple of inputs may be a tuple."""
-    return [np.asarray(part) for gradient in gradients for part in _parts(gradient)]

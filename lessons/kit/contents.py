@@ -29,6 +29,11 @@ python lessons/08_layernorm.py --mine      the lesson's experiment with my funct
 python train.py --mine 4,5,8 --model.dropout 0         a GPT made of my parts
 ```
 
+At a terminal, a lesson stops where it asks you to predict, until you press Enter. It is a notebook, too:
+editors that know `# %%` run it cell by cell, and `jupytext --to notebook lessons/08_layernorm.py` (after
+`pip install jupytext`) makes an `.ipynb`. Leave that in `lessons/`, where it finds what it imports. In a
+notebook, `Lesson(8, mine=True)` stands for `--mine`.
+
 You edit files in `lessons/exercises/` and nothing else. The check compares your gradient with the right one
 and with finite differences of your own forward pass, so it can tell a wrong formula from wrong calculus. It
 knows the mistakes that people make by their numbers, and says so when yours is none of them

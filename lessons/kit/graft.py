@@ -1,5 +1,6 @@
 """A learner's own functions in the place of the engine's, in the real model."""
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Callable
@@ -8,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lessons.kit import files
 from lessons.kit.adapters import Attention, Dropout, Head, Pair, adamw
-from lessons.kit.blame import Witness, places
+from lessons.kit.blame import Part, Witness, places
+from lessons.kit.crash import ENDED, Crash
 from lessons.kit.files import Missing, is_untouched
 from lessons.kit.lesson import mine
 from scratchgpt import GPT, AdamW
@@ -23,6 +26,9 @@ from scratchgpt.rng import step_rng
 from scratchgpt.settings import RunSettings
 from scratchgpt.training_step import TrainingStep
 
+ATTENTION = 10  # has no dropout
+ADAMW = 14  # no op, but the backend's update
+
 # Which op each lesson's functions are.
 OPS: dict[int, Callable[[ModuleType], dict[str, Pair]]] = {
     2: lambda module: {"linear_cross_entropy": Head(module)},
@@ -33,17 +39,17 @@ OPS: dict[int, Callable[[ModuleType], dict[str, Pair]]] = {
         "gelu_tanh": Pair(module, "tanh_forward", "tanh_backward"),
     },
     8: lambda module: {"layernorm": Pair(module)},
-    10: lambda module: {"attention": Attention(module)},
+    ATTENTION: lambda module: {"attention": Attention(module)},
     11: lambda module: {
         "split_heads": Pair(module, "split_forward", "split_backward"),
         "merge_heads": Pair(module, "merge_forward", "merge_backward"),
     },
     13: lambda module: {"dropout": Dropout(module)},
 }
-ADAMW = 14  # no op, but the backend's update
 LESSONS = (*OPS, ADAMW)
 STEPS = 10
 SAME = 1e-9  # nats
+NOTHING = "no layer is wrong by itself"
 
 
 def graft(backend: Backend, wanted: str) -> Backend:
@@ -54,7 +60,7 @@ def graft(backend: Backend, wanted: str) -> Backend:
         wanted: numbers of lessons, such as "4,5,8", or "all" for all that are written.
 
     Raises:
-        Missing: a lesson that has no part of the model, or whose exercise is not started.
+        Missing: a lesson that has no part of the model, whose exercise is not started, or lacks a function.
     """
     replaced: dict[str, Any] = {}
     grafted = copy.copy(backend)
@@ -63,7 +69,7 @@ def graft(backend: Backend, wanted: str) -> Backend:
         if number == ADAMW:
             vars(grafted)["adamw"] = adamw(module)
         else:
-            replaced |= OPS[number](module)
+            replaced |= _ops(number, module)
     grafted.ops = dataclasses.replace(backend.ops, **replaced)
     return grafted
 
@@ -72,21 +78,50 @@ def in_training(settings: RunSettings, backend: Backend) -> Backend:
     """Return a run's backend with the learner's functions, and say whether they train as the engine's do.
 
     Raises:
-        InputError: as `graft`, in the words of the programs.
+        InputError: as `graft`, in the words of the programs, or the learner's functions raise something.
     """
     assert settings.mine is not None
     config = GPTConfig.from_dict(settings.model | {"vocab_size": settings.model.get("vocab_size") or 64})
     try:
+        if config.dropout > 0.0 and ATTENTION in _numbers(settings.mine):
+            raise Missing("the attention of lesson 10 has no dropout; expected --model.dropout 0")
         grafted = graft(backend, settings.mine)
         off = difference(settings.mine, config)
+        blamed = "" if off < SAME else blame(settings.mine, config)
     except Missing as error:
         raise InputError(str(error)) from None
+    except ENDED as error:
+        raise InputError(f"your lessons {settings.mine}: {_cause(error, settings.mine, config)}") from None
     print(
         f"your lessons {settings.mine}: {STEPS} steps in float64 differ from the engine's by {off:.1e} nats"
     )
-    if not off < SAME:
-        print(f"walking back from the loss: {blame(settings.mine, config)}")
+    if blamed:
+        print(f"walking back from the loss: {blamed}")
     return grafted
+
+
+def _cause(error: BaseException, wanted: str, config: GPTConfig) -> str:
+    """Return where an error comes from: the first layer that is wrong, or else a line of the learner's.
+
+    In this order, since a wrong gradient may make another lesson's functions raise.
+    """
+    with contextlib.suppress(*ENDED):
+        if (blamed := blame(wanted, config)) != NOTHING:
+            return blamed
+    for number in _numbers(wanted):
+        crash = Crash(error, files.exercise_path(number))
+        if crash.is_located:
+            return f"{' '.join(crash.words().split())}; run: python -m lessons check {number}"
+    checks = " or ".join(f"check {number}" for number in _numbers(wanted))
+    return f"{type(error).__name__}: {error}; run: python -m lessons {checks}"
+
+
+def _ops(number: int, module: ModuleType) -> dict[str, Pair]:
+    """Return the ops that a learner's functions are."""
+    try:
+        return OPS[number](module)
+    except AttributeError as error:
+        raise Missing(f"lessons/exercises/{files.exercise_path(number).name} has no {error.name}") from None
 
 
 def blame(wanted: str, config: GPTConfig) -> str:
@@ -96,9 +131,12 @@ def blame(wanted: str, config: GPTConfig) -> str:
     found: list[str] = []
     grafted = graft(reference, wanted)
     witnesses = {
-        op: Witness(op, pair, getattr(reference.ops, op), where[op], found.append)
-        for op, pair in vars(grafted.ops).items()
-        if isinstance(pair, Pair)
+        op: Witness(
+            Part(number, op), getattr(grafted.ops, op), getattr(reference.ops, op), where[op], found.append
+        )
+        for number in _numbers(wanted)
+        if number != ADAMW
+        for op in _ops(number, mine(number))
     }
     grafted.ops = dataclasses.replace(reference.ops, **witnesses)
     tokens = np.random.default_rng(0).integers(0, config.vocab_size, (2, config.block_size + 1))
@@ -109,7 +147,7 @@ def blame(wanted: str, config: GPTConfig) -> str:
         return found[0]
     if ADAMW in _numbers(wanted) and difference(str(ADAMW), config) >= SAME:
         return "every layer is right; the update of AdamW (lesson 14) is not the engine's"
-    return "no layer is wrong by itself"
+    return NOTHING
 
 
 def difference(wanted: str, config: GPTConfig) -> float:
@@ -133,7 +171,7 @@ def _comparable(wanted: str, config: GPTConfig) -> GPTConfig:
     The attention of lesson 10 has none, and a model has one share of dropout for all of its layers.
     """
     numbers = _numbers(wanted)
-    dropout = 0.2 if 13 in numbers and 10 not in numbers else 0.0
+    dropout = 0.2 if 13 in numbers and ATTENTION not in numbers else 0.0
     return dataclasses.replace(config, dropout=dropout, block_size=min(config.block_size, 32))
 
 

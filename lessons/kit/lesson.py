@@ -2,9 +2,12 @@
 
 import argparse
 import inspect
+import linecache
+import os
 import sys
+import traceback
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
 import matplotlib
@@ -12,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lessons.kit import files
+from lessons.kit.crash import Crash
 from scratchgpt.shapes import Array
 
 OUTPUT = files.LESSONS / "output"
@@ -26,7 +30,8 @@ class Lesson:
         mine: whether the learner's functions take the place of the engine's (`--mine`).
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, mine: bool = False) -> None:
+        """Read the options of a script; a notebook has none, and may say `mine=True` here."""
         self.number = number
         parser = argparse.ArgumentParser(description=f"Lesson {number:02}")
         parser.add_argument("--fast", action="store_true", help="small sizes, a few seconds")
@@ -36,7 +41,9 @@ class Lesson:
         parser.add_argument("--out", type=Path, default=OUTPUT, help="where the picture goes")
         is_script = Path(sys.argv[0]).resolve() == files.lesson_path(number)
         arguments = parser.parse_args(sys.argv[1:] if is_script else [])
-        self.fast, self.mine, self._out = arguments.fast, arguments.mine, arguments.out
+        self.fast, self.mine, self._out = arguments.fast, mine or arguments.mine, arguments.out
+        at_a_terminal = sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ
+        self._waits = is_script and at_a_terminal
         if is_script:
             matplotlib.use("Agg")
 
@@ -46,22 +53,51 @@ class Lesson:
 
     def show(self, thing: Any) -> None:
         """Print the engine's own source of a function or class."""
-        where = inspect.getsourcefile(thing) or ""
-        print(f"# {Path(where).name}\n{inspect.getsource(thing)}")
+        where = Path(inspect.getsourcefile(thing) or "").name
+        whose = f" (the engine's; {self._mine_path()} runs in its place)" if self.mine else ""
+        print(f"# {where}{whose}\n{inspect.getsource(thing)}")
 
     def predict(self, question: str) -> None:
-        """Ask what will come out, before it does."""
+        """Ask what will come out, before it does; at a terminal, wait for Enter."""
         print(f"\nPredict: {question}")
+        if self._waits:
+            input("(Enter shows it) ")
 
     def functions(self, engine: Any) -> Any:
         """Return the engine's functions, or with `--mine` the learner's."""
         if not self.mine:
             return engine
+        sys.excepthook = self._say_what_does_not_hold
         try:
-            return mine(self.number)
+            found = mine(self.number)
         except files.Missing as error:
             print(f"lesson {self.number:02}: {error}", file=sys.stderr)
             sys.exit(2)
+        print(f"with your functions from {self._mine_path()}")
+        return found
+
+    def _mine_path(self) -> str:
+        return f"lessons/exercises/{files.exercise_path(self.number).name}"
+
+    def _say_what_does_not_hold(
+        self, _: type[BaseException], error: BaseException, where: TracebackType | None
+    ) -> None:
+        """Say in a sentence what the learner's functions have broken, in the place of a traceback."""
+        if isinstance(error, KeyboardInterrupt):
+            sys.__excepthook__(KeyboardInterrupt, error, where)
+            return
+        crash, lesson = Crash(error, files.exercise_path(self.number)), files.lesson_path(self.number)
+        if crash.is_located:
+            said = f"your code stops the lesson.\n{crash.words()}\n"
+        else:
+            lines = [number for frame, number in traceback.walk_tb(where) if _file(frame) == lesson]
+            code = linecache.getline(str(lesson), lines[-1]).strip() if lines else ""
+            place = f"{lesson.name}:{lines[-1]}: " if lines else ""
+            what = f"{code}\n    {type(error).__name__}: {error}"
+            if isinstance(error, AssertionError):
+                what = str(error) or code
+            said = f"{place}{what}\n    does not hold with your functions; "
+        print(f"lesson {self.number:02}: {said}run: python -m lessons check {self.number}", file=sys.stderr)
 
     def holds(self, sentence: str, found: Any, expected: Any, tolerance: float = 1e-9) -> None:
         """Print a sentence with the number that it is about, and see that the number is the one in the text.
@@ -71,12 +107,14 @@ class Lesson:
         """
         found_array, expected_array = np.asarray(found), np.asarray(expected)
         assert np.allclose(found_array, expected_array, rtol=0, atol=tolerance), f"{sentence}: {found}"
-        print(f"{sentence}: {_short(found_array)}")
+        off = float(np.abs(found_array).max(initial=0.0))
+        is_rounded = not np.any(expected_array) and 0.0 < off <= tolerance
+        print(f"{sentence}: {_short(found_array)}" + (f" (up to {off:.0e})" if is_rounded else ""))
 
     def save(self, figure: Figure, caption: str) -> Path:
         """Write the picture and say where it is and what it shows."""
         self._out.mkdir(parents=True, exist_ok=True)
-        path = self._out / f"{files.lesson_path(self.number).stem}.png"
+        path = self._out / f"{files.lesson_path(self.number).stem}{'_mine' if self.mine else ''}.png"
         figure.savefig(path, dpi=110, metadata={"Software": None, "Description": caption})
         print(f"\npicture: {path}\n{caption}")
         return path
@@ -92,6 +130,10 @@ def mine(number: int) -> ModuleType:
     if files.is_untouched(number):
         raise files.Missing(f"lessons/exercises/{path.name} is not started; write it, or run without --mine")
     return files.module_of(path.read_text(encoding="utf-8"), path)
+
+
+def _file(frame: FrameType) -> Path:
+    return Path(frame.f_code.co_filename).resolve()
 
 
 def _short(array: Array) -> str:

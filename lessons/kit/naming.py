@@ -1,8 +1,8 @@
-"""What a wrong result is: a known mistake, terms with wrong factors, a constant ratio, or not known."""
+"""What a wrong result is: a known mistake, one in another's place, terms or factors, or not known."""
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from lessons.kit import files
+from lessons.kit.compare import TOLERANCE, distance
 from lessons.kit.exercise import SIZES, Case, Exercise, Invariant, Outputs
+from lessons.kit.factors import DIFFERENT, SAME, fit, ratio
 from lessons.kit.files import Fault
-from scratchgpt.shapes import Array
-
-SAME = 1e-9  # relative: two formulas that agree so far in float64 are the same formula
-DIFFERENT = 1e-6
 
 
 @dataclass
@@ -25,6 +23,7 @@ class Name:
     Attributes:
         faults: the known mistakes that give these very numbers, one or two; empty if none does.
         outputs: the results that they explain.
+        places: what belongs in each other's place, such as {"dq": "dv", "dv": "dq"}.
         fits: sentences about terms and their factors, by result.
         ratios: sentences about a constant factor, by result.
         broken: what should hold for these results and does not.
@@ -32,36 +31,49 @@ class Name:
 
     faults: tuple[Fault, ...] = ()
     outputs: tuple[str, ...] = ()
+    places: dict[str, str] = field(default_factory=dict)
     fits: dict[str, str] = field(default_factory=dict)
     ratios: dict[str, str] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
 
-def distance(found: Any, expected: Any) -> float:
-    """Return the relative error by norm; infinite where shapes differ or numbers are not finite."""
-    found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
-        return float("inf")
-    scale = max(float(np.linalg.norm(expected)), 1e-30)
-    return float(np.linalg.norm(found - expected)) / scale
-
-
 def name(
-    exercise: Exercise, cases: list[Case], mine: list[Outputs], right: list[Outputs], wrong: list[str]
-) -> Name:
-    """Say what the wrong results of the learner are, given theirs and the right ones for each case."""
+    exercise: Exercise, cases: list[Case], mine: list[Outputs], right: list[Outputs], wrong: list[str],
+    passed: Sequence[Case] = (),
+) -> Name:  # fmt: skip
+    """Say what the wrong results of the learner are, given theirs and the right ones for each case.
+
+    In the cases of `passed` the learner is right, so that a mistake that shows there is not the learner's.
+    """
     found = Name()
-    found.faults, found.outputs = _match(exercise, cases, mine, right, wrong)
+    found.faults, found.outputs = _match(exercise, cases, mine, right, wrong, passed)
+    if len(found.outputs) < len(wrong):
+        found.places = _places(mine[0], right[0], wrong)
+    if found.places:  # right numbers in wrong places are no mistake in a formula
+        found.faults, found.outputs = (), ()
+        return found
     for output in wrong:
         terms = exercise.terms.get(output)
-        if terms and (text := _fit(mine[0][output], terms(cases[0]), exercise.equations)):
+        if terms and (text := fit(mine[0][output], terms(cases[0]), exercise.equations)):
             found.fits[output] = text
-        if text := _ratio(mine[0][output], right[0][output], exercise.ratios or SIZES):
+        if text := ratio(mine[0][output], right[0][output], exercise.ratios or SIZES):
             found.ratios[output] = text
     for output, (sentence, holds) in exercise.invariants.items():
-        if output in wrong and not _holds(holds, cases[0], mine[0]):
+        is_rounded = np.asarray(mine[0].get(output)).dtype == np.float32  # then no sum is 0 to nine digits
+        if output in wrong and not is_rounded and not _holds(holds, cases[0], mine[0]):
             found.broken.append(sentence)
     return found
+
+
+def _places(mine: Outputs, right: Outputs, wrong: list[str]) -> dict[str, str]:
+    """Return which right result each wrong one is, if they have only changed places."""
+    places = {
+        output: other
+        for output in wrong
+        for other in wrong
+        if other != output and distance(mine[output], right[other]) < SAME
+    }
+    return places if places and set(places) == set(places.values()) else {}
 
 
 def _holds(holds: Invariant, case: Case, outputs: Outputs) -> bool:
@@ -73,8 +85,9 @@ def _holds(holds: Invariant, case: Case, outputs: Outputs) -> bool:
 
 
 def _match(
-    exercise: Exercise, cases: list[Case], mine: list[Outputs], right: list[Outputs], wrong: list[str]
-) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
+    exercise: Exercise, cases: list[Case], mine: list[Outputs], right: list[Outputs], wrong: list[str],
+    passed: Sequence[Case],
+) -> tuple[tuple[Fault, ...], tuple[str, ...]]:  # fmt: skip
     """Return the mistakes whose results are the learner's, and which results they explain."""
     best: tuple[tuple[Fault, ...], tuple[str, ...]] = ((), ())
     for chosen in _choices(files.faults(exercise.number)):
@@ -83,7 +96,7 @@ def _match(
         explained = _explained(exercise, cases, mine, right, wrong, chosen)
         if len(chosen) == 2 and len(explained) < len(wrong):
             continue
-        if len(explained) > len(best[1]):
+        if len(explained) > len(best[1]) and _passes(exercise, chosen, passed):
             best = (chosen, tuple(explained))
     return best
 
@@ -117,6 +130,17 @@ def _explained(
     return explained
 
 
+def _passes(exercise: Exercise, chosen: tuple[Fault, ...], passed: Sequence[Case]) -> bool:
+    """Return whether the answer with these mistakes planted is right where the learner is."""
+    faulty, right = _faulty(exercise.number, chosen), files.answer(exercise.number)
+    with np.errstate(all="ignore"):
+        return all(
+            distance(_results(exercise, faulty, case).get(output), value) < TOLERANCE
+            for case in passed
+            for output, value in exercise.run(right, case)
+        )
+
+
 def _results(exercise: Exercise, module: ModuleType, case: Case) -> Outputs:
     """Return what there is before a mistake makes the answer crash."""
     outputs: Outputs = {}
@@ -146,66 +170,11 @@ def _shows(theirs: Any, right: Any, case: Case) -> bool:
 
 
 def _both_broken(mine: Any, theirs: Any, right: Any) -> bool:
-    """Return whether both have NaN in the same places, and elsewhere the same numbers."""
+    """Return whether both have the same NaN and infinities in the same places, and else the same numbers."""
     if np.shape(mine) != np.shape(theirs) or np.shape(mine) != np.shape(right):
         return False
     mine, theirs = np.asarray(mine, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     finite = np.isfinite(mine)
-    if finite.all() or not np.array_equal(finite, np.isfinite(theirs)):
+    if finite.all() or not np.array_equal(mine[~finite], theirs[~finite], equal_nan=True):
         return False
-    return bool(distance(mine[finite], theirs[finite]) < SAME) if finite.any() else True
-
-
-def _fit(found: Any, terms: dict[str, Array], equations: Any) -> str:
-    """Return which factor each term has in a result, if it is made of them and not all are 1."""
-    found = np.asarray(found, dtype=np.float64)
-    if any(np.shape(term) != found.shape for term in terms.values()) or not np.isfinite(found).all():
-        return ""
-    columns = np.stack([np.ravel(term) for term in terms.values()], axis=1)
-    factors, *_ = np.linalg.lstsq(columns, found.ravel(), rcond=None)
-    if distance(columns @ factors, found.ravel()) > SAME or not found.any():
-        return ""
-    if np.allclose(factors, 1.0, rtol=0, atol=1e-6):
-        return ""
-    factors = factors.round(9) + 0.0  # no -0
-    parts = " + ".join(f"{factor:.3f} {term}" for factor, term in zip(factors, terms, strict=True))
-    odd = [
-        f"term {term} {_factor(factor)}{_where(equations.get(term))}"
-        for factor, term in zip(factors, terms, strict=True)
-        if abs(factor - 1.0) > 1e-6
-    ]
-    return f"{parts}: {'; '.join(odd)}"
-
-
-def _factor(factor: float) -> str:
-    words = {0.0: "is missing", -1.0: "has the wrong sign", 2.0: "is there twice"}
-    for value, word in words.items():
-        if abs(factor - value) < 1e-6:
-            return word
-    known = _known_number(factor, SIZES)
-    return f"is multiplied by {factor:.6g}" + (f", which is {known}" if known else "")
-
-
-def _where(equation: str | None) -> str:
-    return f" ({equation})" if equation else ""
-
-
-def _ratio(found: Any, right: Any, sizes: Any) -> str:
-    """Return the constant that a result is wrong by, with its name; nothing if there is none."""
-    found, right = np.asarray(found, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    if found.shape != right.shape or not np.isfinite(found).all() or not found.any() or not right.any():
-        return ""
-    constant = float(np.vdot(found, right) / np.vdot(right, right))
-    if abs(constant - 1.0) < DIFFERENT or distance(found, constant * right) > SAME:
-        return ""
-    known = _known_number(constant, sizes)
-    return f"the right one times {constant:.6g}" + (f", which is {known}" if known else "")
-
-
-def _known_number(value: float, sizes: Any) -> str:
-    for text, size in sizes.items():
-        if abs(value / size - 1.0) < DIFFERENT:
-            return "" if text == f"{value:.6g}" else str(text)
-        if abs(value * size - 1.0) < DIFFERENT:
-            return f"1 / ({text})" if "-" in text or "·" in text else f"1/{text}"
-    return ""
+    return distance(mine[finite], theirs[finite]) < SAME if finite.any() else True

@@ -42,6 +42,8 @@ def _name(report: Report) -> list[str]:
             f"  What it is   {outputs}: these very numbers come of {fault.name}  [{fault.id}]"
             for fault in name.faults
         ]
+    for output, other in name.places.items():
+        lines.append(f"  Its place    your {output} is the right {other}; look at the order in your return")
     for output, fit in name.fits.items():
         lines.append(f"  Its terms    {output} = {fit}")
     for output, ratio in name.ratios.items():

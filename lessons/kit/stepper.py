@@ -2,22 +2,19 @@
 
 import argparse
 import faulthandler
-import os
-import random
-import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lessons.kit import check, files, report
+from lessons.kit import check, files, hunt, report
 from lessons.kit.exercise import Exercise
 from lessons.kit.files import Missing
+from lessons.kit.process import check_apart
 from lessons.specs import EXERCISES
 
 SECONDS = 20.0  # that a check may take before it counts as endless
+GLANCE = 10.0  # the same where all lessons are looked at
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,10 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_argument("number", type=int)
         if name == "hunt":
             command.add_argument("names", nargs="*", help="what you think it is")
+            command.add_argument("--new", action="store_true", help="another one, in the place of this one")
         if name == "hint":
             command.add_argument("--level", type=int, choices=(1, 2, 3), default=1)
         if name == "check":
-            command.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+            command.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     commands.add_parser("watch", help="check again whenever you save")
     commands.add_parser("list", help="all lessons")
     arguments = parser.parse_args(argv)
@@ -57,11 +55,11 @@ def _run(arguments: argparse.Namespace) -> int:
     """Do what a command says."""
     match arguments.command:
         case "check":
-            return _check(arguments.number, arguments.here)
+            return _check(arguments.number, arguments.report)
         case "hint":
             return _hint(arguments.number, arguments.level)
         case "hunt":
-            return _hunt(arguments.number, arguments.names)
+            return hunt.hunt(exercise(arguments.number).number, arguments.names, arguments.new)
         case "reveal" | "reset":
             return {"reveal": _reveal, "reset": _reset}[arguments.command](arguments.number)
         case command:
@@ -76,58 +74,26 @@ def exercise(number: int) -> Exercise:
     return EXERCISES[number]
 
 
-def _check(number: int, here: bool) -> int:
-    """Check in a process of its own, which may run for ever; `here` says that this is it."""
+def _check(number: int, report_path: Path | None = None) -> int:
+    """Check in a process of its own; with a path this is that process, and the report goes there."""
     found = exercise(number)
-    if here:
+    if report_path is not None:
         faulthandler.enable()
         result = check.check(found)
-        print(report.text_of(result))
+        report_path.write_text(report.text_of(result) + "\n", encoding="utf-8")
         return 0 if result.state == check.PASSED else 1
-    try:
-        done = _in_a_process(number)
-    except subprocess.TimeoutExpired as error:
-        name = files.exercise_path(number).name
-        found_line = re.search(
-            rf'{re.escape(name)}", line (\d+)', str(error.stderr or b"", "utf-8", "replace")
-        )
-        where = f"{name}:{found_line[1]}" if found_line else name
-        print(f"lesson {number:02}: {where} still ran after {SECONDS:g} s; is there a loop that never ends?")
-        return 1
-    print(done.stdout, end="")
-    print(done.stderr, end="", file=sys.stderr)
-    return done.returncode
-
-
-def _in_a_process(number: int) -> "subprocess.CompletedProcess[str]":
-    """Check in a process of its own, which may run for ever.
-
-    Raises:
-        subprocess.TimeoutExpired: it did; its `stderr` says where it was.
-    """
-    command = [sys.executable, "-m", "lessons", "check", str(number), "--here"]
-    with subprocess.Popen(
-        command, cwd=files.LESSONS.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUTF8": "1"},
-    ) as process:  # fmt: skip
-        try:
-            out, err = process.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired as late:
-            if hasattr(signal, "SIGABRT"):
-                process.send_signal(signal.SIGABRT)  # faulthandler then writes where it is
-            _, err = process.communicate()
-            late.stderr = err.encode()
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    checked = check_apart(number, SECONDS)
+    print(checked.printed + checked.report, end="")
+    return 0 if checked.passed else 1
 
 
 def _status() -> int:
     """Show every lesson with what its file deserves now, and what is next."""
-    following = None
+    following, width = None, _title_width()
     for number, found in EXERCISES.items():
         state = _state(number)
         mark = {check.PASSED: "x", check.NOT_STARTED: " "}.get(state, "~")
-        print(f"[{mark}] {number:02}  {found.title:<50} {state}")
+        print(f"[{mark}] {number:02}  {found.title:<{width}} {state}")
         if following is None and state != check.PASSED:
             following = number
     if following is None:
@@ -145,19 +111,20 @@ def _status() -> int:
 def _list() -> int:
     """Show the lessons and where they are."""
     for number, found in EXERCISES.items():
-        print(f"{number:02}  {found.title:<50} lessons/{files.lesson_path(number).name}")
+        print(f"{number:02}  {found.title:<{_title_width()}} lessons/{files.lesson_path(number).name}")
     return 0
 
 
+def _title_width() -> int:
+    return max(len(found.title) for found in EXERCISES.values())
+
+
 def _state(number: int) -> str:
-    """Return how a lesson's file stands; one that runs for ever counts as wrong."""
+    """Return how a lesson's file stands."""
     if files.is_untouched(number):
         return check.NOT_STARTED
-    try:
-        done = _in_a_process(number)
-    except subprocess.TimeoutExpired:
-        return check.WRONG
-    return check.PASSED if done.returncode == 0 else check.WRONG
+    checked = check_apart(number, GLANCE)
+    return check.PASSED if checked.passed else checked.state or check.WRONG
 
 
 def _hint(number: int, level: int) -> int:
@@ -187,51 +154,6 @@ def _reset(number: int) -> int:
     return 0
 
 
-def hunt_path(number: int) -> Path:
-    """Return the file with a planted mistake."""
-    return files.LESSONS / "exercises" / f"hunt{number:02}.py"
-
-
-def _hunt(number: int, names: list[str]) -> int:
-    """Plant one or two mistakes in a copy of the answer, or see whether the learner has found them."""
-    exercise(number)
-    known = {fault.id: fault for fault in files.faults(number)}
-    source, path = files.answer_path(number).read_text(encoding="utf-8"), hunt_path(number)
-    if not names:
-        chosen = random.sample(list(known.values()), k=random.choice((1, 1, 2)) if len(known) > 1 else 1)
-        try:
-            text = files.patched(source, *chosen)
-        except ValueError:  # two on one line
-            chosen = chosen[:1]
-            text = files.patched(source, *chosen)
-        path.write_text(
-            text.replace("The answer to exercise", "A wrong answer to exercise"), encoding="utf-8"
-        )
-        mistakes = "a mistake" if len(chosen) == 1 else "two mistakes"
-        print(f"lessons/exercises/{path.name} has {mistakes}. Which of these?\n")
-        for fault in known.values():
-            print(f"  {fault.id:<16} {fault.name}")
-        print(f"\nThen: python -m lessons hunt {number} NAME" + (" NAME" if len(chosen) == 2 else ""))
-        return 0
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise Missing(
-            f"{unknown[0]} is not among the mistakes of lesson {number}; expected {', '.join(known)}"
-        )
-    if not path.exists():
-        raise Missing(
-            f"there is no lessons/exercises/{path.name}; begin with python -m lessons hunt {number}"
-        )
-    guess = files.patched(source, *(known[name] for name in names))
-    if guess.replace("The answer to exercise", "A wrong answer to exercise") == path.read_text(
-        encoding="utf-8"
-    ):
-        print("Found. " + " ".join(known[name].why for name in names))
-        return 0
-    print("Not it, or not all of it. Run the file on a case that you can do by hand.")
-    return 1
-
-
 def _watch() -> int:
     """Check the next lesson whenever one of the files is saved."""
     print("Watching lessons/exercises. Ctrl-C ends it.")
@@ -242,5 +164,5 @@ def _watch() -> int:
             saved = path.stat().st_mtime if path.exists() else 0.0
             if seen.setdefault(number, saved) != saved:
                 seen[number] = saved
-                _check(number, here=False)
+                _check(number)
         time.sleep(0.5)

@@ -48,6 +48,7 @@ EXERCISE = Exercise(
     cases,
     run,
     ("gradient", *(f"gradient ({name})" for name in (ROW, WHOLE, SMALL)), "x afterwards"),
+    ratios={"h": STEP, "h²": STEP**2, "2": 2.0, "-1": -1.0},
     hints={
         "numerical_gradient": (
             "Move one number at a time, a little up and a little down, and see how f changes.",

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, Case, Outputs, T, V, pair, waves
+from lessons.kit.exercise import B, Case, Outputs, T, V, waves
+from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
-FLAT, LARGE, APART = "one row of targets", "logits around 1000", "a target 800 below the rest"
+FLAT, LARGE = "one row of targets", "logits around 1000"
+APART, ROWS = "a target 800 below the rest", "rows 1000 apart"
+EDGES = (FLAT, LARGE, APART, ROWS)
 
 
 def _targets(*shape: int, seed: int = 0) -> Array:
@@ -24,12 +27,14 @@ def cases() -> list[Case]:
     flat = waves(B + T, V, seed=4)
     apart = waves(B, T, V, seed=6)
     np.put_along_axis(apart, _targets(B, T)[..., None], -800.0, axis=-1)
+    far = waves(B, T, V, seed=7) + np.array([1000.0, 0.0, -1000.0])[:, None, None]
     return [
         Case("first", {"logits": waves(B, T, V), "targets": _targets(B, T)}, 1.7),
         Case("rank 4", {"logits": waves(2, B, T, V, seed=2), "targets": _targets(2, B, T, seed=1)}, 0.6),
         Case(FLAT, {"logits": flat, "targets": _targets(B + T, seed=2)}, 1.3),
         Case(LARGE, {"logits": waves(B, T, V, seed=5) + 1000.0, "targets": _targets(B, T)}, 1.7),
         Case(APART, {"logits": apart, "targets": _targets(B, T)}, 1.7),
+        Case(ROWS, {"logits": far, "targets": _targets(B, T)}, 1.7),
     ]
 
 
@@ -84,9 +89,7 @@ _PAIR = pair(
 def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
     """Yield loss and dlogits; a case that only some mistakes show in has names of its own."""
     for output, value in _PAIR.run(module, case):
-        yield (f"{output} ({case.name})" if case.name in (FLAT, LARGE, APART) else output), value
+        yield (f"{output} ({case.name})" if case.name in EDGES else output), value
 
 
-EXERCISE = replace(
-    _PAIR, run=run, forward=("loss", *(f"loss ({name})" for name in (FLAT, LARGE, APART)))
-)  # fmt: skip
+EXERCISE = replace(_PAIR, run=run, forward=("loss", *(f"loss ({name})" for name in EDGES)))

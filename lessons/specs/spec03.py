@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, Case, H, Outputs, S, T, V, pair, waves
+from lessons.kit.exercise import B, Case, H, Outputs, S, T, V, waves
+from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
 ROW, LARGE, APART = "x of rank 1", "scores around 1000", "rows 1000 apart"
@@ -37,9 +38,9 @@ def terms(case: Case) -> dict[str, Array]:
 
 
 def rows_sum_to_one(case: Case, outputs: Outputs) -> bool:
-    """Return whether each row of y sums to 1."""
-    y = np.asarray(outputs["y"], dtype=np.float64)
-    return y.ndim > 0 and bool(np.allclose(y.sum(axis=-1), 1.0))
+    """Return whether each row of probs sums to 1."""
+    probs = np.asarray(outputs["probs"], dtype=np.float64)
+    return probs.ndim > 0 and bool(np.allclose(probs.sum(axis=-1), 1.0))
 
 
 def rows_sum_to_zero(case: Case, outputs: Outputs) -> bool:
@@ -53,10 +54,11 @@ _PAIR = pair(
     "Softmax couples all outputs",
     cases,
     {"dx": "x"},
+    y=("probs",),
     terms={"dx": terms},
     equations={"A": "p∘dp, eq. 3.5", "B": "-p Σ(p∘dp), eq. 3.5"},
     invariants={
-        "y": ("probabilities of a row must sum to 1", rows_sum_to_one),
+        "probs": ("probabilities of a row must sum to 1", rows_sum_to_one),
         "dx": (
             "adding a constant to a row of x does not change its probabilities, so rows of dx must sum to 0",
             rows_sum_to_zero,
@@ -78,9 +80,9 @@ _PAIR = pair(
 
 
 def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
-    """Yield y and dx; a case that only some mistakes show in has names of its own."""
+    """Yield probs and dx; a case that only some mistakes show in has names of its own."""
     for output, value in _PAIR.run(module, case):
         yield (f"{output} ({case.name})" if case.name in (ROW, LARGE, APART) else output), value
 
 
-EXERCISE = replace(_PAIR, run=run, forward=("y", *(f"y ({name})" for name in (ROW, LARGE, APART))))
+EXERCISE = replace(_PAIR, run=run, forward=("probs", *(f"probs ({name})" for name in (ROW, LARGE, APART))))

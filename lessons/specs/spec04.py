@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, Case, D, H, Outputs, T, pair, waves
+from lessons.kit.exercise import B, Case, D, H, Outputs, T, waves
+from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
 RANKS = (

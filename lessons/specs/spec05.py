@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, C, Case, H, Outputs, S, T, V, pair, waves
+from lessons.kit.exercise import B, C, Case, H, Outputs, S, T, V, waves
+from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
 EDGES = ("as many positions as tokens", "one text", "one token everywhere")  # where some mistakes do not show

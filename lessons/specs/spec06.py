@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, C, Case, D, Exercise, Outputs, T, WrongAnswer, waves
+from lessons.kit.exercise import B, C, Case, D, Exercise, Outputs, T, waves
+from lessons.kit.pair import unpacked
 from scratchgpt.ops.erfc import erfc
 from scratchgpt.shapes import Array
 
@@ -39,15 +40,11 @@ def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
     after = f", {case.name}" if case.name == LARGE else ""
     for form, source in FORMS.items():
         try:
-            returned = getattr(module, f"{form}_forward")(case.inputs[source])
-            if not isinstance(returned, tuple) or len(returned) != 2:
-                raise WrongAnswer(f"{form}_forward must return two things, (y, saved)")
-            y, saved = returned
+            forward, backward = f"{form}_forward", f"{form}_backward"
+            y, saved = unpacked(getattr(module, forward)(case.inputs[source]), forward, ("y", "saved"))
             yield f"y, {form}{after}", y
-            found = getattr(module, f"{form}_backward")(saved, case.dy)
-            if not isinstance(found, tuple) or len(found) != 1:
-                raise WrongAnswer(f"{form}_backward must return a tuple with one thing in it, (dx,)")
-            yield f"dx, {form}{after}", found[0]
+            (dx,) = unpacked(getattr(module, backward)(saved, case.dy), backward, ("dx",))
+            yield f"dx, {form}{after}", dx
         except NotImplementedError:
             continue
 

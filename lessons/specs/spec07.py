@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import SIZES, B, Case, D, Exercise, H, Outputs, S, T, V, WrongAnswer, waves
+from lessons.kit.exercise import SIZES, B, Case, D, Exercise, H, Outputs, S, T, V, waves
+from lessons.kit.pair import unpacked
 from scratchgpt.shapes import Array
 
 PARAMS = ("wte", "w1", "b1", "w2", "b2")
@@ -45,6 +46,10 @@ def _inputs(context: Array, targets: Array, n_channels: int, n_hidden: int) -> d
     }
 
 
+def _zeros(params: dict[str, Array]) -> dict[str, Array]:
+    return {name: np.zeros_like(value) for name, value in params.items()}
+
+
 def _params(inputs: dict[str, Any]) -> dict[str, Array]:
     return {name: np.array(inputs[name]) for name in PARAMS}
 
@@ -53,18 +58,18 @@ def _run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
     """Yield the loss, each gradient, and losses and weights of three steps."""
     context, targets, lr = (case.inputs[name] for name in ("context", "targets", "lr"))
     params = _params(case.inputs)
-    returned = module.forward(params, context, targets)
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise WrongAnswer("forward must return two things, (loss, saved)")
-    loss, saved = returned
+    loss, saved = unpacked(module.forward(params, context, targets), "forward", ("loss", "saved"))
     yield "loss", loss
-    before = {name: waves(*value.shape, seed=9).astype(value.dtype) for name, value in params.items()}
-    grads = {name: value.copy() for name, value in before.items()}  # not zero: backward must add
+    grads = _zeros(params)
     module.backward(params, saved, grads)
     for name in BACKWARD:
-        yield f"d{name}", grads[name] - before[name]
+        yield f"d{name}", np.array(grads[name])
+    _, saved = module.forward(params, context, targets)
+    module.backward(params, saved, grads)  # once more: it must add
+    for name in BACKWARD:
+        yield f"d{name} added to itself", np.array(grads[name])
     params = _params(case.inputs)
-    grads = {name: np.zeros_like(value) for name, value in params.items()}
+    grads = _zeros(params)
     for step, rows in enumerate((slice(None), slice(None, None, -1), slice(0, max(1, len(targets) - 1)))):
         yield f"loss at step {step + 1}", module.train_step(params, grads, context[rows], targets[rows], lr)
         yield f"weights after step {step + 1}", np.concatenate([params[name].ravel() for name in PARAMS])

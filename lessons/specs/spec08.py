@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lessons.kit.exercise import B, C, Case, Outputs, T, pair, waves
+from lessons.kit.exercise import B, C, Case, Outputs, T, waves
+from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
 EPS = 0.1  # large, so that its place in the formula can be seen

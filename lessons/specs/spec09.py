@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, Case, D, Exercise, H, Outputs, S, T, V, WrongAnswer, waves
+from lessons.kit.exercise import B, Case, D, Exercise, H, Outputs, S, T, V, waves
+from lessons.kit.pair import unpacked
 from scratchgpt.shapes import Array
 
 LABELS = {  # each of these cases is told apart by the names of its results
@@ -55,10 +56,8 @@ def influence(module: ModuleType, inputs: dict[str, Any], y: Array) -> Array:
 
 
 def _forward(module: ModuleType, inputs: dict[str, Any]) -> tuple[Any, Any]:
-    returned = module.forward(**inputs)
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise WrongAnswer("forward returned something else; expected two things, (y, probs)")
-    return returned
+    y, probs = unpacked(module.forward(**inputs), "forward", ("y", "probs"))
+    return y, probs
 
 
 def weights_sum_to_one(case: Case, outputs: Outputs) -> bool:

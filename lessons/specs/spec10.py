@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, Case, D, H, Outputs, S, T, pair, waves
+from lessons.kit.exercise import B, Case, D, H, Outputs, S, T, waves
+from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
 

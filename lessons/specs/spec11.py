@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lessons.kit.exercise import B, C, Case, D, Exercise, H, Outputs, T, WrongAnswer, waves
+from lessons.kit.pair import kind, unpacked
 
 
 def cases() -> list[Case]:
@@ -34,23 +35,18 @@ def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
 
 
 def _split(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
-    parts, saved = _two(module.split_forward(case.inputs["qkv"], case.inputs["n_head"]), "split_forward")
-    if len(parts) != 3:
-        raise WrongAnswer(f"split_forward returned {len(parts)} parts; expected three, (q, k, v)")
+    returned = module.split_forward(case.inputs["qkv"], case.inputs["n_head"])
+    parts, saved = unpacked(returned, "split_forward", ("(q, k, v)", "saved"))
+    if not isinstance(parts, tuple | list) or len(parts) != 3:
+        raise WrongAnswer(f"split_forward returned {kind(parts)} and saved; expected ((q, k, v), saved)")
     yield from zip(("q", "k", "v"), parts, strict=True)
     yield "dqkv", _one(module.split_backward(saved, case.dy))
 
 
 def _merge(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
-    y, saved = _two(module.merge_forward(case.inputs["heads"]), "merge_forward")
+    y, saved = unpacked(module.merge_forward(case.inputs["heads"]), "merge_forward", ("y", "saved"))
     yield "merged", y
     yield "dheads", _one(module.merge_backward(saved, case.inputs["dmerged"]))
-
-
-def _two(returned: Any, function: str) -> tuple[Any, Any]:
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise WrongAnswer(f"{function} returned something else; expected two things, (result, saved)")
-    return returned
 
 
 def _one(returned: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lessons.kit.exercise import B, C, Case, Exercise, H, T, V, WrongAnswer, waves
+from lessons.kit.pair import kind
 from scratchgpt.ops import (
     attention,
     embedding,
@@ -166,7 +167,7 @@ def stack(inputs: dict[str, Any]) -> list[Any]:
 def two(value: Any, function: str, what: str) -> tuple[Any, Any]:
     """Return the two things that a function should have returned."""
     if not isinstance(value, tuple) or len(value) != 2:
-        raise WrongAnswer(f"{function} did not return two things; expected {what}")
+        raise WrongAnswer(f"{function} returned {kind(value)}; expected {what}")
     return value[0], value[1]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lessons.kit.exercise import B, C, Case, Exercise, Outputs, T, WrongAnswer, waves
+from lessons.kit.pair import unpacked
 from scratchgpt.shapes import Array
 
 P = 0.3
@@ -67,9 +68,8 @@ def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
 
 def two(value: Any) -> tuple[Any, Any]:
     """Return y and saved."""
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise WrongAnswer("forward did not return two things; expected (y, saved)")
-    return value[0], value[1]
+    y, saved = unpacked(value, "forward", ("y", "saved"))
+    return y, saved
 
 
 def only(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lessons.kit.exercise import B, C, Case, D, Exercise, Outputs, WrongAnswer, waves
+from lessons.kit.pair import unpacked
 
 STEPS = 4
 SETTINGS = {"lr": 5e-4, "betas": (0.9, 0.97), "eps": 0.1, "weight_decay": 0.3}
@@ -47,18 +48,15 @@ def cases() -> list[Case]:
 def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
     """Take one step in the middle of a run, then four from the beginning."""
     inputs = case.inputs
-    taken = module.step(*(inputs[name] for name in "wgmvt"), **SETTINGS)
-    if not isinstance(taken, tuple) or len(taken) != 3:
-        raise WrongAnswer("step did not return three things; expected (w, m, v)")
+    taken = unpacked(module.step(*(inputs[name] for name in "wgmvt"), **SETTINGS), "step", ("w", "m", "v"))
     yield from zip((f"{name}{inputs['of']}" for name in "wmv"), taken, strict=True)
     if inputs["of"]:
         return
     weights, state = list(inputs["weights"]), None
     for number, gradients in enumerate(inputs["gradients"], start=1):
-        taken = module.update(weights, list(gradients), state, **SETTINGS)
-        if not isinstance(taken, tuple) or len(taken) != 2:
-            raise WrongAnswer("update did not return two things; expected (weights, state)")
-        weights, state = list(taken[0]), taken[1]
+        returned = module.update(weights, list(gradients), state, **SETTINGS)
+        taken, state = unpacked(returned, "update", ("weights", "state"))
+        weights = list(taken)
         if len(weights) != 2:
             raise WrongAnswer(f"update returned {len(weights)} weights; expected {len(inputs['weights'])}")
         yield f"matrix, step {number}", weights[0]

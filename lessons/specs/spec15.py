@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lessons.kit.exercise import SIZES, B, C, Case, D, Exercise, Outputs, V, WrongAnswer, waves
+from lessons.kit.pair import kind
 from scratchgpt.shapes import Array
 
 COUNTS = (15, 4, 11)  # targets in each micro-batch
@@ -55,7 +56,7 @@ def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
 def two(value: Any, function: str, what: str) -> tuple[Any, Any]:
     """Return the two things that a function should have returned."""
     if not isinstance(value, tuple) or len(value) != 2:
-        raise WrongAnswer(f"{function} did not return two things; expected {what}")
+        raise WrongAnswer(f"{function} returned {kind(value)}; expected {what}")
     return value[0], value[1]
 
 
