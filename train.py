@@ -3,7 +3,6 @@
 python train.py                                        the embedded fables, about a minute
 python train.py --data my.txt --out runs/mine          your own text, a file, a folder, or a built-in set
 python train.py --data grammar --tokenizer.kind bpe    stories of known entropy, with a tokenizer of their own
-python train.py --config configs/shakespeare-cpu.yaml --data shakespeare.txt
 python train.py --resume runs/mine --training.max_steps 2000
 """
 
@@ -18,11 +17,12 @@ from rich.console import Console
 
 import scratchgpt as sg
 from scratchgpt import cli, data, tokenizers
+from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.evaluation import evaluate
 from scratchgpt.interrupt import ctrl_c_requests_stop
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
-from scratchgpt.reading import tokenizer_for, tokens_of
+from scratchgpt.reading import nats_per_token, tokenizer_for, tokens_of
 from scratchgpt.rng import step_rng
 from scratchgpt.run_folder import RunFolder
 from scratchgpt.settings import RunSettings
@@ -36,7 +36,7 @@ def main() -> None:
     """Read the settings, train, show the result."""
     started = time.perf_counter()
     settings = cli.parse_train_args(None, ROOT)
-    corpus = data.open_corpus(settings.data, root=ROOT, **dataclasses.asdict(settings.corpus))
+    corpus = open_corpus(settings.data, root=ROOT, **dataclasses.asdict(settings.corpus))
     run = RunFolder(settings.out or Path("runs", corpus.name))
     backend = sg.get_backend(
         settings.backend, settings.threads,
@@ -68,7 +68,7 @@ def main() -> None:
     )
 
 
-def train(settings: RunSettings, corpus: data.Corpus, run: RunFolder, backend: sg.Backend) -> bool:
+def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Backend) -> bool:
     """Train from the beginning or from the run's last checkpoint; return whether Ctrl-C ended it early."""
     training = settings.training
 
@@ -137,7 +137,7 @@ def train(settings: RunSettings, corpus: data.Corpus, run: RunFolder, backend: s
                 run.must_be_finite(done, {f"{val_label} loss": val_loss})
                 run.log(step=done, val_loss=val_loss, tokens_per_second=progress.tokens_per_second)
                 is_best = run.save(optimizer, done, val_loss, batches.position, text.folder.name)
-                run.draw(config.vocab_size, val_label, corpus.nats_per_token(val_text))
+                run.draw(config.vocab_size, val_label, nats_per_token(corpus, val_text))
                 progress.evaluated(done, loss, val_loss, val_label, is_best)
                 if stop.is_set():
                     return done < training.max_steps

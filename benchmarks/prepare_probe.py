@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.data.prepare import prepare
-from scratchgpt.data.sources import open_corpus
 from scratchgpt.tokenizers import load
 
 

@@ -20,7 +20,7 @@ import yaml
 from scratchgpt import tokenizers
 from scratchgpt.checkpoint import load_training_state, save_training_state, save_weights
 from scratchgpt.config import GPTConfig
-from scratchgpt.data import Corpus
+from scratchgpt.corpora import Corpus
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path, load_json, load_yaml, make_folder, read_text
 from scratchgpt.model import GPT

@@ -24,6 +24,11 @@ from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 PAD = 60_000  # no text here has so many tokens, each of which is another number
 
 
+@pytest.fixture(autouse=True)
+def padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scratchgpt.data.rows.PADDING", PAD)
+
+
 @st.composite
 def texts(draw: st.DrawFn) -> Part:
     """Draw a text of a few documents, some tokens of which may not count."""
@@ -58,7 +63,7 @@ def check_rows(rows: Rows, text: Part, expected_targets: list[int]) -> None:
 def test_windows_hold_every_target_that_counts_exactly_once(text: Part, block_size: int) -> None:
     targets = [token for token in range(1, len(text)) if is_learned(text, token)]
     assume(targets)
-    rows = Windows(text, block_size, PAD)
+    rows = Windows(text, block_size)
     check_rows(rows, text, targets)
     assert (rows.batch(np.arange(len(rows)))[0][:, 0] % block_size == 0).all()
     if text.learned is None:
@@ -71,7 +76,7 @@ def test_examples_hold_every_target_that_counts_exactly_once(text: Part, block_s
     spans = list(pairwise([0, *text.ends.tolist()]))
     targets = [token for start, end in spans for token in range(start + 1, end) if is_learned(text, token)]
     assume(targets)
-    rows = Examples(text, block_size, PAD)
+    rows = Examples(text, block_size)
     check_rows(rows, text, targets)
     document = np.repeat(np.arange(len(spans)), [end - start for start, end in spans])
     for row in rows.batch(np.arange(len(rows)))[0]:
@@ -83,12 +88,12 @@ def test_examples_hold_every_target_that_counts_exactly_once(text: Part, block_s
 def test_examples_by_hand() -> None:
     learned = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0])
     text = Part(np.arange(100, 112), np.array([3, 8, 9, 10, 12]), learned, padded=True)
-    rows = rows_of(text, 3, pad_id=7)
+    rows = rows_of(text, 3)
     x, y = rows.batch(np.arange(len(rows)))
     assert x.tolist() == [
         [100, 101, 102],
         [103, 104, 105],
-        [106, 107, 7],
+        [106, 107, PAD],
     ]  # the last document: nothing counts
     assert y.tolist() == [[101, 102, -100], [104, 105, 106], [107, -100, -100]]
 
@@ -110,7 +115,7 @@ def test_a_text_without_targets_is_refused(kind: type[Windows | Examples], text:
 @pytest.mark.parametrize("n", [5, 8, 9, 500])
 def test_random_batches_of_windows_are_those_of_random_batch(n: int) -> None:
     tokens = np.random.default_rng(0).integers(0, 50, n).astype(np.uint16)
-    batches = RandomBatches(Windows(Part.of(tokens), min(n, 8), PAD), 16)
+    batches = RandomBatches(Windows(Part.of(tokens), min(n, 8)), 16)
     for seed in range(5):
         ours = batches.draw(np.random.default_rng(seed))
         theirs = random_batch(tokens.astype(np.int32), 16, min(n, 8), np.random.default_rng(seed))
@@ -129,7 +134,7 @@ def test_random_windows_never_come_without_a_target_that_counts() -> None:
 
 
 def test_random_examples_are_whole_rows_each_as_likely() -> None:
-    rows = Examples(Part(np.arange(40), np.arange(4, 44, 4), padded=True), 8, PAD)
+    rows = Examples(Part(np.arange(40), np.arange(4, 44, 4), padded=True), 8)
     x, _ = RandomBatches(rows, 4000).draw(np.random.default_rng(0))
     first, counts = np.unique(x[:, 0], return_counts=True)
     assert first.tolist() == list(range(0, 40, 4))
@@ -142,7 +147,7 @@ def drawn(batches: Batches, n: int) -> list[np.ndarray]:
 
 @given(n=st.integers(2, 60), block_size=st.integers(1, 9), batch_size=st.integers(1, 25))
 def test_an_epoch_holds_every_row_once(n: int, block_size: int, batch_size: int) -> None:
-    rows = Windows(Part.of(np.arange(n)), block_size, PAD)
+    rows = Windows(Part.of(np.arange(n)), block_size)
     batches = EpochBatches(rows, batch_size, seed=3)
     n_batches = -(-3 * len(rows) // batch_size)
     xs = [x for x, _ in drawn(batches, n_batches)]

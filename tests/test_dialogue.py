@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.data import builtin
-from scratchgpt.data.builtin import numbered
-from scratchgpt.data.corpus import Piece
-from scratchgpt.data.dialogue import daily_dialogs, dialogue_pieces, prosocial_dialogs
-from scratchgpt.data.jsonl import Row
-from scratchgpt.data.sources import open_corpus
+from scratchgpt.corpora import builtin
+from scratchgpt.corpora.builtin import numbered
+from scratchgpt.corpora.corpus import Piece
+from scratchgpt.corpora.dialogue import daily_dialogs, dialogue_pieces, prosocial_dialogs
+from scratchgpt.corpora.jsonl import Row
+from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.errors import InputError
 
 DAILY = [

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
-from scratchgpt.data import builtin, download
-from scratchgpt.data.cache_folder import cache_folder
-from scratchgpt.data.download import RemoteFile, fetch
-from scratchgpt.data.sources import open_corpus
+from scratchgpt.cache_folder import cache_folder
+from scratchgpt.corpora import builtin, download
+from scratchgpt.corpora.download import RemoteFile, fetch
+from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.errors import InputError
 
 CONTENT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 9000

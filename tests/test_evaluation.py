@@ -40,13 +40,14 @@ def test_windows_weigh_every_target_alike(backend: Backend, batch_size: int, som
     assert loss == pytest.approx(np.mean(expected), rel=1e-12)
 
 
-@pytest.mark.parametrize("pad_id", [0, 7])
-def test_padding_never_counts(backend: Backend, pad_id: int) -> None:
+@pytest.mark.parametrize("padding", [0, 7])
+def test_padding_never_counts(backend: Backend, padding: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scratchgpt.data.rows.PADDING", padding)
     ends = [3, 4, 9, 11, 18]  # none is longer than a block and a target
     text = Part(TOKENS[:18], np.array(ends), padded=True)
     expected = losses_one_by_one(backend, text, [0, *ends[:-1]], ends)
     assert len(expected) == 13
-    rows = Examples(text, 8, pad_id)
+    rows = Examples(text, 8)
     loss = evaluate(MODEL, PARAMS, rows, batch_size=50, backend=backend)
     assert loss == pytest.approx(np.mean(expected), rel=1e-12)
     x, y = rows.batch(np.arange(len(rows)))
@@ -55,7 +56,7 @@ def test_padding_never_counts(backend: Backend, pad_id: int) -> None:
 
 def test_the_gradient_of_a_padded_batch_is_that_of_its_examples(backend: Backend) -> None:
     ends = [3, 4, 9, 11, 18]
-    rows = Examples(Part(TOKENS[:18], np.array(ends), padded=True), 8, pad_id=0)
+    rows = Examples(Part(TOKENS[:18], np.array(ends), padded=True), 8)
     _, grads = sg.loss_and_grads(MODEL, PARAMS, *rows.batch(np.arange(len(rows))), backend=backend)
     expected = np.zeros_like(grads.flat)
     for start, end in zip([0, *ends], ends, strict=False):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.data.corpus import Piece
-from scratchgpt.data.grammar import Grammar, corpus, story_grammar
-from scratchgpt.data.grammar_rules import check_unambiguous
-from scratchgpt.data.stories import HEROES, rules
+from scratchgpt.corpora.corpus import Piece
+from scratchgpt.corpora.grammar import Grammar, corpus, story_grammar
+from scratchgpt.corpora.grammar_rules import check_unambiguous
+from scratchgpt.corpora.stories import HEROES, rules
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import END
 

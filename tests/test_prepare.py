@@ -14,7 +14,9 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.data import Corpus, Piece, TokenFile, prepare
+from benchmarks import prepare as benchmark
+from scratchgpt.corpora import Corpus, Piece
+from scratchgpt.data import TokenFile, prepare
 from scratchgpt.data import atomic_folder as folders
 from scratchgpt.data.token_writer import token_writer
 from scratchgpt.data.tokenise import JOB, jobs, tokenise_all
@@ -335,7 +337,9 @@ def test_an_interrupt_is_passed_on_and_leaves_nothing(tmp_path: Path, workers: i
 PROGRAM = f"""
 import itertools, sys, time
 from pathlib import Path
-from scratchgpt.data import Corpus, Piece, prepare
+from benchmarks import prepare as benchmark
+from scratchgpt.corpora import Corpus, Piece
+from scratchgpt.data import prepare
 from scratchgpt.tokenizers import CharTokenizer
 
 readings = itertools.count()
@@ -348,8 +352,8 @@ def pieces():
             time.sleep(60)
         yield Piece("abc" * {JOB})
 
-if __name__ == "__main__":
-    prepare(Corpus("slow", pieces), CharTokenizer.train("abc"), cache=Path(sys.argv[1]), workers=2)
+# Not guarded by `if __name__ == "__main__"`: the workers do not run this again.
+prepare(Corpus("slow", pieces), CharTokenizer.train("abc"), cache=Path(sys.argv[1]), workers=2)
 """
 
 
@@ -412,3 +416,12 @@ def test_of_two_processes_that_make_the_same_folder_the_first_wins(tmp_path: Pat
             (first / "who").write_text("first", encoding="utf-8")
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert (tmp_path / "new" / "who").read_text(encoding="utf-8") == "first"
+
+
+def test_the_benchmark_makes_the_same_text_each_time_and_sees_memory() -> None:
+    text = "".join(benchmark.text_blocks(100_000))
+    assert len(text) == 100_000
+    assert text.isascii()
+    assert text == "".join(benchmark.text_blocks(100_000))
+    if sys.platform == "linux":
+        assert benchmark.memory(os.getpid()) > 10e6

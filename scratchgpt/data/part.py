@@ -34,7 +34,9 @@ class Part:
     def between(self, start: int, stop: int) -> "Part":
         """Return the tokens from `start` up to `stop`; a document that `stop` cuts ends there."""
         first, last = np.searchsorted(self.ends, [start, stop], side="right")
-        ends = self.ends[first:last] - start
+        ends = self.ends[first:last]
+        if start:
+            ends = ends - start
         if stop > start and (len(ends) == 0 or ends[-1] < stop - start):
             ends = np.append(ends, stop - start)
         learned = None if self.learned is None else self.learned[start:stop]

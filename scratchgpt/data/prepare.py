@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
-from scratchgpt.data.corpus import Corpus, Piece
+from scratchgpt.corpora.corpus import Corpus, Piece
 from scratchgpt.data.token_file import FORMAT, TokenFile
 from scratchgpt.data.token_writer import token_writer
 from scratchgpt.data.tokenise import JOB, tokenise_all

@@ -7,6 +7,8 @@ from scratchgpt.errors import InputError
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array, Tokens
 
+PADDING = 0  # the token past an end; any would do, for no token that counts comes after it
+
 
 class Rows:
     """Rows of `block_size` tokens; every target that counts is in exactly one.
@@ -19,14 +21,13 @@ class Rows:
         n_tokens: places in all rows, the padding of a last, shorter window not counted.
     """
 
-    def __init__(self, part: Part, ends: Array, block_size: int, pad_id: int) -> None:
+    def __init__(self, part: Part, ends: Array, block_size: int) -> None:
         """Begin a row at the first token after each end, and another wherever one is full.
 
         Args:
             part: the text.
             ends: (D,) where rows end before they are full; the last is the text's end.
             block_size: places in a row.
-            pad_id: the token at places past the end.
 
         Raises:
             InputError: no target counts.
@@ -34,7 +35,6 @@ class Rows:
         self.block_size = block_size
         self._part = part
         self._ends = ends
-        self._pad_id = pad_id
         self._starts = self._find_starts()
         if not len(self._starts):
             raise InputError(
@@ -63,7 +63,7 @@ class Rows:
         counts = places + 1 < ends
         if learned is not None:
             counts &= learned[after] != 0
-        x = np.where(places < ends, tokens[here].astype(np.int64), self._pad_id)
+        x = np.where(places < ends, tokens[here].astype(np.int64), PADDING)
         y = np.where(counts, tokens[after].astype(np.int64), IGNORE_INDEX)
         return x, y
 
@@ -91,8 +91,8 @@ class Rows:
 class Windows(Rows):
     """Windows of a text whose documents are packed: side by side, the last, shorter one padded."""
 
-    def __init__(self, part: Part, block_size: int, pad_id: int = 0) -> None:
-        super().__init__(part, np.array([len(part)], dtype=np.int64), block_size, pad_id)
+    def __init__(self, part: Part, block_size: int) -> None:
+        super().__init__(part, np.array([len(part)], dtype=np.int64), block_size)
         past_the_end = int(self._starts[-1]) + block_size - (len(part) - 1)
         self.n_tokens -= max(0, past_the_end)
 
@@ -112,10 +112,10 @@ class Windows(Rows):
 class Examples(Rows):
     """Every document in rows of its own, padded; one longer than a block goes on in the next row."""
 
-    def __init__(self, part: Part, block_size: int, pad_id: int = 0) -> None:
-        super().__init__(part, part.ends, block_size, pad_id)
+    def __init__(self, part: Part, block_size: int) -> None:
+        super().__init__(part, part.ends, block_size)
 
 
-def rows_of(part: Part, block_size: int, pad_id: int = 0) -> Rows:
+def rows_of(part: Part, block_size: int) -> Rows:
     """Return the rows of a text as its kind asks for: examples if it is padded, else windows."""
-    return (Examples if part.padded else Windows)(part, block_size, pad_id)
+    return (Examples if part.padded else Windows)(part, block_size)

@@ -3,16 +3,19 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.data.corpus import Piece
+from scratchgpt.corpora.corpus import Piece
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import Tokenizer, from_bytes
@@ -69,8 +72,8 @@ def tokenise_all(
     """Yield the tokens of all pieces in their order.
 
     With one worker, this process does it. Others are started afresh, not forked, so it matters not which
-    threads there are; as always then, a script needs its `if __name__ == "__main__":`. Only a few jobs are
-    underway at any time, however long the text. Close the iterator, or exhaust it, to end the processes.
+    threads there are. Only a few jobs are underway at any time, however long the text. Close the iterator,
+    or exhaust it, to end the processes.
 
     Raises:
         InputError: as `tokenise`, or a process died.
@@ -88,15 +91,15 @@ def tokenise_all(
     underway: deque[Future[Tokenised]] = deque()
     try:
         for job in jobs(pieces):
-            underway.append(executor.submit(_work, job))
+            with _main_program_hidden():  # processes start here
+                underway.append(executor.submit(_work, job))
             if len(underway) > workers + 1:
                 yield underway.popleft().result()
         while underway:
             yield underway.popleft().result()
     except BrokenProcessPool as error:
         raise InputError(
-            "a process that cuts text into tokens ended early; expected enough memory for "
-            f"{workers} of them, and in a script that starts them, `if __name__ == '__main__':`"
+            f"a process that cuts text into tokens ended early; expected enough memory for {workers} of them"
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
@@ -114,6 +117,17 @@ def jobs(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
             job, size = [], 0
     if job:
         yield job
+
+
+@contextmanager
+def _main_program_hidden() -> Iterator[None]:
+    """Let new processes find no main program, which they would import again with everything that it needs."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 _tokenizers: list[Tokenizer] = []  # in a worker: the one that it was given

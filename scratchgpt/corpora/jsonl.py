@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scratchgpt.data.text_files import Source
+from scratchgpt.corpora.text_files import Source
 from scratchgpt.errors import InputError
 
 

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from scratchgpt.data.cache_folder import cache_folder
-from scratchgpt.data.text_files import BLOCK_SIZE, Source
+from scratchgpt.cache_folder import cache_folder
+from scratchgpt.corpora.text_files import BLOCK_SIZE, Source
 from scratchgpt.errors import InputError
 from scratchgpt.files import make_folder
 

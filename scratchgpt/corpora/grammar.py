@@ -29,9 +29,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.data.corpus import Corpus, Piece
-from scratchgpt.data.grammar_rules import check_unambiguous, is_nonterminal, read_rules
-from scratchgpt.data.stories import rules
+from scratchgpt.corpora.corpus import Corpus, Piece
+from scratchgpt.corpora.grammar_rules import check_unambiguous, is_nonterminal, read_rules
+from scratchgpt.corpora.stories import rules
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.base import END

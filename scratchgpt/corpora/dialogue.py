@@ -11,8 +11,8 @@ a word has the token that it has within a sentence. The first turn is the user's
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from scratchgpt.data.corpus import Corpus, Piece
-from scratchgpt.data.jsonl import Row, kind
+from scratchgpt.corpora.corpus import Corpus, Piece
+from scratchgpt.corpora.jsonl import Row, kind
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import BOS, EOS, PAD, SEP
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from scratchgpt.data.part import Part
-
 
 class Piece(NamedTuple):
     """A part of a document.
@@ -45,9 +43,3 @@ class Corpus:
     eos: str | None = None
     padded: bool = False
     nats_per_document: float | None = None
-
-    def nats_per_token(self, part: Part) -> float | None:
-        """Return the entropy of a part of this text, where it is known: no model predicts its tokens better."""
-        if self.nats_per_document is None:
-            return None
-        return self.nats_per_document * len(part.ends) / len(part)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import regex
 
-from scratchgpt.data.corpus import Piece
+from scratchgpt.corpora.corpus import Piece
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import END
 
-PIECE_SIZE = 1 << 20  # characters
+PIECE_SIZE = 1 << 16  # characters
 BLOCK_SIZE = 1 << 20  # bytes
 
 # Both search from the end of the text, for (?r).

@@ -7,12 +7,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from scratchgpt.data import grammar
-from scratchgpt.data.corpus import Corpus, Piece
-from scratchgpt.data.dialogue import SCHEMAS, dialogue_corpus
-from scratchgpt.data.download import RemoteFile, fetch
-from scratchgpt.data.jsonl import Row
-from scratchgpt.data.text_files import BLOCK_SIZE, Source, document, file_source, whole_text
+from scratchgpt.corpora import grammar
+from scratchgpt.corpora.corpus import Corpus, Piece
+from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
+from scratchgpt.corpora.download import RemoteFile, fetch
+from scratchgpt.corpora.jsonl import Row
+from scratchgpt.corpora.text_files import BLOCK_SIZE, Source, document, file_source, whole_text
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import END
 

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-from scratchgpt.data.cache_folder import cache_folder
+from scratchgpt.cache_folder import cache_folder
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path, make_folder
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from scratchgpt.data.builtin import builtin_corpus, names
-from scratchgpt.data.corpus import Corpus, Piece
-from scratchgpt.data.dialogue import SCHEMAS, dialogue_corpus
-from scratchgpt.data.jsonl import rows
-from scratchgpt.data.standard_input import spooled, standard_input
-from scratchgpt.data.text_files import Source, document, example, file_source, whole_text
+from scratchgpt.corpora.builtin import builtin_corpus, names
+from scratchgpt.corpora.corpus import Corpus, Piece
+from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
+from scratchgpt.corpora.jsonl import rows
+from scratchgpt.corpora.standard_input import spooled, standard_input
+from scratchgpt.corpora.text_files import Source, document, example, file_source, whole_text
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import END
 from scratchgpt.validation import nearest
