@@ -8,7 +8,6 @@ python train.py --resume runs/mine --training.max_steps 2000
 
 import dataclasses
 import importlib
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -17,9 +16,12 @@ from rich.console import Console
 
 import scratchgpt as sg
 from scratchgpt import cli, data, tokenizers
+from scratchgpt.about import describe
 from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.evaluation import evaluate
-from scratchgpt.interrupt import ctrl_c_requests_stop
+from scratchgpt.interrupt import signals_request_stop
+from scratchgpt.loggers import open_loggers
+from scratchgpt.metrics import bytes_per_token, meaning
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
 from scratchgpt.reading import nats_per_token, tokenizer_for, tokens_of
@@ -44,13 +46,11 @@ def main() -> None:
     )  # fmt: skip
     if settings.mine:
         backend = importlib.import_module("lessons.kit.graft").in_training(settings, backend)
-    stopped = train(settings, corpus, run, backend)
-    if stopped:
-        console.print(
-            f"Stopped and saved at step {run.step}. "
-            f"Go on with: python train.py --resume {shlex.quote(str(run.path))}"
-        )
-        sys.exit(130)
+    with run:  # while it trains, nobody else may in its folder
+        exit_code = train(settings, corpus, run, backend)
+    if exit_code:
+        console.print(run.how_to_go_on())
+        sys.exit(exit_code)
 
     how = dataclasses.asdict(settings.generation)
     written = sg.load(run.path, backend=backend).generate(**how, seed=settings.training.seed)
@@ -59,17 +59,11 @@ def main() -> None:
     console.rule("a sample")
     console.print(sample)
     console.rule()
-    console.print(
-        f"best loss {run.best_loss:.4f} nats per token at step {run.best_step} of {run.step}, "
-        f"{time.perf_counter() - started:.0f} s in all{backend.memory()}\n"
-        f"checkpoints, settings and metrics: {run.path}\n"
-        f"picture: {run.path / 'loss.png'}\n"
-        f"more text: python sample.py {shlex.quote(str(run.path))}"
-    )
+    console.print(run.outcome(f"{time.perf_counter() - started:.0f} s in all{backend.memory()}"))
 
 
-def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Backend) -> bool:
-    """Train from the beginning or from the run's last checkpoint; return whether Ctrl-C ended it early."""
+def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Backend) -> int:
+    """Train from the beginning or the last checkpoint; return 0, or the exit code if a signal ended it."""
     training = settings.training
 
     # Text becomes tokens; the last tenth of them is held out.
@@ -80,68 +74,69 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
     train_text, val_text = data.split(text, training.val_fraction, config.block_size)
     train_rows, val_rows = (data.rows_of(part, config.block_size) for part in (train_text, val_text))
     batches = data.batches(training.batches, train_rows, training.batch_size, training.seed)
+    size = bytes_per_token(tokenizer, val_text)
     val_label = "held-out" if training.val_fraction else "whole-text"
 
-    # The model is a structure without arrays; its weights are one flat vector, which AdamW changes.
-    model = sg.GPT(config)
+    # The model is a structure without arrays; its weights are one flat vector, which the optimizer changes.
+    model = sg.GPT(config, recompute=training.recompute)
     params = model.init(training.seed).map(backend.to_device)
-    optimizer = sg.AdamW(
-        params, betas=(training.beta1, training.beta2), eps=training.adam_eps,
-        weight_decay=training.weight_decay, backend=backend,
-    )  # fmt: skip
+    optimizer = sg.make_optimizer(training.optimizer, params, backend, **training.hyperparameters)
+    ema = None if training.ema_decay is None else sg.EMA(params, training.ema_decay)
     # What cannot be computed, or a prompt that cannot be encoded, is better known now than later.
     backend.check(config)
-    sg.LanguageModel(model, params, tokenizer, backend).stream(settings.generation.prompt, 0)
+    writer = sg.LanguageModel(model, params, tokenizer, backend)
+    writer.stream(settings.generation.prompt, 0)
     if settings.resume:
-        run.resume(settings, model, optimizer, text.folder.name)
+        run.resume(settings, model, optimizer, ema, text.folder.name)
         batches.position = run.position
     else:
         run.begin(settings, model, tokenizer, corpus)
-    console.print(
-        f"{params.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
-        f"n_embd {config.n_embd}, block_size {config.block_size}, vocab_size {config.vocab_size}\n"
-        f"{len(train_text):,} training tokens, {len(val_text):,} {val_label}, from {settings.data}\n"
-        f"{backend.describe()}\nrun folder {run.path}"
-    )
+    run.about = describe(settings, model, train_text, val_text, backend)
+    console.print(f"{run.about}\nrun folder {run.path}")
 
-    take_step = TrainingStep(model, optimizer, training.grad_clip)
+    take_step = TrainingStep(model, optimizer, training.grad_clip, training.accumulate)
     with (
-        ctrl_c_requests_stop() as stop,
-        TrainingProgress(console, training.max_steps, run.step) as progress,
+        signals_request_stop(training.max_minutes) as stop,
+        open_loggers(settings.logger, run.path, dataclasses.asdict(settings), run.step) as run.loggers,
+        TrainingProgress(console, training.max_steps, run.step, run.seconds) as progress,
         quiet_overflow(),  # the loop itself looks for what is not finite
     ):
         for step in range(run.step, training.max_steps):
             progress.step_begins()
             rng = step_rng(training.seed, step)
-            lr = sg.cosine_with_warmup(
-                step,
-                peak=training.learning_rate,
-                floor=training.min_learning_rate,
-                warmup_steps=training.warmup_steps,
-                max_steps=training.max_steps,
-            )
+            lr = sg.learning_rate(training.schedule, step, **training.rates)
             x, y = batches.draw(rng)
             take_step(x, y, lr, rng)
+            if ema:
+                ema.update()
             done = step + 1
             evaluate_now = done % training.eval_interval == 0 or done == training.max_steps or stop.is_set()
             if evaluate_now or done % training.log_interval == 0:  # the loop waits for a GPU only here
-                loss = run.log_steps(done, take_step.read())
+                loss = run.log_steps(done, take_step.read(), training.on_not_finite)
                 progress.show(done, loss, lr)
             progress.step_ends(x.size)
 
             if evaluate_now:
                 val_loss = evaluate(
-                    model, params, val_rows,
-                    batch_size=training.batch_size, backend=backend, max_tokens=training.eval_tokens,
+                    model, ema.weights() if ema else params, val_rows,
+                    batch_size=-(-training.batch_size // training.accumulate), backend=backend,
+                    max_tokens=training.eval_tokens,
                 )  # fmt: skip
-                run.must_be_finite(done, {f"{val_label} loss": val_loss})
-                run.log(step=done, val_loss=val_loss, tokens_per_second=progress.tokens_per_second)
-                is_best = run.save(optimizer, done, val_loss, batches.position, text.folder.name)
+                run.log_evaluation(done, val_loss, val_label, **meaning(val_loss, size), **progress.pace)
+                sample = writer.generate(
+                    settings.generation.prompt, training.sample_tokens, seed=training.seed
+                )
+                run.log_sample(done, sample)
+                progress.sampled(sample)
+                is_best = run.save(
+                    optimizer, ema, done, val_loss, batches.position, text.folder.name,
+                    keep=training.keep_checkpoints,
+                )  # fmt: skip
                 run.draw(config.vocab_size, val_label, nats_per_token(corpus, val_text))
                 progress.evaluated(done, loss, val_loss, val_label, is_best)
-                if stop.is_set():
-                    return done < training.max_steps
-    return False
+                if stop.is_set() or run.has_stalled(training.patience):
+                    return stop.exit_code if done < training.max_steps else 0
+    return 0
 
 
 if __name__ == "__main__":

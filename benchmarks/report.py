@@ -8,11 +8,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import generate, gpu_report, kernels, memory, scaling, time_to_loss, train_step
+from benchmarks import (
+    adaptive_softmax,
+    checkpointing,
+    generate,
+    gpu_report,
+    kernels,
+    memory,
+    prepare,
+    scaling,
+    time_to_loss,
+    tokenizer,
+    train_step,
+)
 from benchmarks.program import BUSY, RESULTS, ROOT, Benchmark, Content
 from scratchgpt.files import atomic_path, load_json, make_folder
 
-BENCHMARKS = [module.BENCHMARK for module in (train_step, time_to_loss, generate, scaling, memory, kernels)]
+BENCHMARKS = [
+    module.BENCHMARK
+    for module in (
+        train_step, time_to_loss, generate, scaling, memory, kernels, tokenizer, prepare, checkpointing,
+        adaptive_softmax,
+    )
+]  # fmt: skip
 LIBRARIES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "transformers": "transformers"}
 INTRODUCTION = """\
 # Benchmarks

@@ -10,12 +10,13 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.language_model import LanguageModel, load
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW, clip_grad_norm, cosine_with_warmup
+from scratchgpt.optim import EMA, AdamW, clip_grad_norm, cosine_with_warmup, learning_rate, make_optimizer
 from scratchgpt.params import Param, ParamVector
 from scratchgpt.passes import logits, loss, loss_and_grads
 from scratchgpt.tokenizers import CharTokenizer
 
 __all__ = [
+    "EMA",
     "GPT",
     "AdamW",
     "Backend",
@@ -29,10 +30,12 @@ __all__ = [
     "cosine_with_warmup",
     "get_backend",
     "gradcheck",
+    "learning_rate",
     "load",
     "logits",
     "loss",
     "loss_and_grads",
+    "make_optimizer",
 ]
 
 __version__ = "0.1.0"

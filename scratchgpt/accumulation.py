@@ -1,14 +1,37 @@
 """Gradients of the micro-batches of a batch, added up in their order, whoever is done first."""
 
+import itertools
 from collections import Counter, defaultdict
 from threading import Lock
 
 import numpy as np
 
+from scratchgpt.backends import Backend
+from scratchgpt.errors import InputError
 from scratchgpt.params import Param, ParamVector
 from scratchgpt.shapes import Array
 
 Place = tuple[str, int]  # a parameter's name, and how often this micro-batch has added to it before
+
+
+def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumulate: int) -> list[slice]:
+    """Return the micro-batches of a batch, as rows: `accumulate` groups, each cut as the backend likes it.
+
+    Groups have about the same number of rows, at least one. A micro-batch's activations are gone before
+    whoever computed it takes the next one.
+
+    Raises:
+        InputError: `accumulate` is less than 1.
+    """
+    if accumulate < 1:
+        raise InputError(f"accumulate is {accumulate}; expected at least 1, the parts of a batch")
+    n_groups = min(n_rows, accumulate)
+    bounds = [n_rows * group // n_groups for group in range(n_groups + 1)]
+    return [
+        slice(start + part.start, start + part.stop)
+        for start, stop in itertools.pairwise(bounds)
+        for part in backend.share_out(stop - start, n_time, n_params)
+    ]
 
 
 class GradientAccumulator:

@@ -1,12 +1,14 @@
 """Checkpoints: weights, and what training needs to go on, as safetensors files.
 
 A file of weights holds GPT-2's tensor names and shapes and opens in any tool that reads
-safetensors. A training state holds the same, plus AdamW's moments as `adamw.m.<name>` and
-`adamw.v.<name>`. Facts about the file (step, validation loss) are JSON in its metadata, under
-the key `scratchgpt`.
+safetensors. A training state holds the same, plus the optimizer's moments, such as AdamW's
+`adamw.m.<name>` and `adamw.v.<name>`, and the running mean of the weights, if there is one, as `ema.<name>`.
+Facts about the file (step, validation loss) are JSON in its metadata, under the key `scratchgpt`,
+with a CRC-32 of facts and tensors, so that a bit which a disk has changed is found.
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,11 @@ from safetensors.numpy import save_file
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.optim import EMA, OPTIMIZERS, Optimizer
 from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 had no checksum; it is read as well
 
 
 def save_weights(path: str | Path, params: ParamVector, metadata: Mapping[str, Any]) -> None:
@@ -30,13 +32,20 @@ def save_weights(path: str | Path, params: ParamVector, metadata: Mapping[str, A
     _write(path, dict(params.items()), metadata)
 
 
-def save_training_state(path: str | Path, optimizer: AdamW, metadata: Mapping[str, Any]) -> None:
-    """Write weights and moments; the file appears whole or not at all."""
-    to_host = optimizer.backend.to_host
-    tensors = dict(optimizer.params.map(to_host).items())
-    tensors |= {f"adamw.m.{name}": view for name, view in optimizer.m.map(to_host).items()}
-    tensors |= {f"adamw.v.{name}": view for name, view in optimizer.v.map(to_host).items()}
-    state = {"adamw.t": optimizer.t, "backend": optimizer.backend.state()}
+def save_training_state(
+    path: str | Path, optimizer: Optimizer, metadata: Mapping[str, Any], ema: EMA | None = None
+) -> None:
+    """Write weights, moments and the mean of weights, if any; the file appears whole or not at all."""
+    vectors = {"": optimizer.params, **_moments(optimizer)}
+    state: dict[str, Any] = {f"{optimizer.name}.t": optimizer.t, "backend": optimizer.backend.state()}
+    if ema is not None:
+        vectors["ema."] = ema.total
+        state["ema.weight"] = ema.weight
+    tensors = {
+        prefix + name: view
+        for prefix, vector in vectors.items()
+        for name, view in vector.map(optimizer.backend.to_host).items()
+    }
     _write(path, tensors, {**metadata, **state})
 
 
@@ -50,30 +59,57 @@ def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, A
     return _params_of(model, tensors, path), metadata
 
 
-def load_training_state(path: str | Path, model: GPT, optimizer: AdamW) -> dict[str, Any]:
+def load_training_state(
+    path: str | Path, model: GPT, optimizer: Optimizer, ema: EMA | None = None
+) -> dict[str, Any]:
     """Put weights and moments from a checkpoint into the optimizer; return the file's metadata.
 
+    A mean of weights that the file lacks begins with the next step; one that nobody asks for is left.
+
     Raises:
-        InputError: missing, corrupted or truncated, of another shape, or weights without moments.
+        InputError: missing, corrupted or truncated, of another shape, weights without moments, or the
+            moments of another optimizer. Nothing has changed then.
     """
     tensors, metadata = _read(path)
-    params = _params_of(model, tensors, path)
-    if not isinstance(metadata.get("adamw.t"), int):
-        raise InputError(f"{path} holds weights only; expected a training state, such as last.safetensors")
-    for vector, prefix in ((optimizer.m, "adamw.m."), (optimizer.v, "adamw.v.")):
-        on_host = ParamVector(model.params, np.empty(model.size, vector.flat.dtype))
-        _fill(on_host, tensors, prefix, path)
-        vector.flat[...] = optimizer.backend.to_device(on_host.flat)
-    optimizer.params.flat[...] = optimizer.backend.to_device(params.flat)
-    optimizer.t = metadata["adamw.t"]
+    on_host = [(optimizer.params, _params_of(model, tensors, path))]
+    _check_optimizer(optimizer, metadata, path)
+    vectors = _moments(optimizer)
+    if ema is not None and "ema.weight" in metadata:
+        vectors["ema."] = ema.total
+    for prefix, vector in vectors.items():
+        loaded = ParamVector(vector.layout, np.empty(vector.size, vector.flat.dtype))
+        _fill(loaded, tensors, prefix, path)
+        on_host.append((vector, loaded))
+    for vector, loaded in on_host:
+        vector.flat[...] = optimizer.backend.to_device(loaded.flat)
+    optimizer.t = metadata[f"{optimizer.name}.t"]
     optimizer.backend.load_state(metadata.get("backend", {}))
+    if ema is not None:
+        ema.weight = float(metadata.get("ema.weight", ema.weight))
     return metadata
 
 
+def _moments(optimizer: Optimizer) -> dict[str, ParamVector]:
+    """Return what an optimizer must keep, by the beginning of its tensors' names."""
+    return {f"{optimizer.name}.{key}.": vector for key, vector in optimizer.vectors.items()}
+
+
+def _check_optimizer(optimizer: Optimizer, metadata: Mapping[str, Any], path: str | Path) -> None:
+    """See that the file holds moments, and those of this optimizer."""
+    found = [name for name in OPTIMIZERS if isinstance(metadata.get(f"{name}.t"), int)]
+    if not found:
+        raise InputError(f"{path} holds weights only; expected a training state, such as last.safetensors")
+    if optimizer.name not in found:
+        raise InputError(
+            f"optimizer is {optimizer.name!r}; expected {found[0]!r}, whose moments {path} holds"
+        )
+
+
 def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, Any]) -> None:
+    metadata = {"version": FORMAT_VERSION, **metadata}
+    # One entry, because safetensors writes several in an order that changes from call to call.
+    content = json.dumps(metadata | {"crc32": _checksum(tensors, metadata)})
     with atomic_path(path) as temporary:
-        # One entry, because safetensors writes several in an order that changes from call to call.
-        content = json.dumps({"version": FORMAT_VERSION, **metadata})
         try:
             save_file(tensors, temporary, {"scratchgpt": content})
         except SafetensorError as error:
@@ -81,20 +117,63 @@ def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, A
 
 
 def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return tensors and metadata, or say what is wrong with the file and which beside it are whole."""
+    try:
+        return _read_whole(path)
+    except _Damaged as error:
+        whole = [other.name for other in sorted(Path(path).parent.glob("*.safetensors")) if _is_whole(other)]
+        beside = f"; beside it these are whole: {', '.join(whole)}" if whole else ""
+        raise InputError(
+            f"{path} is corrupted or truncated: {error}; expected a safetensors file as it was saved{beside}"
+        ) from None
+
+
+class _Damaged(Exception):
+    """A file that is not what was written."""
+
+
+def _read_whole(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = json.loads((file.metadata() or {}).get("scratchgpt", "{}"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected a checkpoint") from None
-    except (SafetensorError, OSError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} is corrupted or truncated: {error}; expected a safetensors file") from None
-    if metadata.get("version", FORMAT_VERSION) != FORMAT_VERSION:
-        raise InputError(f"{path} has format version {metadata['version']}; expected {FORMAT_VERSION}")
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise _Damaged(error) from None
+    version = metadata.get("version", 1) if isinstance(metadata, dict) else None  # other tools write none
+    if not isinstance(version, int):
+        raise _Damaged(f"its format version is {version!r}")
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path} has format version {version}, written by a newer scratchgpt; "
+            f"expected at most {FORMAT_VERSION}"
+        )
+    if version > 1 or "crc32" in metadata:  # either may be what has changed
+        found, saved = _checksum(tensors, metadata), metadata.get("crc32")
+        if found != saved:
+            raise _Damaged(f"its checksum is {found}, and it was {saved} when it was saved")
     for key, tensor in tensors.items():
         if tensor.dtype.kind != "f":
             raise InputError(f"{path}: {key!r} has type {tensor.dtype}; expected floating-point numbers")
     return tensors, metadata
+
+
+def _checksum(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
+    """Return the CRC-32 of facts and tensors; it sees every error of up to 32 bits in a row."""
+    facts = {key: value for key, value in metadata.items() if key != "crc32"}
+    crc = zlib.crc32(json.dumps(facts).encode())
+    for name, tensor in sorted(tensors.items()):
+        crc = zlib.crc32(np.ascontiguousarray(tensor).data, zlib.crc32(name.encode(), crc))
+    return f"{crc:08x}"
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _read_whole(path)
+    except (_Damaged, InputError):
+        return False
+    return True
 
 
 def _params_of(model: GPT, tensors: Mapping[str, Array], path: str | Path) -> ParamVector:
@@ -102,7 +181,7 @@ def _params_of(model: GPT, tensors: Mapping[str, Array], path: str | Path) -> Pa
     params = ParamVector(model.params, np.empty(model.size, np.float32 if first is None else first.dtype))
     _fill(params, tensors, "", path)
     for key in tensors:
-        if key not in params and not key.startswith("adamw."):
+        if key not in params and key.split(".")[0] not in (*OPTIMIZERS, "ema"):
             raise InputError(f"{path} has a tensor {key!r} that this model ({_shape(model)}) does not have")
     return params
 

@@ -27,7 +27,6 @@ from scratchgpt.settings import (
 )
 from scratchgpt.validation import from_mapping, nearest
 
-
 DATA_HELP = (
     "the text to train on: a file or folder, a pattern such as 'texts/*.md' (.txt, .md, .jsonl, .gz), - for "
     "standard input, or a built-in set"
@@ -64,14 +63,20 @@ class Parser(ArgumentParser):
 def _in_words(message: str) -> str:
     """Turn jsonargparse's and Python's names for types into the words of our other messages."""
     types = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+    types |= {"list": "a list, as [a, b]"}
     message = re.sub(r"<class '(\w+)'>", r"\1", message)
+    if found := re.search(r'Parser key "([\w.]+)": .*(?:tuple|list)\[.*value: (.*)', message):
+        return f"{found[1]} is {found[2]}; expected a list, as [1, 2]"
     simple = re.search(r'Parser key "([\w.]+)": Expected an? (.+?)\. Got value: (.*)', message)
     optional = r'Parser key "([\w.]+)": Does not validate.*Subtypes: \[(\w+), NoneType\].*value: (.*)'
     union = re.search(optional, message)
     found = simple or union
     if not found:
         return message
-    expected = types.get(found[2], found[2].replace("typing.Literal", "one of "))
+    if found[2].startswith("typing.Literal"):
+        known = re.findall("'([^']*)'", found[2])
+        return f"{found[1]} is {found[3]!r}{nearest(found[3], known)}"
+    expected = types.get(found[2], found[2])
     return f"{found[1]} is {found[3]}; expected {expected}{' or null' if union else ''}"
 
 
@@ -85,14 +90,24 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     parser = _train_parser()
     flags = vars(parser.parse_args(argv, defaults=False))
     resume, config = flags.get("resume"), flags.get("config")
+    typed = vars(flags["tokenizer"]) if "tokenizer" in flags else {}
     if resume is not None:
         if not Path(resume, "run.yaml").is_file():
             raise InputError(f"{resume} is not a run; expected a folder with a run.yaml to resume")
         if "out" in flags:
             raise InputError(f"--resume {resume} goes on in that folder; expected no --out beside it")
+        for name in typed:
+            raise InputError(
+                f"--resume {resume} keeps its tokenizer; expected no --tokenizer.{name} beside it"
+            )
         files = [Path(resume, "run.yaml")] + ([find(config, root)] if config else [])
     else:
         files = [find(config or "configs/default.yaml", root)]
+    for name in ("kind", "vocab_size", "pattern", "unk"):
+        if typed.get("path") and name in typed:
+            raise InputError(
+                f"--tokenizer.path {typed['path']} is a whole tokenizer; expected no --tokenizer.{name}"
+            )
     settings = parser.get_defaults()
     for file in files:
         settings = parser.parse_object(_sections(file), settings)
@@ -111,6 +126,7 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
         graph=values["graph"],
         device=values["device"],
         resume=resume,
+        logger=values["logger"],
         mine=values["mine"],
         corpus=CorpusSettings(**values["corpus"]),
         tokenizer=TokenizerSettings(**values["tokenizer"]),
@@ -164,6 +180,7 @@ def _train_parser() -> Parser:
     parser.add_argument(
         "--graph", type=bool, default=False, help="record the training step on a GPU and replay it"
     )
+    parser.add_argument("--logger", type=str, default="none", help="none, tensorboard, wandb, or both")
     parser.add_argument(
         "--mine", type=str | None, help="lessons whose exercises do the work, as 4,5,8, or all"
     )
@@ -278,8 +295,9 @@ def errors_in_words(prog: str) -> Iterator[None]:
         sys.exit(2)
     except MemoryError as error:
         print(
-            f"{prog}: error: out of memory ({error}); try a smaller --training.batch_size, "
-            "--model.block_size or model, or on a GPU --precision bf16",
+            f"{prog}: error: out of memory ({error}); try --training.recompute true (a third more time), "
+            "a larger --training.accumulate, a smaller --model.block_size or model, "
+            "or on a GPU --precision bf16",
             file=sys.stderr,
         )
         sys.exit(2)

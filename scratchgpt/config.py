@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Integral
 from typing import Any, Literal
 
 from scratchgpt.errors import InputError
@@ -29,6 +31,10 @@ class GPTConfig:
         layer_norm_epsilon: added to the variance, inside the root.
         init_std: standard deviation of initial weights; residual projections get
             init_std / sqrt(2 n_layer).
+        adaptive_cutoffs: the first id of every tail of an adaptive softmax, ascending; ids should be in
+            order of frequency, as those of a byte pair encoding roughly are. None means no tails.
+        adaptive_factor: the first tail has n_embd / adaptive_factor channels, each further one so many
+            times fewer than the one before.
     """
 
     vocab_size: int
@@ -43,8 +49,11 @@ class GPTConfig:
     activation: Activation = "gelu_tanh"
     layer_norm_epsilon: float = 1e-5
     init_std: float = 0.02
+    adaptive_cutoffs: tuple[int, ...] | None = None
+    adaptive_factor: float = 4.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "adaptive_cutoffs", _whole_numbers(self.adaptive_cutoffs))
         check_types(self)
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_inner"):
             value = getattr(self, name)
@@ -60,6 +69,24 @@ class GPTConfig:
         for name in ("layer_norm_epsilon", "init_std"):
             if not getattr(self, name) > 0.0:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a positive number")
+        self._check_adaptive_softmax()
+
+    def _check_adaptive_softmax(self) -> None:
+        if self.adaptive_factor < 1.0:
+            raise InputError(f"adaptive_factor is {self.adaptive_factor!r}; expected a number of at least 1")
+        if self.adaptive_cutoffs is None:
+            return
+        bounds = (0, *self.adaptive_cutoffs, self.vocab_size)
+        if not self.adaptive_cutoffs or any(first >= last for first, last in pairwise(bounds)):
+            raise InputError(
+                f"adaptive_cutoffs is {list(self.adaptive_cutoffs)}; expected at least one id, ascending, "
+                f"above 0 and below vocab_size = {self.vocab_size}"
+            )
+        if self.tie_weights:
+            raise InputError(
+                f"adaptive_cutoffs is {list(self.adaptive_cutoffs)} and tie_weights is true; expected "
+                "tie_weights false, because a tail's weight is narrower than the token embedding"
+            )
 
     @property
     def mlp_width(self) -> int:
@@ -76,3 +103,16 @@ class GPTConfig:
         if "vocab_size" not in values:
             raise InputError("vocab_size is missing; expected the number of token ids")
         return from_mapping(cls, values, "model.")
+
+
+def _whole_numbers(value: Any) -> tuple[int, ...] | None:
+    """Return a list of whole numbers as a tuple: JSON and YAML know lists only."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(map(_is_whole, value)):
+        raise InputError(f"adaptive_cutoffs is {value!r}; expected a list of whole numbers or null")
+    return tuple(int(each) for each in value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -1,7 +1,9 @@
 """Files: read with errors that say what is wrong, written whole or not at all."""
 
+import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,8 @@ from scratchgpt.errors import InputError
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; afterwards it takes the place of `path` in one step.
 
-    If the body raises, the temporary file is removed and `path` is as it was.
+    If the body raises, the temporary file is removed and `path` is as it was. When the context ends, content
+    and name are on the disk: a power cut does not bring the old file back.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -33,10 +36,41 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())  # on disk before it gets its name
             temporary.replace(path)
+            _sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can; Windows does not open folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: str | Path) -> None:
+    """Remove what killed processes have left of `atomic_path` in a folder, in which nobody else may write.
+
+    safetensors has temporary files of its own, under names such as .tmpgJd7I3; they go, too.
+
+    Raises:
+        InputError: they cannot be removed.
+    """
+    for path in Path(folder).glob(".*"):
+        if re.fullmatch(r"\..+\.\d+\.tmp|\.tmp\w{6}", path.name):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise InputError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 def make_folder(path: str | Path) -> Path:

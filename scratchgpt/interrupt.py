@@ -1,25 +1,54 @@
-"""Ctrl-C without loss."""
+"""Ctrl-C and SIGTERM without loss."""
 
 import signal
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-@contextmanager
-def ctrl_c_requests_stop() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C sets, so that a loop can finish its step and save.
+class StopRequest:
+    """Whether somebody has asked the program to stop, or its time is up.
 
-    The second Ctrl-C stops the program at once. Call it from the main thread.
+    Args:
+        max_minutes: from now on; None means that there is time.
+
+    Attributes:
+        signum: the signal that asked first, or None.
     """
-    requested = threading.Event()
+
+    def __init__(self, max_minutes: float | None = None) -> None:
+        self.signum: int | None = None
+        self._end = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+
+    def is_set(self) -> bool:
+        """Return whether a signal has come or the time is up."""
+        return self.signum is not None or (self._end is not None and time.monotonic() >= self._end)
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell calls the end by this signal, 130 or 143; 0 if none has come."""
+        return 0 if self.signum is None else 128 + self.signum
+
+
+@contextmanager
+def signals_request_stop(max_minutes: float | None = None) -> Iterator[StopRequest]:
+    """Give a request that the first Ctrl-C or SIGTERM sets, so that a loop can finish its step and save.
+
+    It is set after `max_minutes`, too, if they are given.
+
+    A Ctrl-C after that stops the program at once. A second SIGTERM changes nothing: who stops a
+    program from outside may well say so twice, and has SIGKILL. Call it from the main thread.
+    """
+    stop = StopRequest(max_minutes)
 
     def handler(signum: int, frame: object) -> None:
-        requested.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if stop.signum is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.signum = stop.signum or signum
 
-    previous = signal.signal(signal.SIGINT, handler)
+    previous = {signum: signal.signal(signum, handler) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield requested
+        yield stop
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for signum, before in previous.items():
+            signal.signal(signum, before)

@@ -28,7 +28,7 @@ class LanguageModel:
         tokenizer: text to token ids and back.
         backend: where it computes.
         bos_token_id: the token that every text begins with, if the training text had one.
-        eos_token_id: the token that every text ends with, likewise; generation stops at it.
+        eos_token_ids: the tokens that a text or a turn of it ends with; generation stops at any of them.
     """
 
     model: GPT
@@ -36,7 +36,7 @@ class LanguageModel:
     tokenizer: Tokenizer
     backend: Backend
     bos_token_id: int | None = None
-    eos_token_id: int | None = None
+    eos_token_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.tokenizer.vocab_size > self.model.config.vocab_size:
@@ -79,7 +79,7 @@ class LanguageModel:
         """Yield what `generate` returns piece by piece, as soon as each token is known."""
         batches = self._batches([prompt], max_new_tokens, temperature, top_k, seed)
         tokens = (token for (token,) in batches)
-        text = takewhile(lambda token: token != self.eos_token_id, tokens)
+        text = takewhile(lambda token: token not in self.eos_token_ids, tokens)
         return stream_text(self.tokenizer, text, goes_on=True)
 
     def generate_batch(
@@ -99,7 +99,7 @@ class LanguageModel:
         texts: list[list[int]] = [[] for _ in prompts]
         running = set(range(len(prompts)))
         for tokens in batches:
-            running -= {i for i in running if tokens[i] == self.eos_token_id}
+            running -= {i for i in running if tokens[i] in self.eos_token_ids}
             for i in running:
                 texts[i].append(tokens[i])
             if not running:
@@ -159,13 +159,24 @@ def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | 
     tokenizer = tokenizers.load(folder)
     params, _ = load_weights(folder / f"{checkpoint}.safetensors", model)
     backend = backend or get_backend()
-    ends = folder / "generation_config.json"
-    ids = load_json(ends) if ends.exists() else {}
     return LanguageModel(
         model,
         params.map(backend.to_device),
         tokenizer,
         backend,
-        ids.get("bos_token_id"),
-        ids.get("eos_token_id"),
+        *_begin_and_ends(folder / "generation_config.json"),
     )
+
+
+def _begin_and_ends(path: Path) -> tuple[int | None, tuple[int, ...]]:
+    """Return the token that a text begins with and those that it ends with, as the file has them.
+
+    It may be missing; an end is a number, or several are a list, as Hugging Face has it.
+    """
+    ids = load_json(path) if path.exists() else {}
+    begin, ends = ids.get("bos_token_id"), ids.get("eos_token_id")
+    ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
+    for i in [*ends, *([] if begin is None else [begin])]:
+        if type(i) is not int:
+            raise InputError(f"{path}: token id is {i!r}; expected a whole number")
+    return begin, tuple(ends)

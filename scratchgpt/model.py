@@ -5,7 +5,7 @@ from typing import Any
 from scratchgpt.config import GPTConfig
 from scratchgpt.context import Context
 from scratchgpt.kv_cache import NextTokens
-from scratchgpt.layers import Block, Embedding, LayerNorm, Unembedding
+from scratchgpt.layers import AdaptiveHead, Block, Embedding, LayerNorm, RecomputedBlock, Unembedding
 from scratchgpt.params import Param, ParamVector
 from scratchgpt.shapes import BTC, AnyV, Array, Tokens
 
@@ -16,21 +16,33 @@ class GPT:
     Source: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019), with the
     parameter names and shapes of its released checkpoints.
 
+    Args:
+        config: the shape.
+        recompute: whether backward computes each block's activations again instead of finding them in
+            memory. The gradients are the same, so this is no part of the shape, and not saved with it.
+
     Attributes:
         config: the shape.
+        recompute: as given.
         params: the handle of every parameter, each once, in the order of the forward pass.
         size: number of values of all parameters together.
     """
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, *, recompute: bool = False) -> None:
         self.config = config
+        self.recompute = recompute
         self.embedding = Embedding(config)
-        self.blocks = [Block(f"h.{i}", config) for i in range(config.n_layer)]
+        kind = RecomputedBlock if recompute else Block
+        self.blocks = [kind(f"h.{i}", config) for i in range(config.n_layer)]
         self.ln_f = LayerNorm("ln_f", config.n_embd, config.layer_norm_epsilon, config.bias)
         wte = self.embedding.wte
-        self.lm_head = Unembedding(
-            wte if config.tie_weights else Param("lm_head.weight", wte.shape, std=config.init_std)
-        )
+        self.lm_head: AdaptiveHead | Unembedding
+        if config.adaptive_cutoffs:
+            self.lm_head = AdaptiveHead(config)
+        elif config.tie_weights:
+            self.lm_head = Unembedding(wte)
+        else:
+            self.lm_head = Unembedding(Param("lm_head.weight", wte.shape, std=config.init_std))
         handles = [*self.embedding.params]
         for block in self.blocks:
             handles += block.params

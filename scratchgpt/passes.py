@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scratchgpt.accumulation import GradientAccumulator
+from scratchgpt.accumulation import GradientAccumulator, cut_batch
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.context import NO_GRADS, Context
@@ -59,6 +59,7 @@ def loss_and_grads(
     *,
     backend: Backend | None = None,
     rng: np.random.Generator | None = None,
+    accumulate: int = 1,
 ) -> tuple[float, ParamVector]:
     """Run forward and backward once.
 
@@ -70,15 +71,17 @@ def loss_and_grads(
             IGNORE_INDEX (-100) do not count.
         backend: where to compute; None means `get_backend("numpy")`.
         rng: starts the dropout masks; without it there is no dropout.
+        accumulate: cut the batch into so many groups of rows, one after the other, to save memory.
 
     Returns:
         The mean cross-entropy in nats per target that counts, and its gradient, a ParamVector of
         the layout of `params`.
 
     Raises:
-        InputError: tokens or targets of a wrong shape, type or range, or no target that counts.
+        InputError: tokens or targets of a wrong shape, type or range, or no target that counts, or
+            `accumulate` less than 1.
     """
-    value, grads = _run(model, params, tokens, targets, backend, rng, with_grads=True)
+    value, grads = _run(model, params, tokens, targets, backend, rng, with_grads=True, accumulate=accumulate)
     assert grads is not None
     return value, grads
 
@@ -91,6 +94,7 @@ def _run(
     backend: Backend | None,
     rng: np.random.Generator | None,
     with_grads: bool,
+    accumulate: int = 1,
 ) -> tuple[float, ParamVector | None]:
     """Check the inputs and run the passes."""
     backend = backend or get_backend()
@@ -98,7 +102,9 @@ def _run(
     tokens = check_tokens(tokens, model.config)
     targets = check_targets(targets, tokens, model.config)
     streams = dropout_streams(model, rng, len(tokens))
-    parts, grads = run_passes(model, params, tokens, targets, streams, backend, with_grads=with_grads)
+    parts, grads = run_passes(
+        model, params, tokens, targets, streams, backend, with_grads=with_grads, accumulate=accumulate
+    )
     return sum(float(part) for part in parts), grads
 
 
@@ -111,6 +117,7 @@ def run_passes(
     backend: Backend,
     *,
     with_grads: bool,
+    accumulate: int = 1,
 ) -> tuple[list[Array], ParamVector | None]:
     """Run the micro-batches of a batch; nothing is checked, and nobody waits for a device.
 
@@ -122,13 +129,15 @@ def run_passes(
         streams: draw the dropout masks; None means no dropout.
         backend: where to compute.
         with_grads: whether to go backward, too.
+        accumulate: groups of rows that the batch is cut into. Each part of the loss is divided by the
+            targets that count in the whole batch, so that losses and gradients simply add up.
 
     Returns:
         The parts of the loss, one for each micro-batch, and the gradient of their sum, both where the
         backend computes.
     """
     params = params.map(backend.to_device)
-    micro_batches = backend.share_out(tokens.shape[0], tokens.shape[1], params.size)
+    micro_batches = cut_batch(tokens.shape[0], tokens.shape[1], params.size, backend, accumulate)
     accumulator = GradientAccumulator(params, len(micro_batches)) if with_grads else None
     weights = params.map(backend.to_compute)
 

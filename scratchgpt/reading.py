@@ -1,42 +1,109 @@
-"""Reading the text of a run: its tokenizer, and its tokens."""
+"""Reading the text of a run: its tokenizer, its tokens, and what to ask of its model."""
 
-from collections.abc import Iterator
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 
 from scratchgpt import data, tokenizers
 from scratchgpt.cache_folder import cache_folder
 from scratchgpt.corpora import Corpus
+from scratchgpt.corpora.special_tokens import with_special_tokens
+from scratchgpt.data.prepare import SMALL
+from scratchgpt.errors import InputError
 from scratchgpt.progress import progress_bar
 from scratchgpt.settings import RunSettings
-from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer, SentencePieceTokenizer, Tokenizer
+from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.base import PAD, UNK
-from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
-from scratchgpt.tokenizers.split_patterns import pattern_named
+from scratchgpt.tokenizers.showing import counted
+from scratchgpt.tokenizers.training import train_tokenizer
 
 
 def tokenizer_for(settings: RunSettings, corpus: Corpus, console: Console) -> Tokenizer:
     """Return the tokenizer that a run asks for: loaded, or made for its text, which is then read once.
 
-    A tokenizer that is made has the special tokens that the text names.
+    It has the special tokens that the text names. One that is loaded gets those that it lacks.
 
     Raises:
-        InputError: no such tokenizer, or a text that cannot be read.
+        InputError: no such tokenizer, one that takes no more special tokens, or a text that cannot be read.
     """
     asked = settings.tokenizer
     if asked.path is not None:
-        return tokenizers.load(asked.path)
-    specials = [PAD] * asked.pad + [UNK] * asked.unk + [*corpus.specials, *asked.special_tokens]
-    specials = list(dict.fromkeys(specials))  # each once, in this order
-    if asked.kind == "char":
-        return CharTokenizer.train(_texts(corpus), specials=specials)
-    if asked.kind == "byte":
-        return ByteTokenizer(specials)
-    if asked.kind == "sentencepiece":
-        return SentencePieceTokenizer.train(_texts(corpus), asked.vocab_size, specials)
-    pattern = pattern_named(asked.pattern)
-    with progress_bar(console, "merges of the tokenizer") as show:
-        return train_bpe(count_chunks(_texts(corpus), pattern), asked.vocab_size, pattern, specials, show)
+        needed = [name for name in corpus.specials if name != PAD]  # padding is no text
+        found = tokenizers.load(asked.path)
+        return _completed(found, [PAD] * asked.pad + [*needed, *asked.special_tokens], console)
+    names = [PAD] * asked.pad + [UNK] * asked.unk + [*corpus.specials, *asked.special_tokens]
+    names = list(dict.fromkeys(names))  # each once, in this order
+    pieces = with_special_tokens(corpus, names).pieces
+    made = train_tokenizer(
+        asked.kind,
+        (piece.text for piece in pieces() if not piece.special),
+        vocab_size=asked.vocab_size,
+        pattern=asked.pattern,
+        special_tokens=names,
+        bar=partial(progress_shown, console),
+    )
+    if asked.kind in ("bpe", "sentencepiece") and made.vocab_size < asked.vocab_size:
+        console.print(f"the text yields a vocabulary of {made.vocab_size:,} tokens, not {asked.vocab_size:,}")
+    return made
+
+
+def tokens_of(corpus: Corpus, tokenizer: Tokenizer, console: Console) -> data.TokenFile:
+    """Return the tokens of a text, from the cache if they are there; see `data.prepare`."""
+    with progress_shown(console, "cutting {} characters into tokens") as show:
+
+        def progress(done: int, total: int | None) -> None:
+            if total is not None or console.is_terminal:  # no line for a text that is in the cache
+                show(done, total)
+
+        text = data.prepare(corpus, tokenizer, cache=cache_folder(), progress=progress)
+    if corpus.summary:
+        console.print(f"{corpus.summary}, {counted(len(text.ends), 'document')}")
+    return text
+
+
+def prompted(settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, block_size: int) -> RunSettings:
+    """Return the settings with the text's own prompt if they have none and it fits into a block."""
+    prompt = corpus.prompt
+    if settings.generation.prompt is not None or prompt is None:
+        return settings
+    try:
+        fits = len(tokenizer.encode(prompt, allow_special=True)) <= block_size
+    except InputError:  # a character that the text lacks
+        fits = False
+    if not fits:
+        return settings
+    return dataclasses.replace(settings, generation=dataclasses.replace(settings.generation, prompt=prompt))
+
+
+@contextmanager
+def progress_shown(console: Console, what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Give a function of (done, total), as `progress_bar` does; no terminal gets a line before and after.
+
+    Those lines come for a large text only.
+
+    Args:
+        console: where to.
+        what: what goes on, with {} in the place of how many.
+    """
+    started: float | None = None
+    n_done = 0
+    with progress_bar(console, what.replace("{} ", "")) as show:
+
+        def shown(done: int, total: int | None) -> None:
+            nonlocal started, n_done
+            n_done = done
+            if started is None and (total or done) >= SMALL and not console.is_terminal:
+                started = time.perf_counter()
+                console.print(what.format(f"more than {done:,}" if total is None else f"{total:,}") + " ...")
+            show(done, total)
+
+        yield shown
+    if started is not None:
+        console.print(f"{what.format(f'{n_done:,}')} took {time.perf_counter() - started:.0f} s")
 
 
 def nats_per_token(corpus: Corpus, part: data.Part) -> float | None:
@@ -46,12 +113,11 @@ def nats_per_token(corpus: Corpus, part: data.Part) -> float | None:
     return corpus.nats_per_document * len(part.ends) / len(part)
 
 
-def tokens_of(corpus: Corpus, tokenizer: Tokenizer, console: Console) -> data.TokenFile:
-    """Return the tokens of a text, from the cache if they are there; see `data.prepare`."""
-    with progress_bar(console, "characters of text") as show:
-        return data.prepare(corpus, tokenizer, cache=cache_folder(), progress=show)
-
-
-def _texts(corpus: Corpus) -> Iterator[str]:
-    """Yield what of a corpus is text."""
-    return (piece.text for piece in corpus.pieces() if not piece.special)
+def _completed(tokenizer: Tokenizer, names: Sequence[str], console: Console) -> Tokenizer:
+    """Return the tokenizer with the special tokens of these names that it lacks."""
+    missing = [name for name in dict.fromkeys(names) if name not in tokenizer.special_ids]
+    if not missing:
+        return tokenizer
+    completed = tokenizer.with_special_tokens(missing)
+    console.print(f"special tokens added to the tokenizer: {' '.join(missing)}")
+    return completed

@@ -1,5 +1,6 @@
 """Random numbers for training."""
 
+import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,6 +60,13 @@ class RowStreams:
 
     def __getitem__(self, rows: slice) -> "RowStreams":
         return RowStreams(self.state[rows])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "RowStreams":
+        """Return streams that go on by themselves from where these are; nobody changes the state."""
+        other = RowStreams(self.state)
+        other.drawn = self.drawn
+        other._generators = copy.deepcopy(self._generators, memo)
+        return other
 
     def random(self, size: tuple[int, ...], dtype: Any) -> Array:
         """Return the next uniform numbers in [0, 1) of shape `size`; size[0] is the number of rows."""

@@ -1,18 +1,26 @@
 """The folder of a run: everything that a training run leaves behind.
 
 config.json             the model's shape            best.safetensors   weights of the least validation loss
-tokenizer.json          text to ids and back         last.safetensors   weights and AdamW's moments
+tokenizer.json          text to ids and back         last.safetensors   weights and the optimizer's moments
 generation_config.json  where texts begin and end    metrics.jsonl      one line per step and per evaluation
 run.yaml                the resolved settings        sample.txt         what the model wrote at the end
-loss.png                the picture
+loss.png, report.html   the pictures                 train.lock         while a process trains: which one
+step-000300.safetensors, ...                         the newest training states, if they are kept
+
+The files of a save are written in this order: settings, best weights, record, kept state, and at last
+`last.safetensors`, which refers only to what is there. So whenever a process is killed, the run goes on to
+the very curve of one that was not. To go back to an older state, copy it over `last.safetensors`: what the
+record says of later steps is then left out, and written anew.
 """
 
 import dataclasses
 import json
 import logging
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import yaml
@@ -22,17 +30,24 @@ from scratchgpt.checkpoint import load_training_state, save_training_state, save
 from scratchgpt.config import GPTConfig
 from scratchgpt.corpora import Corpus
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, load_json, load_yaml, make_folder, read_text
+from scratchgpt.files import atomic_path, load_json, load_yaml, make_folder, read_text, remove_temporaries
+from scratchgpt.loggers import Logger
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.optim import EMA, Optimizer
 from scratchgpt.plot import plot_loss
+from scratchgpt.run_lock import RunLock
+from scratchgpt.run_report import write_report
 from scratchgpt.settings import RunSettings
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training_step import Taken
 
+STATES = "step-[0-9]*[0-9].safetensors"
+
 
 class RunFolder:
-    """A run on disk. Nothing is written before `begin` or `resume`.
+    """A run on disk. Nothing is written before `begin` or `resume`, which also lock the folder.
+
+    Use it as a context manager around training: at the end the lock is let go.
 
     Attributes:
         path: the folder.
@@ -40,6 +55,9 @@ class RunFolder:
         best_loss: the least validation loss so far, in nats per token.
         best_step: when it was reached.
         position: rows of the text that training has seen, as `data.EpochBatches` counts them.
+        skipped: steps so far that changed nothing because they were not finite.
+        about: what is trained, in a few lines, for the report.
+        loggers: who else hears what is recorded.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -48,9 +66,22 @@ class RunFolder:
         self.best_loss = math.inf
         self.best_step = 0
         self.position = 0
+        self.skipped = 0
+        self.about = ""
+        self.loggers: Sequence[Logger] = ()
+        self._lock: RunLock | None = None
         self._records: list[dict[str, Any]] = []
         # What a resumed run was given is kept only once it has trained: it may be what makes it explode.
         self._on_next_save: tuple[RunSettings, GPTConfig] | None = None
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock:
+            self._lock.release()
 
     def begin(self, settings: RunSettings, model: GPT, tokenizer: Tokenizer, corpus: Corpus) -> None:
         """Create the folder and describe the run in it.
@@ -65,27 +96,36 @@ class RunFolder:
         while not self._claim():
             self.path = base.with_name(f"{base.name}-{number}")
             number += 1
+        self._acquire()
         tokenizers.save(tokenizer, self.path)
-        # Where documents only end, one begins after the end of another.
-        ends = {"bos_token_id": corpus.bos or corpus.eos, "eos_token_id": corpus.eos}
-        ids = {key: tokenizer.special_ids[name] for key, name in ends.items() if name}
+        ids = corpus.generation_config(tokenizer.special_ids)
         self._write("generation_config.json", json.dumps(ids, indent=2))
         self._write_settings(settings)
         self._write_config(model.config)
 
-    def resume(self, settings: RunSettings, model: GPT, optimizer: AdamW, text_key: str) -> None:
-        """Load the last checkpoint into the optimizer, and the run's record up to there.
+    @property
+    def seconds(self) -> float:
+        """How long all steps so far have taken, if that was recorded."""
+        return next((record["seconds"] for record in reversed(self._records) if "seconds" in record), 0.0)
+
+    def resume(
+        self, settings: RunSettings, model: GPT, optimizer: Optimizer, ema: EMA | None, text_key: str
+    ) -> None:
+        """Load the last checkpoint into the optimizer and the mean of weights, and the record up to there.
 
         The settings may differ from those that the run began with (but for the model's shape);
         the new ones are kept with the next checkpoint. Another text is allowed, and said.
 
         Raises:
-            InputError: the checkpoint is missing, corrupted or of another shape of model.
+            InputError: the checkpoint is missing, corrupted or of another shape of model, or another
+                process trains in this folder.
         """
         make_folder(self.path)
+        self._acquire()
+        remove_temporaries(self.path)
         self._check_shape(model.config)
         checkpoint = self.path / "last.safetensors"
-        metadata = load_training_state(checkpoint, model, optimizer)
+        metadata = load_training_state(checkpoint, model, optimizer, ema)
         try:
             self.step = int(metadata["step"])
             self.best_step = int(metadata["best_step"])
@@ -100,50 +140,103 @@ class RunFolder:
                 f"expected a larger --training.max_steps (now {settings.training.max_steps})"
             )
         if began_with != text_key:
+            self.best_loss = math.inf  # of another text
             logging.getLogger(__name__).warning(
                 "the text is not the one that %s was trained on; training goes on with the new one", self.path
             )
         self._records = self._read_records()
+        self.skipped = max((record.get("skipped", 0) for record in self._records), default=0)
         self._on_next_save = (settings, model.config)
 
-    def must_be_finite(self, step: int, numbers: dict[str, float]) -> None:
+    def must_be_finite(self, step: int, numbers: dict[str, float], why: str = "") -> None:
         """Stop before anything is saved if training has exploded.
+
+        Args:
+            step: which one the numbers are of.
+            numbers: by their names.
+            why: where they come from, if that is known.
 
         Raises:
             InputError: one of the named numbers is NaN or infinite.
         """
         for name, number in numbers.items():
             if not math.isfinite(number):
+                because = f"In it {why}. " if why else ""
                 raise InputError(
-                    f"the {name} of step {step} is {number}; expected a finite number. "
+                    f"the {name} of step {step} is {number}; expected a finite number. {because}"
                     f"What {self.path} held of step {self.step} is untouched; a smaller "
                     "--training.learning_rate may help"
                 )
 
-    def log_steps(self, last: int, steps: Sequence[Taken]) -> float:
-        """Keep a record of the steps up to `last`; return the last one's loss.
+    def log_steps(self, last: int, steps: Sequence[Taken], on_not_finite: str = "stop") -> float:
+        """Keep a record of the steps up to `last`; return the loss of the last one that has one.
+
+        Args:
+            last: the number of the last of the steps.
+            steps: what they were.
+            on_not_finite: "stop", or "skip" to record a step that is not finite, and which changed nothing,
+                as skipped, with the number of all skipped ones so far and the reason.
 
         Raises:
-            InputError: training has exploded, see `must_be_finite`.
+            InputError: training has exploded, see `must_be_finite`; with "skip", before any step was finite.
         """
-        for number, (lr, loss, grad_norm) in enumerate(steps, start=last + 1 - len(steps)):
-            self.must_be_finite(number, {"loss": loss, "gradient norm": grad_norm or 0.0})
-            self.log(step=number, loss=loss, lr=lr, grad_norm=grad_norm)
-        return steps[-1].loss
+        for number, taken in enumerate(steps, start=last + 1 - len(steps)):
+            if taken.why_not_finite is None:
+                self.log(step=number, loss=taken.loss, lr=taken.lr, grad_norm=taken.grad_norm)
+                continue
+            why = taken.why_not_finite()
+            if on_not_finite == "stop" or not any("loss" in record for record in self._records):
+                norm = 0.0 if taken.grad_norm is None else taken.grad_norm
+                self.must_be_finite(number, {"loss": taken.loss, "gradient norm": norm}, why)
+            self.skipped += 1
+            self.log(step=number, lr=taken.lr, skipped=self.skipped, why=why)
+            logging.getLogger(__name__).warning("step %d is skipped: in it %s", number, why)
+        return float(next(record["loss"] for record in reversed(self._records) if "loss" in record))
+
+    def log_evaluation(self, step: int, val_loss: float, val_label: str, **others: float) -> None:
+        """Keep a record of an evaluation.
+
+        Raises:
+            InputError: the loss is not finite, see `must_be_finite`.
+        """
+        self.must_be_finite(step, {f"{val_label} loss": val_loss})
+        self.log(step=step, val_loss=val_loss, **others)
+
+    def log_sample(self, step: int, text: str) -> None:
+        """Keep what the model wrote, if anything."""
+        if text:
+            self.log(step=step, sample=text)
 
     def log(self, **record: Any) -> None:
-        """Keep a record of the run; it is on disk from the next checkpoint on."""
+        """Keep a record of a step; it is on disk from the next checkpoint on."""
         self._records.append(record)
+        for logger in self.loggers:
+            if "sample" in record:
+                logger.text(record["step"], "sample", record["sample"])
+            else:
+                logger.log(record["step"], record)
 
-    def save(self, optimizer: AdamW, step: int, val_loss: float, position: int, text_key: str) -> bool:
+    def save(
+        self,
+        optimizer: Optimizer,
+        ema: EMA | None,
+        step: int,
+        val_loss: float,
+        position: int,
+        text_key: str,
+        *,
+        keep: int = 0,
+    ) -> bool:
         """Write the last checkpoint, the record and, if this loss is the least, the best one.
 
         Args:
             optimizer: weights and moments.
+            ema: the mean of the weights, which is then what is evaluated, or None.
             step: steps taken.
             val_loss: the loss of the evaluation.
             position: see the attributes.
             text_key: what text and tokenizer are called in the cache.
+            keep: how many training states to keep besides the last one, this one included.
 
         Returns:
             Whether it was the least.
@@ -158,36 +251,69 @@ class RunFolder:
             self.best_loss, self.best_step = val_loss, step
             save_weights(
                 self.path / "best.safetensors",
-                optimizer.params.map(optimizer.backend.to_host),
+                (ema.weights() if ema else optimizer.params).map(optimizer.backend.to_host),
                 {"step": step, "val_loss": val_loss},
             )
         self._write(
             "metrics.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in self._records)
         )
-        save_training_state(
-            self.path / "last.safetensors",
-            optimizer,
-            {
-                "step": step,
-                "val_loss": val_loss,
-                "best_step": self.best_step,
-                "best_loss": self.best_loss,
-                "position": position,
-                "text_key": text_key,
-            },
-        )
+        facts = {
+            "step": step,
+            "val_loss": val_loss,
+            "best_step": self.best_step,
+            "best_loss": self.best_loss,
+            "position": position,
+            "text_key": text_key,
+        }
+        for name in [f"step-{step:06d}", "last"] if keep else ["last"]:  # each its own blocks of the disk
+            save_training_state(self.path / f"{name}.safetensors", optimizer, facts, ema)
+        if keep:
+            self._remove_older_states(keep)
         return is_best
 
+    def has_stalled(self, patience: int | None) -> bool:
+        """Return whether the last `patience` evaluations have all been worse than the best; None: never."""
+        later = [r for r in self._records if "val_loss" in r and r["step"] > self.best_step]
+        return patience is not None and len(later) >= patience
+
+    def how_to_go_on(self) -> str:
+        """Say where a stopped run stands and which command goes on with it."""
+        return (
+            f"Stopped and saved at step {self.step}. "
+            f"Go on with: python train.py --resume {shlex.quote(str(self.path))}"
+        )
+
+    def outcome(self, spent: str) -> str:
+        """Say what came of a run that is done, where it is, and what it took."""
+        return (
+            f"best loss {self.best_loss:.4f} nats per token at step {self.best_step} of {self.step}, "
+            f"{spent}\n"
+            f"checkpoints, settings and metrics: {self.path}\n"
+            f"pictures: {self.path / 'loss.png'}, {self.path / 'report.html'}\n"
+            f"more text: python sample.py {shlex.quote(str(self.path))}"
+        )
+
     def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
-        """Draw the loss so far into loss.png."""
+        """Draw the loss so far into loss.png, and everything into report.html."""
         train = [(record["step"], record["loss"]) for record in self._records if "loss" in record]
         val = [(record["step"], record["val_loss"]) for record in self._records if "val_loss" in record]
         if train and val:
             plot_loss(self.path / "loss.png", train, val, vocab_size, val_label, floor)
+        write_report(self.path, self._records, self.about, val_label, floor)
 
     def write_sample(self, text: str) -> None:
         """Keep what the model wrote."""
         self._write("sample.txt", text)
+
+    def _acquire(self) -> None:
+        self._lock = RunLock(self.path)
+        self._lock.acquire()
+
+    def _remove_older_states(self, keep: int) -> None:
+        """Remove all but the newest states up to this step; later ones are of a run that has gone back."""
+        states = [(int(path.stem.removeprefix("step-")), path) for path in self.path.glob(STATES)]
+        for _, path in sorted(each for each in states if each[0] <= self.step)[:-keep]:
+            path.unlink()
 
     def _claim(self) -> bool:
         """Make the folder ours; False if it is a run already. Of two processes only one gets it."""

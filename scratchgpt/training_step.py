@@ -1,27 +1,34 @@
-"""One step of training: loss, gradients, clipping, AdamW."""
+"""One step of training: loss, gradients, clipping, the optimizer."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from scratchgpt.backends import Backend
+from scratchgpt.diagnosis import first_not_finite
 from scratchgpt.model import GPT
-from scratchgpt.optim import AdamW
+from scratchgpt.optim import Optimizer
 from scratchgpt.passes import check_targets, check_tokens, dropout_streams, run_passes
 from scratchgpt.rng import RowStreams
 from scratchgpt.shapes import Array, Tokens
+
+MAX_UNREAD = 128  # steps whose batches are kept, in case that one of them was not finite
 
 
 class Taken(NamedTuple):
     """What a step was: its learning rate, its loss in nats per token, the norm of its gradient.
 
-    No norm means that the gradient left the range of float16, so that the step changed nothing.
+    No norm means that the gradient left the range of float16, so that the step changed nothing. If loss or
+    norm are not finite otherwise, `why_not_finite` looks for the layer; call it before the next step.
     """
 
     lr: float
     loss: float
     grad_norm: float | None
+    why_not_finite: Callable[[], str] | None = None
 
 
 class TrainingStep:
@@ -31,15 +38,20 @@ class TrainingStep:
         model: the structure.
         optimizer: holds the weights and moments, which change in place.
         grad_clip: the largest norm of all gradients together; None leaves them alone.
+        accumulate: parts that a batch is cut into, one after the other, to save memory.
     """
 
-    def __init__(self, model: GPT, optimizer: AdamW, grad_clip: float | None) -> None:
+    def __init__(
+        self, model: GPT, optimizer: Optimizer, grad_clip: float | None, accumulate: int = 1
+    ) -> None:
         self._model = model
+        self._accumulate = accumulate
         self._optimizer = optimizer
         self._max_norm = math.inf if grad_clip is None else grad_clip
         self._backend: Backend = optimizer.backend
         self._losses = self._backend.losses()
-        self._rates: list[float] = []  # of the steps that nobody has read
+        # Rates and batches of the steps that nobody has read.
+        self._unread: list[tuple[float, Tokens, Tokens, RowStreams | None]] = []
         self._read: list[Taken] = []  # what had to be read before anybody asked
         self._on_device = self._backend.repeatable(self._step)
 
@@ -51,28 +63,37 @@ class TrainingStep:
         Raises:
             InputError: as `loss_and_grads`.
         """
-        if len(self._rates) == self._losses.places:
+        if len(self._unread) == min(MAX_UNREAD, self._losses.places):
             self._read = self.read()
         tokens = check_tokens(tokens, self._model.config)
         targets = check_targets(targets, tokens, self._model.config)
         streams = dropout_streams(self._model, rng, len(tokens))
         with self._backend.active(side_by_side=True):  # the norm, too, on one thread
             self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
-        self._rates.append(lr)
+        self._unread.append((lr, tokens, targets, streams))
 
     def read(self) -> list[Taken]:
         """Return every step since the last call, in their order."""
-        rates, self._rates = self._rates, []
+        unread, self._unread = self._unread, []
         before, self._read = self._read, []
-        losses = self._losses.read(len(rates))
-        return before + [Taken(lr, *each) for lr, each in zip(rates, losses, strict=True)]
+        losses = self._losses.read(len(unread))
+        taken = []
+        for (lr, tokens, targets, streams), (loss, norm) in zip(unread, losses, strict=True):
+            is_finite = math.isfinite(loss) and (norm is None or math.isfinite(norm))
+            why = partial(
+                first_not_finite, self._model, self._optimizer.params, tokens, targets, streams,
+                self._backend, self._accumulate,
+            )  # fmt: skip
+            taken.append(Taken(lr, loss, norm, None if is_finite else why))
+        return before + taken
 
     def _step(self, tokens: Tokens, targets: Tokens, streams: RowStreams | None, scalars: Array) -> None:
         """Do the work of a step where the backend computes."""
         parts, grads = run_passes(
-            self._model, self._optimizer.params, tokens, targets, streams, self._backend, with_grads=True
-        )
+            self._model, self._optimizer.params, tokens, targets, streams, self._backend,
+            with_grads=True, accumulate=self._accumulate,
+        )  # fmt: skip
         assert grads is not None
         norm = self._backend.clip(grads.flat, self._max_norm)
-        self._backend.adamw(self._optimizer.update(grads, scalars), norm)
+        self._optimizer.apply(grads, scalars, norm)
         self._losses.append(parts, norm)

@@ -15,6 +15,7 @@ from scratchgpt.data import (
     RandomBatches,
     Rows,
     Windows,
+    n_longer_than_a_row,
     random_batch,
     rows_of,
 )
@@ -178,3 +179,10 @@ def test_from_a_position_on_everything_is_as_it_would_have_been(before: int, bat
     resumed = EpochBatches(rows, batch_size, seed=5)
     resumed.position = first.position
     np.testing.assert_array_equal(drawn(resumed, 6), whole[before:])
+
+
+def test_documents_longer_than_a_row_are_counted() -> None:
+    part = Part(np.arange(30), np.array([5, 11, 18, 30]), padded=True)  # of 5, 6, 7 and 12 tokens
+    for block_size, n in ((3, 4), (4, 3), (5, 2), (6, 1), (10, 1), (11, 0), (99, 0)):
+        assert n_longer_than_a_row(part, block_size) == n
+        assert (len(rows_of(part, block_size)) > len(part.ends)) == (n > 0)

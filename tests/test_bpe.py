@@ -164,7 +164,9 @@ def test_progress_is_told_after_every_merge() -> None:
     ("vocab_size", "special_tokens", "words"),
     [
         (257, [END, FIM], "vocabulary size is 257; expected at least 258"),
-        (1000, [END, END], "expected each of them once"),
+        (1000, [END, END], "is named 2 times; expected it once"),
+        (1000, ["ab"], "special token 'ab' is spelt like a token that the text has made"),
+        (1000, ["x"], "the name of a special token is 'x'; expected at least two characters"),
     ],
 )
 def test_training_refuses(vocab_size: int, special_tokens: list[str], words: str) -> None:
@@ -436,6 +438,20 @@ def test_what_is_between_matches_is_a_chunk() -> None:
 
 def test_another_regular_expression_is_itself() -> None:
     assert pattern_named(r"\w+") == r"\w+"
+
+
+def test_a_name_of_a_pattern_may_be_in_capitals() -> None:
+    assert (pattern_named("GPT2"), pattern_named("Gpt4")) == (GPT2, GPT4)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("gtp4", "did you mean 'gpt4'"), ("cl100k-base", "expected one of gpt2, gpt4")]
+)
+def test_what_is_written_like_a_name_is_no_pattern(name: str, words: str) -> None:
+    with pytest.raises(
+        InputError, match=f"split pattern is '{name}', a name and no regular expression; {words}"
+    ):
+        pattern_named(name)
 
 
 @pytest.mark.parametrize(

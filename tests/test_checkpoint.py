@@ -1,14 +1,26 @@
 """Checkpoints: exact, atomic, and refused with words when damaged."""
 
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import scratchgpt as sg
-from scratchgpt.checkpoint import load_training_state, load_weights, save_training_state, save_weights
-from scratchgpt.files import atomic_path, make_folder, read_text
+from scratchgpt.checkpoint import (
+    FORMAT_VERSION,
+    load_training_state,
+    load_weights,
+    save_training_state,
+    save_weights,
+)
+from scratchgpt.files import atomic_path, make_folder, read_text, remove_temporaries
 
 CONFIG = sg.GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
 MODEL = sg.GPT(CONFIG)
@@ -137,3 +149,125 @@ def test_a_folder_under_a_file_cannot_be_made(tmp_path: Path) -> None:
         make_folder(tmp_path / "file" / "run")
     with pytest.raises(sg.InputError, match="cannot write"), atomic_path(tmp_path / "nowhere" / "x"):
         pass
+
+
+def facts_in_header(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="numpy") as file:
+        return json.loads(file.metadata()["scratchgpt"])
+
+
+def rewrite(path: Path, facts: dict[str, Any]) -> None:
+    """Write a file again, the same tensors with other facts, as another version of the program might."""
+    save_file(load_file(path), path, {"scratchgpt": json.dumps(facts)})
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_one_flipped_bit_is_never_taken_for_a_checkpoint(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("flipped")
+    path = folder / "s.safetensors"
+    optimizer = trained_optimizer()
+    save_training_state(path, optimizer, {"step": 3, "val_loss": 0.1})
+    content = bytearray(path.read_bytes())
+    header = 8 + int.from_bytes(content[:8], "little")
+    in_header = data.draw(st.booleans())
+    place = data.draw(st.integers(0, header - 1) if in_header else st.integers(header, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    other = sg.AdamW(MODEL.init(seed=99))
+    before = other.params.copy()
+    with pytest.raises(sg.InputError, match=r"s\.safetensors"):
+        load_training_state(path, MODEL, other)
+    np.testing.assert_array_equal(other.params.flat, before.flat)
+
+
+def test_a_damaged_file_is_refused_and_the_whole_ones_beside_it_are_named(tmp_path: Path) -> None:
+    optimizer = trained_optimizer()
+    for name in ("best", "last", "step-000300", "step-000400"):
+        save_training_state(tmp_path / f"{name}.safetensors", optimizer, {"step": 1})
+    for name in ("last", "step-000400"):
+        content = bytearray((tmp_path / f"{name}.safetensors").read_bytes())
+        content[-5] ^= 4
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    words = (
+        r"last\.safetensors is corrupted or truncated: its checksum is [0-9a-f]{8}, and it was [0-9a-f]{8} "
+        r"when it was saved; .*; beside it these are whole: best\.safetensors, step-000300\.safetensors$"
+    )
+    with pytest.raises(sg.InputError, match=words):
+        load_training_state(tmp_path / "last.safetensors", MODEL, optimizer)
+    with pytest.raises(sg.InputError, match=r"last\.safetensors is corrupted"):
+        load_weights(tmp_path / "last.safetensors", MODEL)
+    load_training_state(tmp_path / "step-000300.safetensors", MODEL, optimizer)
+
+
+def test_a_fact_that_has_changed_is_refused_like_a_weight(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, MODEL.init(), {"step": 7})
+    rewrite(path, facts_in_header(path) | {"step": 3})
+    with pytest.raises(sg.InputError, match="its checksum is"):
+        load_weights(path, MODEL)
+
+
+def test_other_tools_open_a_file_with_a_checksum_and_may_write_it_without(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    params = MODEL.init(seed=4)
+    save_weights(path, params, {"step": 7})
+    assert facts_in_header(path)["version"] == FORMAT_VERSION
+    tensors = load_file(path)
+    for name, view in params.items():
+        np.testing.assert_array_equal(tensors[name], view)
+    save_file(tensors, path)
+    np.testing.assert_array_equal(load_weights(path, MODEL)[0].flat, params.flat)
+
+
+def test_a_file_of_version_1_had_no_checksum_and_loads(tmp_path: Path) -> None:
+    path = tmp_path / "s.safetensors"
+    optimizer = trained_optimizer()
+    save_training_state(path, optimizer, {"step": 7})
+    facts = facts_in_header(path)
+    del facts["crc32"]
+    rewrite(path, facts | {"version": 1})
+    other = sg.AdamW(MODEL.init(seed=99))
+    assert load_training_state(path, MODEL, other)["step"] == 7
+    np.testing.assert_array_equal(other.params.flat, optimizer.params.flat)
+    rewrite(path, facts)  # version 2 without one is damaged
+    with pytest.raises(sg.InputError, match="and it was None when it was saved"):
+        load_weights(path, MODEL)
+
+
+def test_a_newer_file_and_one_of_no_version_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, MODEL.init(), {})
+    rewrite(path, {"version": 3, "something": "new"})
+    with pytest.raises(
+        sg.InputError, match="format version 3, written by a newer scratchgpt; expected at most 2"
+    ):
+        load_weights(path, MODEL)
+    rewrite(path, {"version": "two"})
+    with pytest.raises(sg.InputError, match="its format version is 'two'"):
+        load_weights(path, MODEL)
+    save_file(load_file(path), path, {"scratchgpt": "[]"})
+    with pytest.raises(sg.InputError, match="its format version is None"):
+        load_weights(path, MODEL)
+
+
+def test_a_save_syncs_the_file_before_it_gets_its_name_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, n=name, r=real, **kw: (log.append(n), r(*args, **kw)))
+    save_weights(tmp_path / "w.safetensors", MODEL.init(), {})
+    assert log == ["fsync", "replace", "fsync"] if os.name == "posix" else ["fsync", "replace"]
+
+
+def test_only_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
+    ours = {".best.safetensors.123.tmp", ".tmpgJd7I3"}
+    others = {".tmp", ".x.tmp", "x.1.tmp", ".x.1.tmp.txt", ".tmp1", "last.safetensors"}
+    for name in ours | others:
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == others

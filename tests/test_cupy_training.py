@@ -16,6 +16,7 @@ import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.generation import generate_batch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+from scratchgpt.optim import EMA, OPTIMIZERS, make_optimizer
 from scratchgpt.rng import step_rng
 from scratchgpt.training_step import Taken, TrainingStep
 
@@ -119,10 +120,10 @@ def test_cupy_a_step_waits_for_nothing(precision: str, graph: bool) -> None:
 
 
 def test_cupy_an_overflow_of_float16_changes_no_weight_and_halves_the_scale() -> None:
+    gpu.prepare()
     from scratchgpt.backends.cupy.backend import CupyBackend
     from scratchgpt.backends.cupy.device import find_device
 
-    gpu.prepare()
     backend = CupyBackend(find_device(), "float16", False)
     model = sg.GPT(CONFIGS["plain"])
     params = model.init(1).map(backend.to_device)
@@ -316,3 +317,97 @@ def test_cupy_without_memory_says_what_to_make_smaller(command: Command, tmp_pat
     assert outcome.code == 2
     assert "out of memory" in outcome.err
     assert "--training.batch_size" in outcome.err
+
+
+def train_with(
+    name: str, backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS
+) -> tuple[list[Taken], np.ndarray]:
+    """Take some steps with an optimizer; return what they were and the mean of the weights after each."""
+    model = sg.GPT(config)
+    optimizer = make_optimizer(name, model.init(1).map(backend.to_device), backend)
+    ema = EMA(optimizer.params, 0.5)
+    take_step = TrainingStep(model, optimizer, grad_clip=0.5)
+    for i in range(n_steps):
+        take_step(TEXT[i, :, :-1], TARGETS[i], 1e-3, step_rng(3, i))
+        ema.update()
+    return take_step.read(), backend.to_host(ema.weights().flat)
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("precision", ["float32", "tf32", "float16"])
+@pytest.mark.parametrize("name", ["lion", "muon"])
+def test_cupy_other_optimizers_take_the_steps_of_the_numpy_backend(
+    name: str, precision: str, graph: bool
+) -> None:
+    """Without biases, since no loss depends on that of keys: Lion's steps there go wherever rounding says."""
+    config = CONFIGS["dropout, odd sizes"]
+    found, mean = train_with(name, gpu.backend(precision, graph), config)
+    expected, expected_mean = train_with(name, sg.get_backend("numpy"), config)
+    np.testing.assert_allclose(
+        [step.loss for step in found], [step.loss for step in expected], atol=TOLERANCE[precision]
+    )
+    distance = np.linalg.norm(mean - expected_mean) / np.linalg.norm(expected_mean)
+    assert distance < 10 * TOLERANCE[precision]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_cupy_a_graph_repeats_every_optimizers_steps_bit_for_bit(name: str) -> None:
+    config = CONFIGS["dropout, odd sizes"]
+    eager, weights = train_with(name, gpu.backend("float16"), config, n_steps=5)
+    graph, graph_weights = train_with(name, gpu.backend("float16", graph=True), config, n_steps=5)
+    assert eager == graph
+    np.testing.assert_array_equal(weights, graph_weights)
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_cupy_no_optimizer_and_no_mean_of_weights_waits(name: str, graph: bool) -> None:
+    backend, model = gpu.backend("float16", graph), sg.GPT(CONFIGS["plain"])
+    optimizer = make_optimizer(name, model.init().map(backend.to_device), backend)
+    take_step, ema = TrainingStep(model, optimizer, 1.0), EMA(optimizer.params)
+    with no_waiting():
+        for i in range(4):
+            take_step(TEXT[i, :, :-1], TEXT[i, :, 1:], 1e-3, step_rng(3, i))
+            ema.update()
+        ema.weights()
+    assert len(take_step.read()) == 4
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_cupy_every_optimizer_leaves_an_overflow_out_and_halves_the_scale(name: str, graph: bool) -> None:
+    backend, model = gpu.backend("float16", graph), sg.GPT(CONFIGS["plain"])
+    optimizer = make_optimizer(name, model.init(1).map(backend.to_device), backend)
+    take_step = TrainingStep(model, optimizer, 1.0)
+    for _ in range(2):  # of which a graph records the second
+        take_step(TEXT[0, :, :-1], TEXT[0, :, 1:], 1e-3, step_rng(3, 0))
+    backend.load_state({"loss_scale": 2.0**24, "n_good": 5})
+    vectors = [optimizer.params, *optimizer.vectors.values()]
+    before = [backend.to_host(vector.flat).copy() for vector in vectors]
+    take_step(TEXT[0, :, :-1], TEXT[0, :, 1:], 1e-3, step_rng(3, 0))
+    assert [taken.grad_norm is None for taken in take_step.read()] == [False, False, True]
+    assert backend.state() == {"loss_scale": 2.0**23, "n_good": 0}
+    for vector, expected in zip(vectors, before, strict=True):
+        np.testing.assert_array_equal(backend.to_host(vector.flat), expected)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_cupy_states_of_every_optimizer_move_between_backends(name: str, tmp_path: Path) -> None:
+    from scratchgpt.checkpoint import load_training_state, save_training_state
+
+    backend, model = gpu.backend(), sg.GPT(CONFIGS["plain"])
+    first, second = (
+        make_optimizer(name, model.init(seed).map(each.to_device), each)
+        for seed, each in enumerate((backend, sg.get_backend("numpy")))
+    )
+    first.step(first.params.map(lambda flat: flat + 1.0))
+    mean, other_mean = EMA(first.params), EMA(second.params)
+    mean.update()
+    save_training_state(tmp_path / "s.safetensors", first, {}, mean)
+    load_training_state(tmp_path / "s.safetensors", model, second, other_mean)
+    for vector, other in zip(
+        [first.params, *first.vectors.values(), mean.weights()],
+        [second.params, *second.vectors.values(), other_mean.weights()],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(backend.to_host(vector.flat), other.flat)

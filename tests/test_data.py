@@ -30,10 +30,10 @@ def test_without_held_out_text_both_parts_are_the_whole() -> None:
 @pytest.mark.parametrize(
     ("n", "fraction", "words"),
     [
-        (50, 0.0, "has 50 tokens, of which 50 are training text; expected at least a block of 64"),
-        (100, 0.1, "of which 10 are held-out text.*--training.val_fraction 0"),
-        (1, 0.0, "of which 1 are training text"),
-        (100, 0.5, "of which 50 are training text"),
+        (50, 0.0, "has 50 tokens, 50 of them training text; expected at least a block of 64"),
+        (100, 0.1, "10 of them held-out text.*--training.val_fraction 0"),
+        (1, 0.0, "has 1 token, 1 of them training text"),
+        (100, 0.5, "50 of them training text"),
     ],
 )
 def test_a_part_shorter_than_a_block_is_refused(n: int, fraction: float, words: str) -> None:
@@ -92,6 +92,7 @@ def test_a_split_is_at_the_border_of_documents_nearest_to_the_fraction(
         for end in text.ends[:-1].tolist()
         if has_enough(text.between(0, end), block_size)
         and has_enough(text.between(end, len(text)), block_size)
+        and fraction / 2 <= (len(text) - end) / len(text) <= fraction * 2
     ]
     try:
         train, val = data.split(text, fraction, block_size)
@@ -110,6 +111,18 @@ def test_a_split_is_at_the_border_of_documents_nearest_to_the_fraction(
         assert documents(train) + documents(val) == documents(text)
     else:
         assert len(train) == place
+
+
+def test_a_border_far_from_the_fraction_is_not_taken() -> None:
+    text = Part(np.arange(1000), np.array([10, 1000]))
+    train, val = data.split(text, 0.1, block_size=10)
+    assert (len(train), len(val)) == (900, 100)
+    text = Part(np.arange(1000), np.array([790, 800, 1000]))
+    train, val = data.split(text, 0.1, block_size=10)
+    assert (len(train), len(val)) == (800, 200)
+    long = Part(np.arange(1000), np.array([790, 1000]), padded=True)
+    train, val = data.split(long, 0.1, block_size=10)
+    assert (len(train), len(val)) == (900, 100)
 
 
 def test_a_part_keeps_what_is_learned_and_where_documents_end() -> None:

@@ -171,7 +171,7 @@ def test_only_the_first_byte_order_mark_is_dropped() -> None:
 
 def test_a_file_is_one_document_without_special_tokens() -> None:
     corpus = open_corpus(write("books/my.book.txt", "One.\r\nTwo."))
-    assert (corpus.name, corpus.specials, corpus.eos, corpus.padded) == ("my.book", (), None, False)
+    assert (corpus.name, corpus.specials, corpus.eos, corpus.padded) == ("my.book", (), (), False)
     assert list(corpus.pieces()) == [Piece("One.\nTwo.", ends=True)]
     assert list(corpus.pieces()) == list(corpus.pieces())
 
@@ -184,7 +184,7 @@ def test_files_of_a_folder_are_documents_in_the_order_of_their_names() -> None:
         write(other, "no")
     corpus = open_corpus("texts")
     assert text_of(corpus) == f"Z{END}B{END}C1{END}C2{END}"
-    assert (corpus.name, corpus.specials, corpus.bos, corpus.eos) == ("texts", (END,), None, END)
+    assert (corpus.name, corpus.specials, corpus.bos, corpus.eos) == ("texts", (END,), None, (END,))
     assert [piece.text for piece in corpus.pieces() if piece.ends] == [END] * 4
 
 
@@ -257,7 +257,11 @@ def test_what_is_not_there_is_named(data: str, words: str) -> None:
     [
         ({"format": "json"}, "format is 'json'; did you mean 'jsonl'?"),
         ({"errors": "skip"}, "errors is 'skip'; expected one of strict, replace, ignore"),
-        ({"bot_only": True}, "bot_only is true, and a.txt has no bot; expected it with daily-dialog or"),
+        (
+            {"bot_only": True},
+            "a.txt has no bot; expected it with the built-in text daily-dialog or prosocial-dialog, or",
+        ),
+        ({"bot_only": True}, "with --corpus.format daily-dialog or prosocial-dialog for a file"),
     ],
 )
 def test_bad_options(options: dict[str, str], words: str) -> None:
@@ -316,7 +320,7 @@ def test_json_lines_are_documents() -> None:
     lines = [json.dumps({"text": "A\r\nB\rC 中"}), "", json.dumps({"id": 1, "text": "D"}, ensure_ascii=False)]
     corpus = open_corpus(write("a.jsonl.gz", "\ufeff" + "\r\n".join(lines)))
     assert text_of(corpus) == f"A\nB\nC 中{END}D{END}"
-    assert (corpus.name, corpus.specials, corpus.eos) == ("a", (END,), END)
+    assert (corpus.name, corpus.specials, corpus.eos) == ("a", (END,), (END,))
     assert (
         text_of(open_corpus(write("a.data", '{"body": "A"}'), format="jsonl", text_field="body")) == f"A{END}"
     )
@@ -368,7 +372,7 @@ def test_every_line_is_an_example_with_the_token_at_both_ends() -> None:
     corpus = open_corpus(write("names.txt", "emma\r\n\n  \nolivia smith\n"), format="lines")
     assert text_of(corpus) == f"{END}emma{END}{END}olivia smith{END}"
     assert [piece.ends for piece in corpus.pieces()] == [False, False, True] * 2
-    assert (corpus.specials, corpus.bos, corpus.eos, corpus.padded) == ((END,), END, END, True)
+    assert (corpus.specials, corpus.bos, corpus.eos, corpus.padded) == ((END,), END, (END,), True)
 
 
 # Standard input
@@ -500,8 +504,11 @@ def test_a_name_means_the_builtin_text_and_the_message_says_how_to_mean_the_file
 
 
 def test_a_builtin_text_has_its_format() -> None:
-    with pytest.raises(InputError, match="format is 'lines'; expected none for the built-in text fables"):
-        open_corpus("fables", format="lines")
+    for name, value in (("format", "lines"), ("text_field", "body")):
+        with pytest.raises(
+            InputError, match=f"{name} is '{value}'; expected none for the built-in text fables"
+        ):
+            open_corpus("fables", **{name: value})  # type: ignore[arg-type]
 
 
 def test_the_repository_is_looked_through_after_this_folder(tmp_path: Path) -> None:

@@ -1,22 +1,34 @@
 """Dialogues: how they are written, which tokens count, and the two schemas."""
 
+import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.corpora import builtin
+import scratchgpt as sg
+from scratchgpt.checkpoint import save_weights
+from scratchgpt.corpora import Corpus, builtin
 from scratchgpt.corpora.builtin import numbered
-from scratchgpt.corpora.corpus import Piece
-from scratchgpt.corpora.dialogue import daily_dialogs, dialogue_pieces, prosocial_dialogs
+from scratchgpt.corpora.corpus import Format, Piece
+from scratchgpt.corpora.dialogue import (
+    SCHEMAS,
+    daily_dialogs,
+    dialogue_corpus,
+    dialogue_pieces,
+    prosocial_dialogs,
+)
 from scratchgpt.corpora.jsonl import Row
 from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.errors import InputError
+from scratchgpt.settings import CorpusSettings
+from scratchgpt.tokenizers import CharTokenizer
 
 DAILY = [
     {"dialog": ["Say , Jim ! ", " You know that is tempting . ", "Good ."], "act": [3, 4, 1]},
@@ -35,6 +47,11 @@ def written(pieces: Iterable[Piece]) -> str:
 
 def rows(values: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
     return numbered(values, "test")
+
+
+def test_every_schema_is_a_format() -> None:
+    assert set(SCHEMAS) < set(get_args(Format))
+    assert {field.name: field.type for field in dataclasses.fields(CorpusSettings)}["format"] is Format
 
 
 def test_a_dialogue_is_written_with_special_tokens_between_the_turns() -> None:
@@ -112,7 +129,8 @@ def test_dialogues_from_a_file_are_examples_of_their_own(
     path = tmp_path / "talk.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in values), encoding="utf-8")
     corpus = open_corpus(str(path), format=format, bot_only=True)
-    assert (corpus.name, corpus.padded, corpus.bos, corpus.eos) == ("talk", True, "<s>", "</s>")
+    assert (corpus.name, corpus.padded, corpus.bos, corpus.eos) == ("talk", True, "<s>", ("</s>", "<sep>"))
+    assert corpus.prompt == "<s> User: Hello.<sep> Bot:"
     assert corpus.specials == ("<pad>", "<s>", "<sep>", "</s>")
     pieces = list(corpus.pieces())
     assert sum(piece.ends for piece in pieces) == 2
@@ -158,3 +176,43 @@ def test_without_the_package_the_message_says_how_to_install_it(monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(InputError, match=r"pip install 'scratchgpt\[datasets\]'"):
         open_corpus("prosocial-dialog")
+
+
+def test_the_files_of_a_run_say_every_end_as_hugging_face_does(tmp_path: Path) -> None:
+    ids = {"<s>": 7, "<sep>": 8, "</s>": 9, "<|endoftext|>": 5}
+    dialogues = dialogue_corpus("talk", lambda: iter([]), bot_only=False)
+    assert dialogues.generation_config(ids) == {"bos_token_id": 7, "eos_token_id": [9, 8]}
+    text = Corpus("text", lambda: iter([]))
+    assert text.generation_config(ids) == {}
+    documents = Corpus("texts", lambda: iter([]), ("<|endoftext|>",), eos=("<|endoftext|>",))
+    assert documents.generation_config(ids) == {"bos_token_id": 5, "eos_token_id": 5}
+
+
+def saved_model(folder: Path, ends: object) -> sg.LanguageModel:
+    """Return a model that was kept with these ends in its generation_config.json."""
+    model = sg.GPT(sg.GPTConfig(vocab_size=6, block_size=16, n_layer=1, n_head=1, n_embd=8))
+    params = model.init(seed=0)
+    save_weights(folder / "best.safetensors", params, {})
+    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(model.config)), encoding="utf-8")
+    CharTokenizer("abcdef").save(folder / "tokenizer.json")
+    content = {"bos_token_id": 0, "eos_token_id": ends}
+    (folder / "generation_config.json").write_text(json.dumps(content), encoding="utf-8")
+    return sg.load(folder)
+
+
+@pytest.mark.parametrize(("ends", "letters"), [(3, "d"), ([3, 1], "db"), (None, "")])
+def test_generation_stops_at_any_end(tmp_path: Path, ends: object, letters: str) -> None:
+    model = saved_model(tmp_path, ends)
+    endless = dataclasses.replace(model, eos_token_ids=())
+    prompts = ["a", "c", "fe"]
+    for seed in range(5):
+        whole = [endless.generate(prompt, 40, seed=seed + i) for i, prompt in enumerate(prompts)]
+        cut = [re.split(f"[{letters}]", text)[0] if letters else text for text in whole]
+        assert [model.generate(prompt, 40, seed=seed + i) for i, prompt in enumerate(prompts)] == cut
+        assert model.generate_batch(prompts, 40, seed=seed) == cut
+
+
+@pytest.mark.parametrize("ends", ["</s>", [3, None], 1.5])
+def test_ends_that_are_no_ids_are_named(tmp_path: Path, ends: object) -> None:
+    with pytest.raises(InputError, match=r"generation_config\.json: token id is .*; expected a whole number"):
+        saved_model(tmp_path, ends)

@@ -87,22 +87,43 @@ class LoggingOp:
         self.forward, self.backward = logged("forward"), logged("backward")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_backward_is_the_mirror_of_forward(backend: Backend, name: str) -> None:
+def log_of(model: sg.GPT, backend: Backend) -> list[tuple[str, str]]:
+    """Go forward and backward once; return the half and the name of every op, in the order of the calls."""
     log: list[tuple[str, str]] = []
     ops = dataclasses.replace(
         backend.ops, **{op_name: LoggingOp(op_name, op, log) for op_name, op in vars(backend.ops).items()}
     )
-    model = sg.GPT(CONFIGS[name])
     params = awkward_params(model)
     ctx = Context(params, params.zeros_like(), ops, np.random.default_rng(0))
     _, saved = model.forward(ctx, TOKENS, TARGETS)
     model.backward(ctx, saved)
+    return log
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_backward_is_the_mirror_of_forward(backend: Backend, name: str) -> None:
+    log = log_of(sg.GPT(CONFIGS[name]), backend)
     forward = [op for half, op in log if half == "forward"]
     backward = [op for half, op in log if half == "backward"]
     assert len(forward) == 4 + 2 * 12  # embedding, dropout, ln_f and head; 12 ops a block
     assert backward == forward[::-1]
     assert log == [("forward", op) for op in forward] + [("backward", op) for op in backward]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_recomputed_block_goes_forward_once_more_just_before_its_mirror(
+    backend: Backend, name: str
+) -> None:
+    plain = log_of(sg.GPT(CONFIGS[name]), backend)
+    log = log_of(sg.GPT(CONFIGS[name], recompute=True), backend)
+    turn = 4 + 2 * 12  # where backward begins: after embedding, dropout, two blocks of 12 ops, ln_f and head
+    assert log[:turn] == plain[:turn]
+    block = plain[2:14]
+    mirror = [("backward", op) for _, op in reversed(block)]
+    top, bottom = plain[turn : turn + 2], plain[-2:]  # head and ln_f; dropout and embedding
+    assert log[turn:] == [*top, *block, *mirror, *block, *mirror, *bottom]
+    # Without what is computed again it is the plain model's log, which is its own mirror.
+    assert [*log[:turn], *top, *mirror, *mirror, *bottom] == plain
 
 
 @pytest.mark.parametrize("name", CONFIGS)

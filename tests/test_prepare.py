@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -189,7 +190,7 @@ def test_what_is_damaged_is_named_and_prepared_anew(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "does not exist"),
+        (None, "does not exist; expected the description of a prepared text"),
         ("{", "not valid JSON"),
         ("{}", "does not describe"),
         ('{"format": 99}', "format is 99; expected 1"),
@@ -234,6 +235,31 @@ def test_text_that_cannot_be_prepared_leaves_nothing(tmp_path: Path, pieces: lis
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_unknown_character_has_its_place_in_the_whole_text(tmp_path: Path, workers: int) -> None:
+    text = corpus(Piece("abc\n" * 10), Piece("ab"), Piece("cab\ncax"), Piece("x"), name="letters")
+    with pytest.raises(InputError, match=r"'x' \(U\+0078\) at line 12, column 3 of letters is not in"):
+        prepare(text, CHARS, cache=tmp_path, workers=workers)
+
+
+def test_an_unknown_character_has_its_place_in_its_document(tmp_path: Path) -> None:
+    pieces = (
+        Piece("abc\nabc"),
+        Piece(END, special=True, ends=True),
+        Piece(END, special=True),
+        Piece("ab\na"),
+        Piece("<sep>b"),
+        Piece("x"),
+        Piece(END, special=True, ends=True),
+    )
+    text = Corpus("letters", lambda: iter(pieces), (END,), eos=(END,), allow_special=True)
+    words = (
+        r"'x' \(U\+0078\) at line 2, column 8 of document 2 of letters is not in the tokenizer's vocabulary"
+    )
+    with pytest.raises(InputError, match=words):
+        prepare(text, CHARS, cache=tmp_path)
+
+
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     versions = iter(["abc", "abd"])
     changing = Corpus("log.txt", lambda: iter([Piece(next(versions))]))
@@ -248,10 +274,16 @@ def test_a_full_disk_is_an_error_in_words_and_leaves_nothing(tmp_path: Path) -> 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3 * JOB, before[1]))
     try:
-        with pytest.raises(InputError, match=r"cannot write to .*tokens: File too large, after .* expected"):
+        words = r"cannot write to .*tokens: File too large, after ([\d,]+) of about ([\d,]+) bytes of tokens"
+        with pytest.raises(InputError, match=words) as error:
             prepare(text, CHARS, cache=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    found = re.search(words, str(error.value))
+    assert found is not None
+    written, expected = (int(number.replace(",", "")) for number in found.groups())
+    assert 2 * JOB < written <= 3 * JOB
+    assert expected == 4 * (JOB // 10 * 10) * 2
     assert in_cache(tmp_path) == []
 
 
@@ -326,7 +358,7 @@ def test_progress_counts_to_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_is_passed_on_and_leaves_nothing(tmp_path: Path, workers: int) -> None:
     def interrupt(done: int, total: int | None) -> None:
-        if total is not None:
+        if total is not None and done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

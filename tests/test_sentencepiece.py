@@ -179,7 +179,8 @@ def test_models_that_cannot_be_decoded_here_are_named() -> None:
     [
         ([], 300, [], "there is no text; expected some"),
         ([""], 300, [], "there is no text; expected some"),
-        (["abc"], 10, [], "vocab_size 10: Vocabulary size is smaller than required_chars"),
+        (["abc"], 10, [], "vocabulary size is 10; expected at least 264 (the special tokens, 256 bytes and"),
+        (["abc"], 0, [], "vocabulary size is 0; expected at least 1"),
         (["abc"], 10**12, [], "vocab_size 1000000000000"),
         (
             ["abc"],
@@ -212,8 +213,20 @@ def test_what_goes_wrong_while_reading_is_passed_on() -> None:
 def test_a_wrong_id_and_a_wrong_character_are_named() -> None:
     with pytest.raises(InputError, match=r"token id is 9999; expected one in \[0, "):
         TOKENIZER.decode([9999])
+    with pytest.raises(InputError, match=r"token id is 'a'; expected a whole number in \[0, "):
+        TOKENIZER.decode(["a"])  # type: ignore[list-item]
     with pytest.raises(InputError, match="half of a surrogate pair"):
         TOKENIZER.encode("a\ud800")
+
+
+def test_a_library_that_is_missed_afterwards_is_missed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def texts() -> Iterator[str]:
+        yield TEXT
+        raise AssertionError("the text was read")
+
+    monkeypatch.setitem(sys.modules, "sentencepiece.sentencepiece_model_pb2", None)
+    with pytest.raises(InputError, match=r"cannot import sentencepiece\.sentencepiece_model_pb2"):
+        SentencePieceTokenizer.train(texts(), 300)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,15 @@ def test_special_tokens_of_bytes_have_names_of_their_own() -> None:
             ByteTokenizer(names)
 
 
+@pytest.mark.parametrize("kind", range(3))
+@pytest.mark.parametrize("ids", [["a"], [None], [1.0], [[1]]])
+def test_what_is_no_id_is_refused_by_every_tokenizer(kind: int, ids: list[int]) -> None:
+    tokenizer = TOKENIZERS[kind]
+    with pytest.raises(InputError, match=r"token id is .*; expected a whole number in \[0, "):
+        tokenizer.decode(ids)
+    assert tokenizer.decode(np.array([5, 6])) == tokenizer.decode([5, 6])
+
+
 CHARACTERS = "Xin chào 日本😀 <sep>"
 TOKENIZERS: list[Tokenizer] = [
     CharTokenizer.train(CHARACTERS, unk=True, specials=["<sep>"]),

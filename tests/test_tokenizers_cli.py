@@ -1,10 +1,12 @@
 """python -m scratchgpt.tokenizers: what it prints, and what it says of bad input."""
 
+import gzip
 import io
 import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,7 +81,7 @@ def test_every_kind_can_be_trained(run: Run) -> None:
     assert set("xyz") < set(char.symbols)
     assert run("train", "--kind", "byte", "--out", "b.json").out == "b.json: 256 tokens, 0 of them special\n"
     gpt4 = run("train", "text.txt", "--pattern", "gpt4", "--vocab-size", "9999", "--out", "g.json")
-    assert gpt4.out.endswith("; the text yields no 9999\n")
+    assert gpt4.out.endswith("; the text yields no 9,999\n")
     tokenizer = tokenizers.load("g.json")
     assert isinstance(tokenizer, BPETokenizer)
     assert tokenizer.pattern == GPT4
@@ -93,6 +95,39 @@ def test_sentencepiece_can_be_trained(run: Run) -> None:
     assert outcome.out.startswith("tokenizer.model: ")
     assert "<sep>" in tokenizers.load("tokenizer.model").special_ids
     assert run("show", ".", "fox").out.startswith("f|o|x\n")
+
+
+def test_training_takes_what_a_run_takes(run: Run) -> None:
+    Path("texts/more").mkdir(parents=True)
+    Path("texts/a.md").write_text("abc", encoding="utf-8")
+    with gzip.open("texts/more/b.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write('{"body": "xyz"}\n{"body": "uv"}\n')
+    assert run("train", "texts", "--text-field", "body", "--kind", "char").code == 0
+    tokenizer = tokenizers.load(".")
+    assert isinstance(tokenizer, CharTokenizer)
+    assert tokenizer.symbols == list("abcuvxyz")
+    assert run("train", "texts/*.md", "text.txt", "--kind", "char", "--out", "c.json").code == 0
+    assert run("train", "texts", "--format", "lines", "--kind", "char", "--out", "d.json").code == 0
+    assert '"' in tokenizers.load("d.json").symbols  # type: ignore[attr-defined]
+
+
+def test_training_holds_only_a_part_of_the_text_in_memory(run: Run) -> None:
+    Path("large.txt").write_text("the fox and the crow\n" * 1_500_000, encoding="utf-8")
+    tracemalloc.start()
+    try:
+        assert run("train", "large.txt", "--kind", "char").code == 0
+        assert tracemalloc.get_traced_memory()[1] < 12e6 < Path("large.txt").stat().st_size
+    finally:
+        tracemalloc.stop()
+
+
+def test_words_that_are_no_file_are_the_text(run: Run) -> None:
+    tokenizers.save(ByteTokenizer(), ".")
+    assert run("encode", ".", "ab").out == "97 98\n"
+    assert run("encode", ".", "and/or so").code == 0
+    assert run("show", ".", "x").out.endswith("\n1 character, 1 byte, 1 token, 1.00 bytes per token\n")
+    refused(run("show", ".", "and/or"), "and/or is no file that exists")
+    assert run("show", ".", "-", stdin=b"and/or").code == 0
 
 
 def test_dropout_is_repeatable(run: Run) -> None:
@@ -114,7 +149,7 @@ def test_show_separates_tokens_and_counts(run: Run) -> None:
     )
     assert run("show", ".", "text.txt").out.startswith("t|h|e| |f|o|x")
     assert run("show", ".", "-", stdin=b"ab").out.startswith("a|b\n")
-    assert run("show", ".", "a" * 5000).out.endswith("5000 tokens, 1.00 bytes per token\n")
+    assert run("show", ".", "a" * 5000).out.endswith("5,000 tokens, 1.00 bytes per token\n")
     assert run("show", ".", "").out.endswith("0 characters, 0 bytes, 0 tokens, no bytes per token\n")
 
 
@@ -145,8 +180,8 @@ def test_colours_alternate_and_special_tokens_stand_out() -> None:
         ([], "subcommand"),
         (["trian"], "invalid choice: 'trian'"),
         (["train"], "no text for a tokenizer of kind bpe; expected files"),
-        (["train", "nothing.txt"], "nothing.txt does not exist; expected a text file"),
-        (["train", "text.txt", "--kind", "word"], "kind is 'word'; expected one of bpe, byte, char"),
+        (["train", "nothing.txt"], "'nothing.txt' does not exist: no file, folder or built-in text has this"),
+        (["train", "text.txt", "--kind", "word"], "kind is 'word'; expected one of char, byte, bpe"),
         (["train", "text.txt", "--vocab-size", "5"], "vocabulary size is 5; expected at least 256"),
         (["train", "text.txt", "--vocab-size", "many"], "vocab_size is many; expected a whole number"),
         (["train", "text.txt", "--vocab-siz", "5"], "did you mean 'vocab-size'?"),
@@ -155,7 +190,18 @@ def test_colours_alternate_and_special_tokens_stand_out() -> None:
         (["train", "text.txt", "--out", "text.txt/x.json"], "cannot write to folder text.txt"),
         (["encode", "none.json", "text.txt"], "none.json does not exist"),
         (["encode", "text.txt", "text.txt"], "text.txt begins with b'the fox and the crow"),
-        (["encode", "byte.json", "nothing.txt"], "nothing.txt does not exist"),
+        (["encode", "byte.json", "nothing.txt"], "nothing.txt is no file that exists; expected one, or text"),
+        (["show", "byte.json", "texts/nothing"], "texts/nothing is no file that exists"),
+        (["encode", "byte.json", "NOTHING.JSONL"], "(- takes any from standard input)"),
+        (
+            ["train", "text.txt", "--pattern", "cl100k"],
+            "a name and no regular expression; expected one of gpt2",
+        ),
+        (["train", "text.txt", "--special", "<a>", "--special", "<a>"], "'<a>' is named 2 times"),
+        (["train", "text.txt", "--special", ""], "name of a special token is ''; expected at least two"),
+        (["train", "text.txt", "--special", "the", "--vocab-size", "270"], "'the' is spelt like a token"),
+        (["train", "text.txt", "--kind", "byt"], "did you mean 'byte'?"),
+        (["train", "fables", "--text-field", "body"], "text_field is 'body'; expected none for the built-in"),
         (
             ["encode", "byte.json", "text.txt", "--dropout", "0.1"],
             "dropout is 0.1; expected none, since byte.json",

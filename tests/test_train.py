@@ -38,7 +38,8 @@ def text(tmp_path: Path) -> str:
 def losses(run: str | Path) -> list[tuple[int, float]]:
     lines = Path(run, "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    return [(record["step"], record.get("loss", record.get("val_loss"))) for record in records]
+    both = [(record["step"], record.get("loss", record.get("val_loss"))) for record in records]
+    return [(step, loss) for step, loss in both if loss is not None]  # samples are records, too
 
 
 def test_a_run_leaves_everything_that_is_promised(command: Command, text: str) -> None:
@@ -54,6 +55,7 @@ def test_a_run_leaves_everything_that_is_promised(command: Command, text: str) -
         "run.yaml",
         "metrics.jsonl",
         "loss.png",
+        "report.html",
         "sample.txt",
     }
     assert Path("run/loss.png").read_bytes().startswith(b"\x89PNG")

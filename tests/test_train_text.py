@@ -13,6 +13,9 @@ import pytest
 from safetensors.numpy import load_file
 
 import scratchgpt as sg
+from scratchgpt import tokenizers
+from scratchgpt.corpora.dialogue import PROMPT
+from scratchgpt.tokenizers import ByteTokenizer
 from tests.conftest import Outcome
 
 Command = Callable[..., Outcome]
@@ -76,7 +79,7 @@ def test_a_folder_of_files_is_documents_that_end(command: Command) -> None:
     done = command("train.py", "--data", "texts", "--corpus.text_field", "body", *SMALL, "--out", "run")
     model = trained(done)
     end = model.tokenizer.special_ids["<|endoftext|>"]
-    assert (model.bos_token_id, model.eos_token_id) == (end, end)
+    assert (model.bos_token_id, model.eos_token_ids) == (end, (end,))
     assert "<|endoftext|>" not in model.generate(max_new_tokens=200, seed=3)
     wrong = command("train.py", "--data", "texts", *SMALL, "--out", "run2")
     assert (wrong.code, Path("run2").exists()) == (2, False)
@@ -170,7 +173,10 @@ def test_a_second_run_takes_the_tokens_from_the_cache(command: Command, cache: P
         (["--data", "fables", "--tokenizer.kind=word"], ["tokenizer.kind", "word", "bpe"]),
         (["--data", "fables", "--tokenizer.kind=bpe", "--tokenizer.vocab_size=100"], ["100", "256"]),
         (["--data", "fables", "--tokenizer.kind=bpe", "--tokenizer.pattern=("], ["'('"]),
-        (["--data", "fables", "--corpus.bot_only=true"], ["bot_only", "daily-dialog"]),
+        (["--data", "fables", "--tokenizer.kind=bpee"], ["tokenizer.kind is 'bpee'; did you mean 'bpe'?"]),
+        (["--data", "fables", "--corpus.format=x"], ["corpus.format is 'x'; expected one of auto, text, "]),
+        (["--data", "fables", "--tokenizer.special_tokens=x"], ["special_tokens is x; expected a list"]),
+        (["--data", "fables", "--corpus.bot_only=true"], ["bot_only", "daily-dialog", "--corpus.format"]),
         (["--data", "fables", "--training.batches=all"], ["training.batches", "all", "epochs"]),
     ],
 )
@@ -180,3 +186,50 @@ def test_bad_settings_of_text_are_one_line(command: Command, flags: list[str], w
     assert done.err.startswith("train.py: error: ") and done.err.count("\n") == 1
     for word in words:
         assert word in done.err
+
+
+def test_names_in_the_text_are_special_tokens_where_that_is_asked_for(command: Command) -> None:
+    Path("text.txt").write_text((WORDS + "<|endoftext|>") * 40, encoding="utf-8")
+    flags = ("--data", "text.txt", *SMALL, "--tokenizer.special_tokens=[<|endoftext|>]")
+    plain = trained(command("train.py", *flags, "--out", "plain"), "plain")
+    special = trained(
+        command("train.py", *flags, "--out", "special", "--corpus.allow_special=true"), "special"
+    )
+    assert isinstance(plain.tokenizer, sg.CharTokenizer) and isinstance(special.tokenizer, sg.CharTokenizer)
+    assert "|" in plain.tokenizer.symbols
+    assert "|" not in special.tokenizer.symbols
+
+
+def test_a_loaded_tokenizer_serves_dialogues_and_answers_end_with_the_turn(command: Command) -> None:
+    turns = ["Hello.", "Hello to you.", "How are you?", "Fine."]
+    row = json.dumps({"dialog": turns}) + "\n"
+    Path("talk.jsonl").write_text(row * 40, encoding="utf-8")
+    tokenizers.save(ByteTokenizer(), "bytes")
+    done = command(
+        "train.py", "--data", "talk.jsonl", "--corpus.format=daily-dialog", *SMALL, "--model.block_size=96",
+        "--tokenizer.path=bytes", "--training.max_steps=200", "--training.learning_rate=0.02", "--out", "run",
+        "--training.eval_interval=200", "--corpus.bot_only=true",
+    )  # fmt: skip
+    model = trained(done)
+    assert "special tokens added to the tokenizer: <s> <sep> </s>" in done.out
+    assert dict(model.tokenizer.special_ids) == {"<s>": 256, "<sep>": 257, "</s>": 258}
+    assert (model.bos_token_id, model.eos_token_ids) == (256, (258, 257))
+    assert model.generate(PROMPT, max_new_tokens=60, temperature=0.0) == " Hello to you."
+
+
+@pytest.mark.parametrize("flag", ["kind=bpe", "vocab_size=300", "pattern=gpt4", "unk=true"])
+def test_what_is_said_of_making_a_tokenizer_does_not_go_with_one_that_is_loaded(
+    command: Command, flag: str
+) -> None:
+    tokenizers.save(ByteTokenizer(), "bytes")
+    done = command("train.py", "--data", "fables", "--tokenizer.path=bytes", f"--tokenizer.{flag}")
+    assert done.code == 2
+    assert f"expected no --tokenizer.{flag.partition('=')[0]}" in done.err
+
+
+def test_a_run_keeps_its_tokenizer(command: Command) -> None:
+    Path("text.txt").write_text(WORDS * 40, encoding="utf-8")
+    trained(command("train.py", "--data", "text.txt", *SMALL, "--out", "run"))
+    done = command("train.py", "--resume", "run", "--tokenizer.special_tokens=[<a>]")
+    assert done.code == 2
+    assert "--resume run keeps its tokenizer; expected no --tokenizer.special_tokens" in done.err

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 class Op(Protocol):
-    """A (forward, backward) pair; every module of `scratchgpt.ops` is one but adamw, clip, sampling."""
+    """A (forward, backward) pair; a module of `scratchgpt.ops` is one but for clip, sampling, optimizers."""
 
     @property
     def forward(self) -> Callable[..., tuple[Any, Any]]:
@@ -130,6 +130,21 @@ class Backend:
         """Take a step of AdamW, in place; none if the norm of the gradient is not finite."""
         if np.isfinite(norm):
             adamw.update(step)
+
+    def attempt(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
+        """Run an update that changes these arrays in place; they stay as they are if the norm is not finite.
+
+        So an optimizer whose update is made of array operations works on every backend.
+        """
+        if np.isfinite(norm):
+            update()
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Return the product of two matrices."""
+        return a @ b
+
+    def step_taken(self, norm: Any) -> None:
+        """Hear that an optimizer has taken a step, and of the norm of its gradient; here nothing follows."""
 
     def state(self) -> dict[str, float]:
         """Return what a resumed run must know of this backend; here nothing."""

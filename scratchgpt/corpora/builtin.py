@@ -102,7 +102,7 @@ def _pydoc() -> Corpus:
         for topic in sorted(topics):
             yield from document([topics[topic]])
 
-    return Corpus("pydoc", pieces, (END,), eos=END)
+    return Corpus("pydoc", pieces, (END,), eos=(END,))
 
 
 def _wikitext(path: Path) -> Corpus:
@@ -117,7 +117,7 @@ def _wikitext(path: Path) -> Corpus:
         for article in articles(line for _, line in source.lines()):
             yield from document([article])
 
-    return Corpus("wikitext-2", pieces, (END,), eos=END)
+    return Corpus("wikitext-2", pieces, (END,), eos=(END,))
 
 
 def articles(lines: Iterable[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import BOS, EOS, PAD, SEP
 
 Turns = Sequence[str]
+PROMPT = f"{BOS} User: Hello.{SEP} Bot:"
 
 
 def dialogue_pieces(turns: Turns, bot_only: bool = False) -> Iterator[Piece]:
@@ -74,13 +75,16 @@ SCHEMAS: Mapping[str, Callable[[Iterable[Row]], Iterator[Turns]]] = {
 
 
 def dialogue_corpus(name: str, dialogues: Callable[[], Iterator[Turns]], bot_only: bool) -> Corpus:
-    """Return a corpus of dialogues; each has rows of its own, so that none sees another's turns."""
+    """Return a corpus of dialogues; each has rows of its own, so that none sees another's turns.
+
+    Generation stops at the end of a turn, for the next one is the other's.
+    """
 
     def pieces() -> Iterator[Piece]:
         for turns in dialogues():
             yield from dialogue_pieces(turns, bot_only)
 
-    return Corpus(name, pieces, (PAD, BOS, SEP, EOS), bos=BOS, eos=EOS, padded=True)
+    return Corpus(name, pieces, (PAD, BOS, SEP, EOS), bos=BOS, eos=(EOS, SEP), padded=True, prompt=PROMPT)
 
 
 def _not_empty(turns: Turns, row: Row) -> Turns:

@@ -184,4 +184,4 @@ def corpus(n_documents: int = 8000, seed: int = 0) -> Corpus:
             yield Piece(stories.sample(uniform).text)
             yield Piece(END, special=True, ends=True)
 
-    return Corpus("grammar", pieces, specials=(END,), eos=END, nats_per_document=stories.entropy())
+    return Corpus("grammar", pieces, specials=(END,), eos=(END,), nats_per_document=stories.entropy())

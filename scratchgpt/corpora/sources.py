@@ -1,23 +1,24 @@
 """From what a user names with `--data` to a corpus."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 from scratchgpt.corpora.builtin import builtin_corpus, names
-from scratchgpt.corpora.corpus import Corpus, Piece
+from scratchgpt.corpora.corpus import Corpus, Errors, Format, Piece
 from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
 from scratchgpt.corpora.jsonl import rows
 from scratchgpt.corpora.standard_input import spooled, standard_input
 from scratchgpt.corpora.text_files import Source, document, example, file_source, whole_text
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import END
+from scratchgpt.tokenizers.showing import counted
 from scratchgpt.validation import nearest
 
-FORMATS = ("auto", "text", "jsonl", "lines", *SCHEMAS)
-ERRORS = ("strict", "replace", "ignore")
 ENDINGS = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
 JSONL = (".jsonl", ".jsonl.gz")
 REPOSITORY = Path(__file__).resolve().parents[2]  # where the package is used from a checkout
@@ -30,6 +31,7 @@ def open_corpus(
     text_field: str = "text",
     errors: str = "strict",
     bot_only: bool = False,
+    allow_special: bool = False,
     root: Path | None = None,
 ) -> Corpus:
     """Return the text that `data` names; it is read when its pieces are asked for.
@@ -54,6 +56,7 @@ def open_corpus(
         text_field: the field of JSON lines that holds the text.
         errors: what becomes of bytes that are not UTF-8: "strict", "replace" or "ignore".
         bot_only: of dialogues, whether only the bot's turns count in the loss.
+        allow_special: whether the name of a special token in the text is that token.
         root: the project's folder, where files are looked for that are not here; None is the repository.
 
     Raises:
@@ -61,23 +64,31 @@ def open_corpus(
             too, for what cannot be read, is empty, or is not of that format.
     """
     root = root or REPOSITORY
-    for name, value, known in (("format", format, FORMATS), ("errors", errors, ERRORS)):
+    for name, value, known in (("format", format, get_args(Format)), ("errors", errors, get_args(Errors))):
         if value not in known:
             raise InputError(f"{name} is {value!r}{nearest(value, known)}")
     if bot_only and data not in SCHEMAS and format not in SCHEMAS:
-        raise InputError(f"bot_only is true, and {data} has no bot; expected it with {' or '.join(SCHEMAS)}")
+        sets = " or ".join(SCHEMAS)
+        raise InputError(
+            f"bot_only is true, and {data} has no bot; expected it with the built-in text {sets}, or with "
+            f"--corpus.format {sets} for a file of that kind"
+        )
     if data in names():
-        if format != "auto":
-            raise InputError(
-                f"format is {format!r}; expected none for the built-in text {data} (./{data} is a file)"
-            )
+        for name, value, usual in (("format", format, "auto"), ("text_field", text_field, "text")):
+            if value != usual:
+                raise InputError(
+                    f"{name} is {value!r}; expected none for the built-in text {data} (./{data} is a file)"
+                )
         if _exists(Path(data)):
             print(f"{data} is the built-in text; for what is here, write ./{data}", file=sys.stderr)
-        return builtin_corpus(data, root, bot_only)
-    if data == "-":
-        return _corpus("stdin", [standard_input(errors)], format, text_field, bot_only)
-    name, paths = _find(data, root)
-    return _corpus(name, [_source(path, errors) for path in paths], format, text_field, bot_only)
+        corpus = builtin_corpus(data, root, bot_only)
+    elif data == "-":
+        corpus = _corpus("stdin", [standard_input(errors)], format, text_field, bot_only)
+    else:
+        name, paths, summary = _find(data, root)
+        sources = [_source(path, errors) for path in paths]
+        corpus = dataclasses.replace(_corpus(name, sources, format, text_field, bot_only), summary=summary)
+    return dataclasses.replace(corpus, allow_special=allow_special)
 
 
 def _corpus(name: str, sources: Sequence[Source], format: str, text_field: str, bot_only: bool) -> Corpus:
@@ -88,7 +99,12 @@ def _corpus(name: str, sources: Sequence[Source], format: str, text_field: str, 
         )
     if format == "lines":
         return Corpus(
-            name, lambda: chain.from_iterable(map(_examples, sources)), (END,), bos=END, eos=END, padded=True
+            name,
+            lambda: chain.from_iterable(map(_examples, sources)),
+            (END,),
+            bos=END,
+            eos=(END,),
+            padded=True,
         )
     is_jsonl = [
         format == "jsonl" or (format == "auto" and source.name.lower().endswith(JSONL)) for source in sources
@@ -100,7 +116,7 @@ def _corpus(name: str, sources: Sequence[Source], format: str, text_field: str, 
         for source, has_rows in zip(sources, is_jsonl, strict=True):
             yield from _row_documents(source, text_field) if has_rows else document(source.texts())
 
-    return Corpus(name, pieces, (END,), eos=END)
+    return Corpus(name, pieces, (END,), eos=(END,))
 
 
 def _examples(source: Source) -> Iterator[Piece]:
@@ -117,39 +133,45 @@ def _row_documents(source: Source, text_field: str) -> Iterator[Piece]:
         yield from document([text])
 
 
-def _find(data: str, root: Path) -> tuple[str, list[Path]]:
-    """Return a short name for what a path or pattern means, and the files."""
+def _find(data: str, root: Path) -> tuple[str, list[Path], str | None]:
+    """Return a short name for what a path or pattern means, the files, and for several a summary in words."""
     path = next((place for place in (Path(data), root / data) if data and _exists(place)), None)
     if path is not None and not path.is_dir():
-        return _name(path), [path]
+        return _name(path), [path], None
     if path is not None:
-        return _name(path), _within(path)
+        found, n_others = _within(path)
+        read = f"{counted(len(found), 'file')} of {path}"
+        return _name(path), found, f"{read}, {n_others:,} skipped" if n_others else read
     parts = Path(data).parts
     n_fixed = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), None)
     if n_fixed is not None:
         folder = Path(*parts[:n_fixed])
-        return _name(folder), _matching(folder, "/".join(parts[n_fixed:]))
+        found = _matching(folder, "/".join(parts[n_fixed:]))
+        return _name(folder), found, f"{counted(len(found), 'file')} of {data}"
     raise InputError(
         f"{data!r} does not exist: no file, folder or built-in text has this name{nearest(data, names())}"
     )
 
 
-def _within(folder: Path) -> list[Path]:
+def _within(folder: Path) -> tuple[list[Path], int]:
+    """Return the text files in a folder, and how many other files there are; hidden ones are not counted."""
+
     def refuse(error: OSError) -> None:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
-    found, n_others = [], 0
+    found: list[Path] = []
+    n_others = 0
     for place, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if name.lower().endswith(ENDINGS) and not name.startswith("."):
                 found.append(Path(place, name))
-            else:
+            elif not name.startswith("."):
                 n_others += 1
     if not found:
         others = f", but {n_others:,} others" if n_others else ""
         raise InputError(f"{folder} holds no text files{others}; expected files in {' '.join(ENDINGS)}")
-    return sorted(found, key=Path.as_posix)
+    return sorted(found, key=Path.as_posix), n_others
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:

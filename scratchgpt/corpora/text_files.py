@@ -75,13 +75,18 @@ class Source:
         Raises:
             InputError: as `texts` does.
         """
-        number, rest = 1, ""
+        number = 1
+        rest: list[str] = []  # of a line whose end has not come yet
         for text in self.texts():
-            *whole, rest = (rest + text).split("\n")
-            yield from enumerate(whole, number)
-            number += len(whole)
-        if rest:
-            yield number, rest
+            first, *others = text.split("\n")
+            rest.append(first)
+            if others:
+                whole = ["".join(rest), *others[:-1]]
+                yield from enumerate(whole, number)
+                number += len(whole)
+                rest = [others[-1]]
+        if line := "".join(rest):
+            yield number, line
 
 
 def file_source(path: Path, errors: str = "strict") -> Source:
@@ -112,21 +117,22 @@ def in_pieces(texts: Iterable[str], size: int = PIECE_SIZE) -> Iterator[str]:
     own must do likewise, or a few tokens at borders come out in another way (the text is the same).
     Where there is no such place the cut is after the last whitespace, else at `size`.
     """
-    window = ""
+    window, start = "", 0
     for text in texts:
-        window += text
-        while len(window) > size:
-            cut = _last_border(window, size)
-            yield window[:cut]
-            window = window[cut:]
-    if window:
-        yield window
+        window, start = window[start:] + text, 0
+        while len(window) - start > size:
+            end = _last_border(window, start, size)
+            yield window[start:end]
+            start = end
+    if start < len(window):
+        yield window[start:]
 
 
-def _last_border(text: str, size: int) -> int:
-    """Return the best place to cut, in [1, size]; the text is longer than that."""
-    found = _BETWEEN_WORD_AND_SPACE.search(text, 0, size + 1) or _AFTER_SPACE.search(text, 0, size)
-    return found.start() if found else size
+def _last_border(text: str, start: int, size: int) -> int:
+    """Return the best place to cut, in [start + 1, start + size]; the text goes on after that."""
+    end = start + size
+    found = _BETWEEN_WORD_AND_SPACE.search(text, start, end + 1) or _AFTER_SPACE.search(text, start, end)
+    return found.start() if found else end
 
 
 def whole_text(texts: Iterable[str]) -> Iterator[Piece]:

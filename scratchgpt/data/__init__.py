@@ -3,7 +3,7 @@
 from scratchgpt.data.batches import Batches, EpochBatches, RandomBatches, batches, random_batch
 from scratchgpt.data.part import Part
 from scratchgpt.data.prepare import prepare
-from scratchgpt.data.rows import Examples, Rows, Windows, rows_of
+from scratchgpt.data.rows import Examples, Rows, Windows, n_longer_than_a_row, rows_of
 from scratchgpt.data.split import split
 from scratchgpt.data.token_file import TokenFile
 
@@ -17,6 +17,7 @@ __all__ = [
     "TokenFile",
     "Windows",
     "batches",
+    "n_longer_than_a_row",
     "prepare",
     "random_batch",
     "rows_of",

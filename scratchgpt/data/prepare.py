@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from scratchgpt.corpora.corpus import Corpus, Piece
+from scratchgpt.corpora.special_tokens import with_special_tokens
 from scratchgpt.data.token_file import FORMAT, TokenFile
 from scratchgpt.data.token_writer import token_writer
 from scratchgpt.data.tokenise import JOB, tokenise_all
 from scratchgpt.errors import InputError
 from scratchgpt.parallel import usable_cores
 from scratchgpt.tokenizers import Tokenizer
+from scratchgpt.tokenizers.char import UnknownCharacterError
 
 SMALL = 4 * 2**20  # characters: below, starting processes would cost more than they win
 MOST_WORKERS = 4  # each takes some 50 MB
@@ -41,12 +43,13 @@ def prepare(
         cache: the folder of caches; the tokens lie in a folder of their own in `tokens` there.
         workers: processes that cut; None means one for each core, up to 4. A small text needs but this one.
         progress: called with the number of characters done and of all; None for all at first, while they
-            are counted.
+            are counted; if the tokens are in the cache it is not called with a number of all.
 
     Raises:
         InputError: there is no text, it cannot be represented, it changes while it is read, a special token
             is missing, or the cache cannot be written.
     """
+    corpus = with_special_tokens(corpus, tokenizer.special_ids)
     reading = _Reading(corpus, tokenizer)
     shown = 0
     for _ in reading.pieces():
@@ -59,6 +62,8 @@ def prepare(
         return found
     if workers is None:
         workers = 1 if reading.n_characters < SMALL else min(usable_cores(), MOST_WORKERS)
+    if progress:
+        progress(0, reading.n_characters)
     again = _Reading(corpus, tokenizer)
     with token_writer(
         folder,
@@ -69,15 +74,40 @@ def prepare(
         all_learned=reading.all_learned,
     ) as writer:
         done = 0
-        with closing(tokenise_all(again.pieces(), tokenizer, workers)) as results:
-            for tokenised in results:
-                writer.append(*tokenised)
-                done += tokenised.n_characters
-                if progress:
-                    progress(done, reading.n_characters)
+        try:
+            with closing(tokenise_all(again.pieces(), tokenizer, workers)) as results:
+                for tokenised in results:
+                    writer.append(*tokenised)
+                    done += tokenised.n_characters
+                    if progress:
+                        progress(done, reading.n_characters)
+        except UnknownCharacterError as error:
+            place = _place_of(error.character, corpus)
+            raise UnknownCharacterError(error.character, place, error.known) from None
         if again.key != reading.key:
             raise InputError(f"{corpus.name} changed while it was read; expected the same text twice")
     return TokenFile.open(folder)
+
+
+def _place_of(character: str, corpus: Corpus) -> str:
+    """Return in words where the text has a character for the first time."""
+    document = line = column = 1
+    for piece in corpus.pieces():
+        if piece.special and piece.text in corpus.specials:
+            text, found = "", -1  # not in the file
+        else:
+            text, found = piece.text, -1 if piece.special else piece.text.find(character)
+        before = text if found < 0 else text[:found]
+        line += before.count("\n")
+        column = len(before) - before.rfind("\n") if "\n" in before else column + len(before)
+        if found >= 0:
+            break
+        if piece.ends:
+            document, line, column = document + 1, 1, 1
+    else:
+        return f"of {corpus.name}, which has changed since,"
+    which = f"document {document:,} of " if corpus.eos else ""
+    return f"at line {line:,}, column {column:,} of {which}{corpus.name}"
 
 
 def _open_if_whole(folder: Path) -> TokenFile | None:

@@ -6,6 +6,7 @@ from scratchgpt.data.part import Part
 from scratchgpt.errors import InputError
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array, Tokens
+from scratchgpt.tokenizers.showing import counted
 
 PADDING = 0  # the token past an end; any would do, for no token that counts comes after it
 
@@ -38,8 +39,8 @@ class Rows:
         self._starts = self._find_starts()
         if not len(self._starts):
             raise InputError(
-                f"no target counts among the {len(part)} tokens of {len(part.ends)} documents; "
-                "expected a document of two tokens, the second of them learned"
+                f"no target counts in {counted(len(part.ends), 'document')} of {counted(len(part), 'token')} "
+                "together; expected a document of two tokens, the second of them learned"
             )
         self.n_tokens = len(self) * block_size
 
@@ -114,6 +115,11 @@ class Examples(Rows):
 
     def __init__(self, part: Part, block_size: int) -> None:
         super().__init__(part, part.ends, block_size)
+
+
+def n_longer_than_a_row(part: Part, block_size: int) -> int:
+    """Return how many documents do not fit into one row: what is before a row cannot be seen in it."""
+    return int(np.count_nonzero(np.diff(part.ends, prepend=0) - 1 > block_size))
 
 
 def rows_of(part: Part, block_size: int) -> Rows:

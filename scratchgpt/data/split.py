@@ -7,6 +7,9 @@ import numpy as np
 from scratchgpt.data.part import Part
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
+from scratchgpt.tokenizers.showing import counted
+
+FACTOR = 2  # between the share that is asked for and the one that is held out, at most
 
 
 @overload
@@ -18,9 +21,10 @@ def split(
 ) -> tuple[Part, Part] | tuple[Array, Array]:
     """Cut a text into training and held-out tokens; the held-out ones are the last.
 
-    Of several documents none is cut, if there is a border between two that leaves both parts large enough;
-    of those borders, the one nearest to the fraction is taken. With `val_fraction` 0 nothing is held out,
-    and the second part is the training text again.
+    Of several documents none is cut, if there is a border between two that leaves both parts large enough and
+    holds out between half of `val_fraction` and twice as much; of those borders, the one nearest to the
+    fraction is taken. With `val_fraction` 0 nothing is held out, and the second part is the training text
+    again.
 
     Args:
         text: what `prepare` returned, or an array of tokens (N,), of which arrays are returned.
@@ -35,21 +39,21 @@ def split(
         return train.tokens, val.tokens
     place = int(len(text) * (1.0 - val_fraction))
     if val_fraction:
-        place = _nearest_border(text, place, block_size)
+        place = _nearest_border(text, place, val_fraction, block_size)
     train = text.between(0, place)
     val = text.between(place, len(text)) if val_fraction else train
     for part, what in ((train, "training"), (val, "held-out")):
         if not _is_enough(part, block_size):
             raise InputError(
-                f"the text has {len(text)} tokens, of which {len(part)} are {what} text; expected at least "
-                f"{_least(text, block_size)} there. Use a longer text or a smaller --model.block_size"
+                f"the text has {counted(len(text), 'token')}, {len(part):,} of them {what} text; expected at "
+                f"least {_least(text, block_size)} there. Use a longer text or a smaller --model.block_size"
                 + (f", or --training.val_fraction 0 (now {val_fraction:g})" if what == "held-out" else "")
             )
     return train, val
 
 
-def _nearest_border(text: Part, place: int, block_size: int) -> int:
-    """Return the border between documents nearest to a place, of those that leave enough on both sides."""
+def _nearest_border(text: Part, place: int, val_fraction: float, block_size: int) -> int:
+    """Return the border between documents nearest to a place; the place if there is no fitting one."""
     borders = text.ends[:-1]
     if text.padded:
         lengths = np.diff(text.ends, prepend=0)
@@ -59,6 +63,8 @@ def _nearest_border(text: Part, place: int, block_size: int) -> int:
         least = _least_tokens(block_size)
         fits = slice(*np.searchsorted(borders, [least, len(text) - least + 1]))
     borders = borders[fits]
+    share = (len(text) - borders) / len(text)
+    borders = borders[(share >= val_fraction / FACTOR) & (share <= val_fraction * FACTOR)]
     return int(borders[np.abs(borders - place).argmin()]) if len(borders) else place
 
 

@@ -55,6 +55,8 @@ class TokenFile(Part):
         Raises:
             InputError: a file is missing, of another size than written, or damaged.
         """
+        if not (folder / INFO).exists():
+            raise InputError(f"{folder / INFO} does not exist; expected the description of a prepared text")
         info = load_json(folder / INFO)
         try:
             if info["format"] != FORMAT:

@@ -32,7 +32,7 @@ class TokenWriter:
         self._folder = temporary
         self._vocab_size = vocab_size
         self._n_characters = n_characters
-        self._n_written = 0  # characters
+        self._n_given = self._n_given_bytes = 0  # characters, and the bytes of their tokens
         self._n_tokens = 0
         self._last_end = 0
         names = [TOKENS, ENDS] if all_learned else [TOKENS, ENDS, LEARNED]
@@ -63,13 +63,17 @@ class TokenWriter:
         ends = ends + self._n_tokens
         ends = ends[np.diff(ends, prepend=self._last_end) > 0]
         self._n_tokens += len(tokens)
-        self._n_written += n_characters
         self._last_end = int(ends[-1]) if len(ends) else self._last_end
+        arrays = {
+            TOKENS: tokens.astype(token_type(self._vocab_size)),
+            ENDS: ends.astype(ENDS_TYPE),
+            LEARNED: learned.astype(LEARNED_TYPE),
+        }
+        self._n_given += n_characters
+        self._n_given_bytes += sum(arrays[name].nbytes for name in self._files)
         with self._errors_in_words():
-            self._files[TOKENS].write(tokens.astype(token_type(self._vocab_size)))
-            self._files[ENDS].write(ends.astype(ENDS_TYPE))
-            if LEARNED in self._files:
-                self._files[LEARNED].write(learned.astype(LEARNED_TYPE))
+            for name, file in self._files.items():
+                file.write(arrays[name])
 
     def finish(self, name: str, padded: bool) -> None:
         """See that everything is on disk, and describe it.
@@ -85,7 +89,7 @@ class TokenWriter:
             info = {
                 "format": FORMAT,
                 "name": name,
-                "characters": self._n_written,
+                "characters": self._n_given,
                 "tokens": self._n_tokens,
                 "vocab_size": self._vocab_size,
                 "padded": padded,
@@ -105,14 +109,14 @@ class TokenWriter:
         try:
             yield
         except OSError as error:
-            written = sum(file.n_bytes for file in self._files.values())
-            expected = ""
-            if self._n_written:
-                n_bytes = written * self._n_characters // self._n_written
-                expected = f", of about {n_bytes:,} expected"
+            progress = ""
+            if self._n_given:  # then it is known how many bytes a character takes
+                n_written = sum(path.stat().st_size for path in self._folder.iterdir())
+                n_bytes = self._n_given_bytes * self._n_characters // self._n_given
+                progress = f", after {n_written:,} of about {n_bytes:,} bytes of tokens"
             raise InputError(
-                f"cannot write to {self._folder.parent}: {error.strerror or error}, "
-                f"after {written:,} bytes of tokens{expected}"
+                f"cannot write to {self._folder.parent}: {error.strerror or error}{progress}; "
+                "expected space for them (SCRATCHGPT_CACHE names another folder)"
             ) from error
 
 

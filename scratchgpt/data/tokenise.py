@@ -91,7 +91,7 @@ def tokenise_all(
     underway: deque[Future[Tokenised]] = deque()
     try:
         for job in jobs(pieces):
-            with _main_program_hidden():  # processes start here
+            with _main_program_hidden(), _ctrl_c_held_back():  # processes start here
                 underway.append(executor.submit(_work, job))
             if len(underway) > workers + 1:
                 yield underway.popleft().result()
@@ -128,6 +128,19 @@ def _main_program_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let new processes begin deaf to Ctrl-C, which their parent gets afterwards; Windows has no such thing."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _tokenizers: list[Tokenizer] = []  # in a worker: the one that it was given

@@ -28,6 +28,11 @@ CONFIGS = {
     "no biases, exact GELU": _config(bias=False, activation="gelu_exact"),
     "dropout, narrow MLP": _config(dropout=0.3, n_inner=9),
 }
+# Of the three tails the second is no target's, and the last two have a single channel.
+ADAPTIVE_CONFIGS = {
+    "adaptive head": _config(tie_weights=False, adaptive_cutoffs=(4,), adaptive_factor=3.0),
+    "adaptive head, three tails": _config(tie_weights=False, adaptive_cutoffs=(2, 5, 7), dropout=0.3),
+}
 
 
 def check_model(backend: Backend, name: str, model: GPT) -> Iterator[Result]:
@@ -65,8 +70,8 @@ def check_model(backend: Backend, name: str, model: GPT) -> Iterator[Result]:
 
 
 def check_models(backend: Backend) -> Iterator[Result]:
-    """Check every configuration of `CONFIGS`."""
-    for name, config in CONFIGS.items():
+    """Check every configuration."""
+    for name, config in (CONFIGS | ADAPTIVE_CONFIGS).items():
         yield from check_model(backend, name, GPT(config))
 
 

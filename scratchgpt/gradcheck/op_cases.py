@@ -14,7 +14,7 @@ import numpy as np
 from scratchgpt.backends import Backend, Ops
 from scratchgpt.gradcheck.check import Result, check
 from scratchgpt.gradcheck.device import from_host
-from scratchgpt.ops import cross_entropy, softmax
+from scratchgpt.ops import adaptive_softmax, cross_entropy, softmax
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array
 
@@ -33,7 +33,7 @@ class Case(NamedTuple):
 
 
 def op_cases(ops: Ops) -> Iterator[Case]:
-    """Yield the cases of the table's ops, and of softmax and cross_entropy, which are parts of others."""
+    """Yield the cases of the table's ops, and of softmax and the like, which are parts of others."""
     rng = np.random.default_rng(42)
 
     def normal(*shape: int) -> Array:
@@ -117,6 +117,12 @@ def op_cases(ops: Ops) -> Iterator[Case]:
             "targets": np.array([3, IGNORE_INDEX, 10]),
             "n_targets": 5,
         },
+    )
+
+    taken = ops_pair(adaptive_softmax)
+    yield Case("adaptive_softmax", *taken, {"x": normal(B, T, C), "rows": np.array([1, 6, 7, 12])})
+    yield Case(
+        "adaptive_softmax, rank 2, strided", *taken, {"x": strided(normal(T, C)), "rows": np.array([3])}
     )
 
 

@@ -4,31 +4,29 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from jsonargparse import Namespace
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from scratchgpt.cli import Parser, errors_in_words
+from scratchgpt.cli import DATA_HELP, Parser, errors_in_words
+from scratchgpt.corpora import open_corpus
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path, make_folder, read_text
+from scratchgpt.reading import progress_shown
 from scratchgpt.shapes import Array
-from scratchgpt.tokenizers import (
-    BPETokenizer,
-    ByteTokenizer,
-    CharTokenizer,
-    SentencePieceTokenizer,
-    Tokenizer,
-    load,
-)
-from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
-from scratchgpt.tokenizers.showing import in_colours, in_words
-from scratchgpt.tokenizers.split_patterns import pattern_named
+from scratchgpt.tokenizers import BPETokenizer, Tokenizer, load
+from scratchgpt.tokenizers.showing import counted, in_colours, in_words
+from scratchgpt.tokenizers.training import Kind, train_tokenizer
+from scratchgpt.validation import nearest
 
 PROG = "python -m scratchgpt.tokenizers"
-KINDS = ("bpe", "byte", "char", "sentencepiece")
+KINDS = get_args(Kind)
+ENDINGS = (".txt", ".md", ".json", ".jsonl", ".gz", ".py", ".csv", ".html")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif arguments.subcommand == "decode":
         print(tokenizer.decode(_ids(options.ids)), end="\n" if sys.stdout.isatty() else "")
     else:
-        # A text may be too long for a path, which pathlib would raise for.
-        is_file = options.text == "-" or os.path.isfile(options.text)  # noqa: PTH113
-        show(tokenizer, _text(options.text) if is_file else options.text, options)
+        show(tokenizer, _text(options.text), options)
 
 
 def train(options: Namespace) -> None:
@@ -56,43 +52,31 @@ def train(options: Namespace) -> None:
     if out.exists():
         raise InputError(f"{out} is there already; expected another --out")
     if options.kind not in KINDS:
-        raise InputError(f"kind is {options.kind!r}; expected one of {', '.join(KINDS)}")
+        raise InputError(f"kind is {options.kind!r}{nearest(options.kind, KINDS)}")
     make_folder(out.parent)  # better known now than after the training
     if not options.text and options.kind != "byte":
         raise InputError(
             f"no text for a tokenizer of kind {options.kind}; expected files, or - for standard input"
         )
-    tokenizer = _trained(options)
+    corpora = [
+        open_corpus(text, format=options.format, text_field=options.text_field) for text in options.text
+    ]
+    pieces = chain.from_iterable(corpus.pieces() for corpus in corpora)
+    tokenizer = train_tokenizer(
+        options.kind,
+        (piece.text for piece in pieces if not piece.special),
+        vocab_size=options.vocab_size,
+        pattern=options.pattern,
+        special_tokens=options.special or [],
+        bar=partial(progress_shown, Console(stderr=True, soft_wrap=True, highlight=False)),
+    )
     with atomic_path(out) as temporary:
         temporary.write_bytes(tokenizer.to_bytes())
     fewer = options.kind in ("bpe", "sentencepiece") and tokenizer.vocab_size < options.vocab_size
     print(
-        f"{out}: {tokenizer.vocab_size} tokens, {len(tokenizer.special_ids)} of them special"
-        + (f"; the text yields no {options.vocab_size}" if fewer else "")
+        f"{out}: {counted(tokenizer.vocab_size, 'token')}, {len(tokenizer.special_ids)} of them special"
+        + (f"; the text yields no {options.vocab_size:,}" if fewer else "")
     )
-
-
-def _trained(options: Namespace) -> Tokenizer:
-    texts, specials = map(_text, options.text), options.special or []
-    if options.kind == "char":
-        return CharTokenizer.train(texts, specials=specials)
-    if options.kind == "byte":
-        return ByteTokenizer(specials)
-    if options.kind == "sentencepiece":
-        return SentencePieceTokenizer.train(texts, options.vocab_size, specials)
-    pattern = pattern_named(options.pattern)
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True), console=console, transient=True, disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("reading", total=None)
-        chunks = count_chunks(texts, pattern)
-        bar.update(task, description="merging")
-        return train_bpe(
-            chunks, options.vocab_size, pattern, specials,
-            lambda made, wanted: bar.update(task, completed=made, total=wanted),
-        )  # fmt: skip
 
 
 def encode(tokenizer: Tokenizer, text: str, options: Namespace) -> Array:
@@ -115,13 +99,25 @@ def show(tokenizer: Tokenizer, text: str, options: Namespace) -> None:
         console.print(in_colours(tokenizer, ids))
     n_bytes = len(text.encode("utf-8"))
     per_token = f"{n_bytes / len(ids):.2f}" if ids else "no"
-    print(f"\n{len(text)} characters, {n_bytes} bytes, {len(ids)} tokens, {per_token} bytes per token")
+    sizes = (counted(len(text), "character"), counted(n_bytes, "byte"), counted(len(ids), "token"))
+    print(f"\n{', '.join(sizes)}, {per_token} bytes per token")
 
 
-def _text(path: str) -> str:
-    """Return the text of a file, or of standard input if it is called `-`."""
-    if path != "-":
-        return read_text(path)
+def _text(words: str) -> str:
+    """Return the text of a file, or of standard input if it is called `-`, or else the words themselves.
+
+    Raises:
+        InputError: a file that cannot be read, or a word that looks like the path of one that is not there.
+    """
+    if words != "-":
+        if os.path.isfile(words):  # noqa: PTH113 - pathlib raises for a text that is too long for a path
+            return read_text(words)
+        is_word = not any(map(str.isspace, words))
+        if is_word and ("/" in words or os.sep in words or words.lower().endswith(ENDINGS)):
+            raise InputError(
+                f"{words} is no file that exists; expected one, or text (- takes any from standard input)"
+            )
+        return words
     try:
         text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,8 +140,12 @@ def _parser() -> Parser:
     parser = _command("Train tokenizers and look at what they do.")
     commands = parser.add_subcommands(required=True)
 
-    train = _command("Train a tokenizer on text files (UTF-8).")
-    train.add_argument("text", type=str, nargs="*", default=[], help="files, or - for standard input")
+    train = _command("Train a tokenizer on texts (UTF-8).")
+    train.add_argument("text", type=str, nargs="*", default=[], help=DATA_HELP)
+    train.add_argument("--format", type=str, default="auto", help="what the files hold, as --corpus.format")
+    train.add_argument(
+        "--text-field", type=str, default="text", help="the field of JSON lines that holds the text"
+    )
     train.add_argument("--kind", type=str, default="bpe", help=", ".join(KINDS))
     train.add_argument("--vocab-size", type=int, default=1024, help="number of ids, of bpe and sentencepiece")
     train.add_argument("--pattern", type=str, default="gpt2", help="how bpe splits: gpt2, gpt4, or a regex")
@@ -157,11 +157,10 @@ def _parser() -> Parser:
     show = _command("Print a text with its tokens made visible.")
     for command in (encode, decode, show):
         command.add_argument("tokenizer", type=str, help="a tokenizer's file, or a folder that holds it")
-    encode.add_argument("text", type=str, help="a file, or - for standard input")
     encode.add_argument("--json", action="store_true", help="print a JSON list")
     decode.add_argument("ids", type=str, nargs="+", help="ids, or - for standard input")
-    show.add_argument("text", type=str, help="a file, - for standard input, or else the text itself")
     for command in (encode, show):
+        command.add_argument("text", type=str, help="a file, - for standard input, or else the text itself")
         command.add_argument(
             "--allow-special", action="store_true", help="names of special tokens become these tokens"
         )

@@ -1,6 +1,6 @@
 """What every tokenizer can do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, Self
 
 from scratchgpt.shapes import Array
@@ -40,7 +40,14 @@ class Tokenizer(Protocol):
         Bytes that are not UTF-8 become U+FFFD.
 
         Raises:
-            InputError: an id outside [0, vocab_size).
+            InputError: no whole number, or an id outside [0, vocab_size).
+        """
+
+    def with_special_tokens(self, names: Sequence[str]) -> Self:
+        """Return this tokenizer with more special tokens; every token that it has keeps its id.
+
+        Raises:
+            InputError: a name that cannot be one, or a kind of tokenizer that takes no more tokens.
         """
 
     def to_bytes(self) -> bytes:

@@ -11,7 +11,8 @@ import numpy as np
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.bpe_merging import merge, merge_tables
-from scratchgpt.tokenizers.special_names import names_pattern
+from scratchgpt.tokenizers.ids import checked
+from scratchgpt.tokenizers.special_names import check_names, names_pattern
 from scratchgpt.tokenizers.split_patterns import compile_pattern, split
 from scratchgpt.tokenizers.utf8 import utf8_bytes
 
@@ -123,10 +124,19 @@ class BPETokenizer:
         Raises:
             InputError: an id outside [0, vocab_size).
         """
-        try:
-            return b"".join(map(self._token_bytes.__getitem__, ids))
-        except KeyError as error:
-            raise InputError(f"token id is {error.args[0]}; expected one in [0, {self.vocab_size})") from None
+        return b"".join(map(self._token_bytes.__getitem__, checked(ids, self.vocab_size)))
+
+    def with_special_tokens(self, names: Sequence[str]) -> "BPETokenizer":
+        """Return this tokenizer with more special tokens, which come after all that it has.
+
+        Raises:
+            InputError: a name of fewer than two characters, or one that a token has.
+        """
+        check_names(names)
+        special_ids = self.special_ids | {name: self.vocab_size + i for i, name in enumerate(names)}
+        tokenizer = BPETokenizer(self.token_ids, self.merges, self.pattern, special_ids)
+        tokenizer.to_bytes()  # raises for a name that the file has for another token
+        return tokenizer
 
     def to_bytes(self) -> bytes:
         """Return the content of a Hugging Face `tokenizer.json` that holds this tokenizer."""

@@ -14,7 +14,9 @@ from itertools import pairwise
 
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.bpe import BPETokenizer
-from scratchgpt.tokenizers.gpt2_files import LETTERS
+from scratchgpt.tokenizers.gpt2_files import LETTERS, letters_of
+from scratchgpt.tokenizers.showing import counted
+from scratchgpt.tokenizers.special_names import check_names
 from scratchgpt.tokenizers.split_patterns import compile_pattern, split
 from scratchgpt.tokenizers.utf8 import utf8_bytes
 
@@ -61,23 +63,38 @@ def train_bpe(
         progress: called after each merge with the number of merges made, and of those wanted.
 
     Raises:
-        InputError: a vocabulary too small for the bytes and the special tokens; a name twice.
+        InputError: a vocabulary too small for the bytes and the special tokens; a name of fewer than two
+            characters, one that is there twice, or that of a token which the text has made.
+    """
+    check_size(vocab_size, special_tokens)
+    check_names(special_tokens)
+    tokens, merges = list(BYTES), []
+    n_merges = vocab_size - len(BYTES) - len(special_tokens)
+    for left, right in learn_merges(chunks, n_merges, progress):
+        merges.append((tokens[left], tokens[right]))
+        tokens.append(tokens[left] + tokens[right])
+    for name in {letters_of(token) for token in tokens} & {*special_tokens}:
+        raise InputError(
+            f"special token {name!r} is spelt like a token that the text has made; expected another name, "
+            "as <name> or <|name|>"
+        )
+    token_ids = {token: i for i, token in enumerate(tokens)}
+    special_ids = {name: len(tokens) + i for i, name in enumerate(special_tokens)}
+    return BPETokenizer(token_ids, merges, pattern, special_ids)
+
+
+def check_size(vocab_size: int, special_tokens: Sequence[str]) -> None:
+    """See that there is room for the bytes and the special tokens.
+
+    Raises:
+        InputError: there is not.
     """
     least = len(BYTES) + len(special_tokens)
     if vocab_size < least:
         raise InputError(
             f"vocabulary size is {vocab_size}; expected at least {least} "
-            f"({len(BYTES)} bytes and {len(special_tokens)} special tokens)"
+            f"({len(BYTES)} bytes and {counted(len(special_tokens), 'special token')})"
         )
-    if len(set(special_tokens)) != len(special_tokens):
-        raise InputError(f"special tokens are {', '.join(special_tokens)}; expected each of them once")
-    tokens, merges = list(BYTES), []
-    for left, right in learn_merges(chunks, vocab_size - least, progress):
-        merges.append((tokens[left], tokens[right]))
-        tokens.append(tokens[left] + tokens[right])
-    token_ids = {token: i for i, token in enumerate(tokens)}
-    special_ids = {name: len(tokens) + i for i, name in enumerate(special_tokens)}
-    return BPETokenizer(token_ids, merges, pattern, special_ids)
 
 
 def learn_merges(

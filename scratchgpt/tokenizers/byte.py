@@ -8,6 +8,7 @@ import numpy as np
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.contents import json_object, named
+from scratchgpt.tokenizers.ids import checked
 from scratchgpt.tokenizers.special_names import names_pattern
 from scratchgpt.tokenizers.utf8 import utf8_bytes
 
@@ -64,12 +65,15 @@ class ByteTokenizer:
         Raises:
             InputError: an id outside [0, vocab_size).
         """
-        pieces = []
-        for i in ids:
-            if not 0 <= i < self.vocab_size:
-                raise InputError(f"token id is {i}; expected one in [0, {self.vocab_size})")
-            pieces.append(self._token_bytes[i])
-        return b"".join(pieces)
+        return b"".join(self._token_bytes[i] for i in checked(ids, self.vocab_size))
+
+    def with_special_tokens(self, names: Sequence[str]) -> "ByteTokenizer":
+        """Return this tokenizer with more special tokens, which come after all that it has.
+
+        Raises:
+            InputError: a name that is empty, or one that it has.
+        """
+        return ByteTokenizer([*self.special_ids, *names])
 
     def to_bytes(self) -> bytes:
         """Return the JSON that holds this tokenizer."""

@@ -11,8 +11,29 @@ from scratchgpt.files import atomic_path
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.base import PAD, UNK
 from scratchgpt.tokenizers.contents import json_object, named, read_content
-from scratchgpt.tokenizers.special_names import names_pattern
+from scratchgpt.tokenizers.ids import checked
+from scratchgpt.tokenizers.special_names import check_names, names_pattern
 from scratchgpt.tokenizers.utf8 import utf8_bytes
+
+
+class UnknownCharacterError(InputError):
+    """A character that a tokenizer has no id for.
+
+    Attributes:
+        character: which.
+        place: where it is, in words.
+        known: the characters that have one.
+    """
+
+    def __init__(self, character: str, place: str, known: str) -> None:
+        super().__init__(character, place, known)  # what a process needs to hand it on to another
+        self.character, self.place, self.known = character, place, known
+
+    def __str__(self) -> str:
+        return (
+            f"character {self.character!r} (U+{ord(self.character):04X}) {self.place} is not in the "
+            f"tokenizer's vocabulary; expected one of {self.known!r}"
+        )
 
 
 class CharTokenizer:
@@ -48,13 +69,15 @@ class CharTokenizer:
             pad: add `<pad>`, a symbol that no text produces.
             unk: add `<unk>`, which stands for every character that is not in the vocabulary.
             specials: names of more special tokens.
+
+        Raises:
+            InputError: a name of fewer than two characters.
         """
+        names = list(dict.fromkeys([*[PAD] * pad, *[UNK] * unk, *specials]))
+        check_names(names)
         characters: set[str] = set()
         for piece in [text] if isinstance(text, str) else text:
             characters.update(piece)
-        names = dict.fromkeys([*[PAD] * pad, *[UNK] * unk, *specials])
-        if short := [name for name in names if len(name) < 2]:
-            raise InputError(f"the name of a special token is {short[0]!r}; expected at least two characters")
         return cls([*names, *sorted(characters)])
 
     @property
@@ -80,16 +103,11 @@ class CharTokenizer:
             keep[name.start() + 1 : name.end()] = False
         unknown = (ids < 0) & keep
         if unknown.any():
-            raise self._unknown(text, int(unknown.argmax()))
+            at = int(unknown.argmax())
+            line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+            known = "".join(symbol for symbol in self.symbols if len(symbol) == 1)
+            raise UnknownCharacterError(text[at], f"at line {line}, column {column}", known)
         return ids[keep]
-
-    def _unknown(self, text: str, at: int) -> InputError:
-        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-        known = "".join(symbol for symbol in self.symbols if len(symbol) == 1)
-        return InputError(
-            f"character {text[at]!r} (U+{ord(text[at]):04X}) at line {line}, column {column} is not in "
-            f"the tokenizer's vocabulary; expected one of {known!r}"
-        )
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of the ids; special tokens appear by their names.
@@ -97,12 +115,16 @@ class CharTokenizer:
         Raises:
             InputError: an id outside [0, vocab_size).
         """
-        symbols = []
-        for i in ids:
-            if not 0 <= i < self.vocab_size:
-                raise InputError(f"token id is {i}; expected one in [0, {self.vocab_size})")
-            symbols.append(self.symbols[i])
-        return "".join(symbols)
+        return "".join(self.symbols[i] for i in checked(ids, self.vocab_size))
+
+    def with_special_tokens(self, names: Sequence[str]) -> "CharTokenizer":
+        """Return this tokenizer with more special tokens, which come after all that it has.
+
+        Raises:
+            InputError: a name of fewer than two characters, or one that it has.
+        """
+        check_names(names)
+        return CharTokenizer([*self.symbols, *names])
 
     def to_bytes(self) -> bytes:
         """Return the JSON that holds this tokenizer."""

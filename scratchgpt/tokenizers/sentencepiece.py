@@ -17,8 +17,11 @@ import numpy as np
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.base import SEP
+from scratchgpt.tokenizers.ids import checked
 from scratchgpt.tokenizers.sentencepiece_training import SPACE, library, one_line, train_sentencepiece
 from scratchgpt.tokenizers.utf8 import utf8_bytes
+
+PROTOCOL = "sentencepiece.sentencepiece_model_pb2"  # needs protobuf
 
 
 class SentencePieceTokenizer:
@@ -41,7 +44,7 @@ class SentencePieceTokenizer:
         """
         if not model:
             raise InputError(f"{name} is empty; expected a SentencePiece model")
-        protocol = library("sentencepiece.sentencepiece_model_pb2")
+        protocol = library(PROTOCOL)
         self._content = model
         self._kinds = protocol.ModelProto.SentencePiece
         try:
@@ -79,6 +82,7 @@ class SentencePieceTokenizer:
         Raises:
             InputError: no text, a vocabulary too small, a name with white space, or the library is missing.
         """
+        library(PROTOCOL)  # better missed now than after the training
         return cls(train_sentencepiece(texts, vocab_size, special_tokens))
 
     @property
@@ -129,14 +133,24 @@ class SentencePieceTokenizer:
         """
         special = set(self.special_ids.values())
         has_dummy_prefix = self._has_dummy_prefix and not goes_on
-        for i in ids:
-            if not 0 <= i < self.vocab_size:
-                raise InputError(f"token id is {i}; expected one in [0, {self.vocab_size})")
+        for i in checked(ids, self.vocab_size):
             if has_dummy_prefix and i not in special:
                 has_dummy_prefix = False
                 yield self._token_bytes[i].removeprefix(b" ")
             else:
                 yield self._token_bytes[i]
+
+    def with_special_tokens(self, names: Sequence[str]) -> "SentencePieceTokenizer":
+        """Refuse: a trained model takes no more tokens.
+
+        Raises:
+            InputError: always; it says what to do.
+        """
+        raise InputError(
+            f"the SentencePiece model lacks the special tokens {' '.join(names)}, and cannot be given any; "
+            "expected a model trained with them (--tokenizer.kind sentencepiece instead of --tokenizer.path, "
+            "or user_defined_symbols of your own training)"
+        )
 
     def to_bytes(self) -> bytes:
         """Return the content of the .model file."""

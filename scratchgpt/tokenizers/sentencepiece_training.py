@@ -23,6 +23,8 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int, special_tokens: S
         InputError: no text, a vocabulary too small, a special token that the library cannot have, or no
         library.
     """
+    if vocab_size < 1:
+        raise InputError(f"vocabulary size is {vocab_size}; expected at least 1")
     names = [name for name in dict.fromkeys(special_tokens) if name not in (PAD, UNK, BOS, EOS)]
     for name in names:
         if not name or SPACE in name or any(map(str.isspace, name)):
@@ -52,6 +54,11 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int, special_tokens: S
         if lines.failure:
             raise lines.failure from None
         reason = one_line(error) if lines.any else "there is no text; expected some"
+        if too_small := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
+            raise InputError(
+                f"vocabulary size is {vocab_size}; expected at least {too_small[1]} "
+                "(the special tokens, 256 bytes and every character of the text)"
+            ) from None
         raise InputError(f"SentencePiece cannot train with vocab_size {vocab_size}: {reason}") from None
     return model.getvalue()
 

@@ -9,6 +9,7 @@ differently there.
 import regex
 
 from scratchgpt.errors import InputError
+from scratchgpt.validation import nearest
 
 # Contractions; words, numbers and other signs, each with the space before it; white space, which leaves its
 # last character to what follows.
@@ -29,12 +30,20 @@ PATTERNS = {"gpt2": GPT2, "gpt4": GPT4}
 def pattern_named(name_or_regex: str) -> str:
     """Return the pattern called "gpt2" or "gpt4", or the regular expression that was given instead of a name.
 
+    What is written like a name is one, in capitals or not: as a regular expression it would match but itself.
+
     Raises:
         InputError: neither a name nor a regular expression that can split text.
     """
-    pattern = PATTERNS.get(name_or_regex, name_or_regex)
-    compile_pattern(pattern)
-    return pattern
+    if name_or_regex.lower() in PATTERNS:
+        return PATTERNS[name_or_regex.lower()]
+    if regex.fullmatch(r"[\w-]+", name_or_regex):
+        raise InputError(
+            f"split pattern is {name_or_regex!r}, a name and no regular expression"
+            f"{nearest(name_or_regex.lower(), PATTERNS)}"
+        )
+    compile_pattern(name_or_regex)
+    return name_or_regex
 
 
 def compile_pattern(pattern: str) -> regex.Pattern[str]:

@@ -51,7 +51,7 @@ class CupyBackend(Backend):
         self._n_good = cupy.zeros((), dtype=np.uint32)
         self._n_done = cupy.zeros((), dtype=np.uint32)  # of the blocks of `gradient_norm`
         self._tensor_cores = device.capability >= (8, 0)
-        gemm = Gemm(tf32=precision == "tf32")
+        self._gemm = gemm = Gemm(tf32=precision == "tf32")
         ops = dataclasses.replace(
             reference.OPS,
             attention=Attention(self._tensor_cores, device.shared_memory),
@@ -130,7 +130,7 @@ class CupyBackend(Backend):
         return norm
 
     def adamw(self, step: Update, norm: Any = None) -> None:
-        """Take a step of AdamW, in place, and adapt the loss scale; no step if the norm is not finite."""
+        """Take a step of AdamW, in place; none if the norm is not finite."""
         if norm is None:
             norm = self.clip(step.g, np.inf)
         self._launch(
@@ -138,6 +138,21 @@ class CupyBackend(Backend):
             size(step.w.size), size(step.n_decaying), *map(number, step.betas), number(step.eps),
             number(step.weight_decay),
         )  # fmt: skip
+
+    def attempt(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
+        """Run an update that changes these arrays in place, and undo it if the norm is not finite."""
+        before = [array.copy() for array in changed]
+        update()
+        is_finite = cupy.isfinite(norm)
+        for array, old in zip(changed, before, strict=True):
+            array[...] = cupy.where(is_finite, array, old)
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Return the product of two matrices, in the precision of the passes unless that has 16 bits."""
+        return self._gemm(a, b)
+
+    def step_taken(self, norm: Any) -> None:
+        """Adapt the loss scale, if there is one."""
         if self._loss_scale is not None:
             arguments = (self._loss_scale, self._n_good, norm, np.uint32(PATIENCE))
             launch("training.cu", "adapt_loss_scale", norm.dtype, (1,), (1,), arguments)
@@ -155,7 +170,12 @@ class CupyBackend(Backend):
             self._n_good[...] = int(state["n_good"])
 
     def check(self, config: GPTConfig) -> None:
-        """See that the kernels know heads of this size."""
+        """See that the kernels know heads of this size, and that a graph can be recorded."""
+        if self.graph and config.adaptive_cutoffs:
+            raise InputError(
+                f"graph is true and adaptive_cutoffs is {list(config.adaptive_cutoffs)}; expected graph "
+                "false, because how many rows a tail has depends on the targets"
+            )
         self.ops.attention.tile(config.n_embd // config.n_head, self._compute_type or np.float32)  # type: ignore[attr-defined]
 
     def losses(self) -> DeviceLosses:

@@ -1,0 +1,20 @@
+"""What is trained, in a few lines."""
+
+from scratchgpt.activation_memory import activations_in_words
+from scratchgpt.backends import Backend
+from scratchgpt.data import Part
+from scratchgpt.model import GPT
+from scratchgpt.settings import RunSettings
+
+
+def describe(settings: RunSettings, model: GPT, train: Part, val: Part, backend: Backend) -> str:
+    """Return the size of model and text, the memory that a step takes, and who computes."""
+    config, training = model.config, settings.training
+    held_out = "held-out" if training.val_fraction else "whole-text"
+    return (
+        f"{model.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
+        f"n_embd {config.n_embd}, block_size {config.block_size}, vocab_size {config.vocab_size}\n"
+        f"{len(train):,} training tokens, {len(val):,} {held_out}, from {settings.data}\n"
+        f"{activations_in_words(model, backend, training.batch_size, accumulate=training.accumulate)}\n"
+        f"{backend.describe()}"
+    )

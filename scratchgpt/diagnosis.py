@@ -1,0 +1,161 @@
+"""Why a step was not finite: the first layer whose numbers are not, found by walking through it again."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from scratchgpt.accumulation import cut_batch
+from scratchgpt.backends import Backend, Op
+from scratchgpt.context import Context
+from scratchgpt.model import GPT
+from scratchgpt.params import Param, ParamVector
+from scratchgpt.rng import RowStreams
+from scratchgpt.shapes import Array, Tokens
+
+
+def first_not_finite(
+    model: GPT,
+    params: ParamVector,
+    tokens: Tokens,
+    targets: Tokens,
+    streams: RowStreams | None,
+    backend: Backend,
+    accumulate: int = 1,
+) -> str:
+    """Return a sentence on the first numbers of a training step that are not finite.
+
+    Forward comes first, op by op; then the gradients, from the loss down.
+
+    Args:
+        model: the structure.
+        params: the weights with which the step was taken; it has changed none if its gradient was not finite.
+        tokens: (B, T), as the step had them.
+        targets: (B, T), likewise.
+        streams: draw the dropout masks; None means no dropout.
+        backend: computes.
+        accumulate: parts of the batch, as the step had them.
+    """
+    watch = _Watch(params.map(backend.to_device).map(backend.to_compute), backend)
+    with np.errstate(over="ignore", invalid="ignore"), backend.active(side_by_side=True):
+        n_targets = backend.count_targets(targets)
+        for rows in cut_batch(len(tokens), tokens.shape[1], params.size, backend, accumulate):
+            ctx = Context(watch.params, watch, watch.ops, streams and streams[rows])
+            x, y = backend.to_device(tokens[rows]), backend.to_device(targets[rows])
+            try:
+                _, saved = model.forward(ctx, x, y, n_targets)
+                model.backward(ctx, saved)
+            except _Found as found:
+                return str(found)
+    if watch.sum_of_squares > float(np.finfo(params.flat.dtype).max):
+        return (
+            "every gradient is finite, but the sum of their squares is not: "
+            f"that of {watch.largest_name} has a value of {watch.largest:.1e}"
+        )
+    return (
+        "everything is finite now, as later steps have changed the weights; "
+        "with --training.log_interval 1 the layer can be named"
+    )
+
+
+class _Found(Exception):
+    """Ends the walk."""
+
+
+class _Watch:
+    """Sees every parameter that is read, every array that goes into an op or comes out, every gradient.
+
+    Layers need not tell who they are: an op belongs to the parameters that were read just before it.
+    """
+
+    def __init__(self, params: ParamVector, backend: Backend) -> None:
+        self.params = _WatchedParams(params, self)
+        self.ops: Any = dataclasses.replace(
+            backend.ops, **{name: _WatchedOp(name, op, self) for name, op in vars(backend.ops).items()}
+        )
+        self.sum_of_squares, self.largest, self.largest_name = 0.0, 0.0, ""
+        self._backend = backend
+        self._weights: dict[str, Array] = {}  # read since the last op
+        self._layer = ""  # the last one that has parameters
+
+    def reads(self, name: str, weight: Array) -> None:
+        """Hear that a parameter is read."""
+        self._weights[name] = weight
+
+    def op_begins(self, op: str, args: tuple[Any, ...]) -> str:
+        """Look at the weights, then at the other inputs; return what to say of the output, if that is bad."""
+        weights, self._weights = self._weights, {}
+        if weights:
+            self._layer = " and ".join(dict.fromkeys(name.rpartition(".")[0] for name in weights))
+        place = f"{op} {'in' if weights else 'after'} {self._layer}"
+        for name, weight in weights.items():
+            self._check(f"the weight {name} is not finite before the step", weight)
+        inputs = [arg for arg in _arrays(args) if not any(arg is weight for weight in weights.values())]
+        for array in inputs:  # every op's output was finite, so it is a sum of two of them
+            self._check(f"the input of {place} is not finite, a sum of finite outputs", array)
+        sizes = [
+            f"its {what} are at most {max(map(self._size, arrays)):.1e}"
+            for what, arrays in (("inputs", inputs), ("weights", list(weights.values())))
+            if arrays
+        ]
+        return f"the output of {place} is not finite ({', '.join(sizes)})"
+
+    def op_ends(self, y: Any, problem: str) -> None:
+        """Look at the output."""
+        for array in _arrays(y):
+            self._check(problem, array)
+
+    def add(self, param: Param, gradient: Array) -> None:
+        """Look at a gradient; so this is also what the walk has for `Context.grads`."""
+        self._check(f"every output is finite, but the gradient of {param.name} is not", gradient)
+        self.sum_of_squares += float(np.square(self._on_host(gradient)).sum())
+        size = self._size(gradient)
+        if size > self.largest:
+            self.largest, self.largest_name = size, param.name
+
+    def _check(self, problem: str, array: Array) -> None:
+        bad = ~np.isfinite(self._on_host(array))
+        if bad.any():
+            raise _Found(f"{problem}: {bad.sum():,} of {bad.size:,} values")
+
+    def _size(self, array: Array) -> float:
+        return float(np.abs(self._on_host(array)).max(initial=0.0))
+
+    def _on_host(self, array: Array) -> Array:
+        """Return the array in NumPy, in a type that holds every number of any."""
+        return np.asarray(self._backend.to_host(array)).astype(np.float64)
+
+
+class _WatchedParams(ParamVector):
+    """Weights that say when they are read."""
+
+    def __init__(self, params: ParamVector, watch: _Watch) -> None:
+        super().__init__(params.layout, params.flat)
+        self._watch = watch
+
+    def __getitem__(self, key: str | Param) -> Array:
+        weight = super().__getitem__(key)
+        self._watch.reads(key.name if isinstance(key, Param) else key, weight)
+        return weight
+
+
+class _WatchedOp:
+    """An op that shows what goes in and what comes out."""
+
+    def __init__(self, name: str, op: Op, watch: _Watch) -> None:
+        self._name, self._watch = name, watch
+        self._forward = op.forward
+        self.backward = op.backward
+
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """Compute `(y, saved)`, and look at y."""
+        problem = self._watch.op_begins(self._name, args)
+        y, saved = self._forward(*args, **kwargs)
+        self._watch.op_ends(y, problem)
+        return y, saved
+
+
+def _arrays(values: Any) -> list[Array]:
+    """Return the arrays of real numbers among the arguments or results of an op."""
+    each = values if isinstance(values, tuple | list) else [values]
+    return [value for value in each if hasattr(value, "dtype") and value.dtype.kind not in "iub"]

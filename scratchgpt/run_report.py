@@ -1,0 +1,209 @@
+"""report.html: a run on one page, which needs no network, no script and no other file."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratchgpt.curves import Curve, Record, curve, curves_of_layers, smooth
+from scratchgpt.files import atomic_path, load_json, load_yaml
+from scratchgpt.svg_chart import Level, Line, chart
+
+BLUE, ORANGE, GREEN, GREY = "var(--blue)", "var(--orange)", "var(--green)", "var(--grey)"
+SAMPLES = 12  # at most so many are shown, evenly spread
+FIGURES = {  # what an evaluation may hold: its name in words, and whether more is better
+    "val_loss": ("{label} loss, nats per token", False),
+    "bits_per_byte": ("bits per byte", False),
+    "perplexity": ("perplexity", False),
+    "accuracy": ("accuracy", True),
+    "tokens_per_second": ("training tokens per second", True),
+}
+REFRESH = '<meta http-equiv="refresh" content="20">'  # while it trains, an open page follows
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+{refresh}<title>{name}</title><style>
+:root {{ color-scheme: light dark; --blue: #2f6fb3; --orange: #d9741a; --green: #2c8a4b; --grey: #888;
+  --line: #8883; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --blue: #6aaef5; --orange: #f5a04f; --green: #5cc47f; }} }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ margin-bottom: 0; overflow-wrap: anywhere; }}
+h2 {{ margin: 2rem 0 .5rem; font-size: 1.2rem; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; margin: .3rem 0;
+  unicode-bidi: isolate; }}
+.about {{ font-family: inherit; font-size: 1rem; }}
+.charts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+  gap: 1rem; }}
+figure {{ margin: 0; }} figure:first-child {{ grid-column: 1 / -1; }}
+figcaption {{ font-weight: 600; font-size: .9rem; }}
+svg {{ width: 100%; height: auto; font: 11px system-ui, sans-serif; }} svg text {{ fill: currentColor; }}
+.grid {{ stroke: var(--line); }} .line {{ fill: none; stroke-width: 1.6; stroke-linejoin: round; }}
+.level {{ stroke-width: 1.4; stroke-dasharray: 5 4; }} .band {{ fill-opacity: .25; stroke-opacity: .25; }}
+.legend {{ margin: 0; font-size: .8rem; }} .legend span {{ margin-right: 1rem; white-space: nowrap; }}
+.legend i {{ display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; }}
+.legend .faint {{ opacity: .35; }}
+table {{ border-collapse: collapse; font-size: .9rem; }} .wide {{ overflow-x: auto; }}
+th, td {{ text-align: left; padding: .15rem 1.2rem .15rem 0; border-bottom: 1px solid var(--line); }}
+td {{ font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }} th {{ font-weight: 500; }}
+@media (max-width: 40rem) {{ figure:first-child svg {{ font-size: 17px; }} }}
+</style></head><body>
+<h1>{name}</h1>
+<pre class=about>{about}</pre>
+<div class=charts>{charts}</div>
+{sections}
+</body></html>
+"""
+
+
+def write_report(
+    folder: str | Path, records: Sequence[Record], about: str, val_label: str, floor: float | None = None
+) -> None:
+    """Write report.html of a run.
+
+    Args:
+        folder: of the run; its run.yaml and config.json are shown.
+        records: what was recorded, in the order of steps; see metrics.jsonl.
+        about: lines that say what is trained.
+        val_label: what the evaluations were made on.
+        floor: the entropy of the source in nats per token, where it is known.
+
+    Raises:
+        InputError: the settings cannot be read, or the page cannot be written.
+    """
+    folder = Path(folder)
+    settings, config = load_yaml(folder / "run.yaml"), load_json(folder / "config.json")
+    training = settings.get("training", {})
+    step = max((record["step"] for record in records), default=0)
+    evaluations = [record for record in records if "loss" not in record]  # few, beside the steps
+    progress = _progress(step, training, config, evaluations)
+    page = PAGE.format(
+        name=escape(folder.absolute().name),
+        refresh=REFRESH if step < training.get("max_steps", 0) else "",
+        about=escape(f"{about}\n{progress}"),
+        charts=_loss(records, evaluations, val_label, config.get("vocab_size"), floor)
+        + _small_charts(records, evaluations),
+        sections=_figures(evaluations, val_label)
+        + _samples(evaluations)
+        + _section("Configuration", _table(list(flat({**settings, "model": config}).items()))),
+    )
+    with atomic_path(folder / "report.html") as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+
+
+def _progress(
+    step: int, training: Mapping[str, Any], config: Mapping[str, Any], evaluations: Sequence[Record]
+) -> str:
+    """Return how far training is, as far as that is known."""
+    said = f"step {step:,} of {training.get('max_steps', step):,}"
+    n_tokens = step * training.get("batch_size", 0) * config.get("block_size", 0)
+    if n_tokens:
+        said += f", {n_tokens:,} tokens seen"
+    for name, unit in (
+        ("seconds", "s of training"),
+        ("skipped", "steps skipped because they were not finite"),
+    ):
+        values = curve(evaluations, name).values
+        if len(values):
+            said += f", {values[-1]:,.0f} {unit}"
+    return said
+
+
+def _loss(
+    records: Sequence[Record],
+    evaluations: Sequence[Record],
+    val_label: str,
+    vocab_size: int | None,
+    floor: float | None,
+) -> str:
+    levels = [] if floor is None else [Level("entropy of the source", floor, GREEN)]
+    if vocab_size:
+        levels.append(Level(f"uniform guess, ln {vocab_size}", math.log(vocab_size), GREY))
+    held_out = Line(val_label, curve(evaluations, "val_loss"), ORANGE, dots=True)
+    lines = [*_noisy("training", curve(records, "loss")), held_out]
+    return chart("loss, nats per token", lines, levels, width=720, height=300)
+
+
+def _small_charts(records: Sequence[Record], evaluations: Sequence[Record]) -> str:
+    rate, norm = (curve(records, name) for name in ("lr", "grad_norm"))
+    accuracy = Line("accuracy", curve(evaluations, "accuracy"), BLUE, dots=True)
+    charts = [
+        chart("learning rate", [Line("rate", rate, BLUE)], width=480, height=240, may_be_log=False),
+        chart("accuracy", [accuracy], width=480, height=240, may_be_log=False),
+        chart("norm of the gradient, before clipping", _noisy("norm", norm), width=480, height=240),
+    ]
+    for name, title in (
+        ("update_ratio", "size of an update relative to the weights"),
+        ("grad_norms", "norm of the gradient of each layer"),
+    ):
+        layers = curves_of_layers(evaluations, name)
+        hues = np.linspace(220, 0, len(layers))  # from blue, the first layer, to red
+        lines = [
+            Line(layer, data, f"hsl({hue:.0f} 65% 50%)")
+            for (layer, data), hue in zip(layers.items(), hues, strict=True)
+        ]
+        charts.append(chart(title, lines, width=480, height=240))
+    return "".join(charts)
+
+
+def _noisy(label: str, data: Curve) -> list[Line]:
+    """Return the range of what a quantity was, and its running mean."""
+    mean = Curve(data.steps, smooth(data.values))
+    return [Line(f"{label}, every step", data, BLUE, band=True), Line(f"{label}, mean", mean, BLUE)]
+
+
+def _figures(records: Sequence[Record], val_label: str) -> str:
+    """Return the table of what evaluations measured."""
+    rows = []
+    for name, (words, more_is_better) in FIGURES.items():
+        data = curve(records, name)
+        if len(data.values):
+            step, best = data.best(more_is_better)
+            rows.append(
+                (words.format(label=val_label), f"{data.values[-1]:,.5g}", f"{best:,.5g}", f"{step:,}")
+            )
+    return _section("Evaluations", _table(rows, ("", "last", "best", "at step"))) if rows else ""
+
+
+def _samples(records: Sequence[Record]) -> str:
+    """Return what the model wrote, the newest first."""
+    samples = [record for record in records if isinstance(record.get("sample"), str)]
+    if not samples:
+        return ""
+    kept = np.unique(np.linspace(0, len(samples) - 1, SAMPLES).astype(int))[::-1]
+    shown = "".join(
+        f"<details{' open' if i == len(samples) - 1 else ''}><summary>step {samples[i]['step']:,}</summary>"
+        f"<pre dir=auto>{escape(samples[i]['sample'])}</pre></details>"
+        for i in kept.tolist()
+    )
+    of = f", {len(kept)} of {len(samples)}" if len(kept) < len(samples) else ""
+    return _section(f"Samples{of}", shown)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return settings in sections as {"section.name": value}, in words of YAML."""
+    rows: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            rows |= flat(value, f"{prefix}{name}.")
+        else:
+            rows[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value, default=str)
+    return rows
+
+
+def _section(title: str, content: str) -> str:
+    return f"<h2>{escape(title)}</h2>{content}"
+
+
+def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
+    """Return a table whose first column names the rows."""
+    heading = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(
+        f"<tr><th>{escape(first)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>"
+        for first, *rest in rows
+    )
+    return f"<div class=wide><table>{f'<tr>{heading}</tr>' if head else ''}{body}</table></div>"

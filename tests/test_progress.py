@@ -1,0 +1,186 @@
+"""What a terminal shows of a training run, and what anything else gets."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from scratchgpt.progress import TrainingProgress, printable, sparkline
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    made = Clock()
+    monkeypatch.setattr("scratchgpt.progress.time.perf_counter", made)
+    yield made
+
+
+def terminal(width: int = 100, height: int = 25) -> Console:
+    """Return a console as train.py's, which believes to be a terminal."""
+    return Console(
+        file=io.StringIO(), force_terminal=True, width=width, height=height, soft_wrap=True,
+        highlight=False, markup=False, emoji=False, color_system=None, _environ={"TERM": "xterm"},
+    )  # fmt: skip
+
+
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def lines_of(progress: TrainingProgress) -> list[str]:
+    return progress._display().plain.split("\n")
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
+def test_a_sparkline_keeps_the_order_of_its_values(values: list[float]) -> None:
+    line = sparkline(values, BLOCKS)
+    heights = [BLOCKS.index(block) for block in line]
+    assert len(line) == len(values)
+    assert all((values[i] <= values[i - 1]) <= (heights[i] <= heights[i - 1]) for i in range(1, len(values)))
+    if max(values) > min(values):
+        assert (line[values.index(min(values))], line[values.index(max(values))]) == ("▁", "█")
+
+
+def test_sparklines_of_nothing_and_of_equal_values() -> None:
+    assert sparkline([], BLOCKS) == ""
+    assert sparkline([2.5, 2.5], BLOCKS) == "▁▁"
+
+
+def test_the_display_says_where_training_stands(clock: Clock) -> None:
+    progress = TrainingProgress(terminal(), max_steps=1000)
+    with progress:
+        for _ in range(100):
+            progress.step_begins()
+            clock.now += 0.5
+            progress.step_ends(600)
+        for loss in (4.0, 3.0, 2.0):
+            progress.show(100, loss, 1e-3)
+        progress.evaluated(50, 2.0, 1.75, "held-out", True)
+        progress.evaluated(100, 2.0, 1.8, "held-out", False)
+        progress.sampled("The fox\nsaw a crow")
+        text = progress._display().plain
+    assert "100 of 1,000" in text
+    assert "0:07:30 left" in text  # 900 steps at 0.5 s
+    assert "█▅▁ 2.0000" in text
+    assert "learning rate 1.0e-03, 1,200 tokens/s" in text
+    assert "held-out 1.8000 at step 100, best 1.7500 at step 50" in text
+    assert "sample      The fox\n            saw a crow" in text
+    n_cells = text.count("━")
+    assert n_cells and len(text.splitlines()[0]) == 80
+
+
+def test_a_resumed_run_counts_its_own_steps_for_the_time_left(clock: Clock) -> None:
+    with TrainingProgress(terminal(), max_steps=1000, start=900, seconds_before=500.0) as progress:
+        progress.step_begins()
+        clock.now += 10.0
+        progress.step_ends(50)
+        progress.show(950, 1.0, 1e-3)
+        assert "0:00:10 left" in lines_of(progress)[0]
+        assert progress.pace == {"tokens_per_second": 5.0, "seconds": 510.0}
+
+
+def test_it_draws_at_most_four_times_a_second_and_without_a_thread(clock: Clock) -> None:
+    console = terminal()
+    with TrainingProgress(console, max_steps=1000) as progress:
+        assert progress._live is not None and progress._live._refresh_thread is None
+        before = written(console)
+        clock.now += 0.2
+        progress.show(10, 1.0, 1e-3)
+        assert written(console) == before
+        clock.now += 0.1
+        progress.show(20, 1.0, 1e-3)
+        assert "20 of 1,000" in written(console).removeprefix(before)
+
+
+@example(12, "0")  # no room beside the labels
+@given(st.integers(1, 120), st.text(max_size=400))
+def test_no_line_is_wider_than_the_terminal_and_nothing_in_a_sample_commands_it(
+    width: int, text: str
+) -> None:
+    progress = TrainingProgress(terminal(width), max_steps=10**6)
+    progress.show(123_456, 1.0, 1e-3)
+    progress.evaluated(123_000, 1.0, 1.0, "whole-text", True)
+    progress.sampled(text)
+    lines = lines_of(progress)
+    assert all(cell_len(line) <= min(width, 80) for line in lines)
+    assert len(lines) <= 4 + 3
+    assert all(c.isprintable() for line in lines for c in line)
+
+
+def test_what_a_terminal_obeys_is_not_printable() -> None:
+    assert printable("a\x1b[2Jb\nc\td\u202e\x07") == "a [2Jb\nc d  "
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt, ValueError])
+def test_the_terminal_is_as_it_was_however_training_ends(end: type[BaseException] | None) -> None:
+    console = terminal()
+    try:
+        with TrainingProgress(console, max_steps=10) as progress:
+            hidden, shown = (written(console).rfind(code) for code in ("\x1b[?25l", "\x1b[?25h"))
+            assert hidden < shown  # a process that is killed now leaves a cursor
+            progress.show(1, 1.0, 1e-3)
+            if end:
+                raise end
+    except (KeyboardInterrupt, ValueError):
+        pass
+    out = written(console)
+    assert out.rfind("\x1b[?25l") < out.rfind("\x1b[?25h")
+    assert out.endswith("\x1b[2K")  # the display is gone: its lines are erased
+    assert console._live_stack == []
+
+
+def test_a_display_that_is_higher_than_the_terminal_is_cut() -> None:
+    console = terminal(height=3)
+    with TrainingProgress(console, max_steps=10) as progress:
+        progress.sampled("a\nb\nc")
+        progress.evaluated(1, 1.0, 1.0, "held-out", True)
+    last = written(console).split("best\n")[1].split("\x1b")[0]
+    assert last.count("\n") <= 2
+
+
+def test_a_terminal_without_unicode_gets_plain_characters() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # strict: a block would raise
+    console = Console(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    with TrainingProgress(console, max_steps=10) as progress:
+        progress.show(5, 1.0, 1e-3)
+        progress.show(6, 2.0, 1e-3)
+        progress.evaluated(6, 1.0, 1.0, "held-out", True)
+    file.flush()
+
+
+@pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}])
+def test_what_is_no_terminal_gets_a_line_for_each_evaluation_and_nothing_else(
+    environment: dict[str, str], clock: Clock
+) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=bool(environment), _environ=environment)
+    with TrainingProgress(console, max_steps=200) as progress:
+        for step in (50, 100):
+            progress.step_begins()
+            clock.now += 2.0
+            progress.step_ends(100)
+            progress.show(step, 2.5, 1e-3)
+            progress.sampled("not here")
+            progress.evaluated(step, 2.5, 2.25, "held-out", step == 50)
+    assert file.getvalue() == (
+        "step     50  training loss 2.5000  held-out loss 2.2500  50 tokens/s  best\n"
+        "step    100  training loss 2.5000  held-out loss 2.2500  50 tokens/s\n"
+    )
+    assert progress.pace == {"tokens_per_second": 50.0, "seconds": 4.0}
