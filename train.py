@@ -21,12 +21,12 @@ from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.evaluation import evaluate
 from scratchgpt.interrupt import signals_request_stop
 from scratchgpt.loggers import open_loggers
-from scratchgpt.metrics import bytes_per_token, meaning
+from scratchgpt.metrics import meaning
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
-from scratchgpt.reading import nats_per_token, tokenizer_for, tokens_of
+from scratchgpt.reading import nats_per_token, prompted, tokenizer_for, tokens_of
 from scratchgpt.rng import step_rng
-from scratchgpt.run_folder import RunFolder
+from scratchgpt.run_folder import RunFolder, saved_generation
 from scratchgpt.settings import RunSettings
 from scratchgpt.training_step import TrainingStep
 
@@ -52,9 +52,9 @@ def main() -> None:
         console.print(run.how_to_go_on())
         sys.exit(exit_code)
 
-    how = dataclasses.asdict(settings.generation)
+    how = saved_generation(run.path)
     written = sg.load(run.path, backend=backend).generate(**how, seed=settings.training.seed)
-    sample = (settings.generation.prompt or "") + written
+    sample = (how["prompt"] or "") + written
     run.write_sample(sample)
     console.rule("a sample")
     console.print(sample)
@@ -71,10 +71,10 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
     text = tokens_of(corpus, tokenizer, console)
     given = {name: value for name, value in settings.model.items() if value is not None}
     config = sg.GPTConfig.from_dict({"vocab_size": tokenizer.vocab_size} | given)
+    settings = prompted(settings, corpus, tokenizer, config.block_size)
     train_text, val_text = data.split(text, training.val_fraction, config.block_size)
     train_rows, val_rows = (data.rows_of(part, config.block_size) for part in (train_text, val_text))
     batches = data.batches(training.batches, train_rows, training.batch_size, training.seed)
-    size = bytes_per_token(tokenizer, val_text)
     val_label = "held-out" if training.val_fraction else "whole-text"
 
     # The model is a structure without arrays; its weights are one flat vector, which the optimizer changes.
@@ -122,7 +122,9 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
                     batch_size=-(-training.batch_size // training.accumulate), backend=backend,
                     max_tokens=training.eval_tokens,
                 )  # fmt: skip
-                run.log_evaluation(done, val_loss, val_label, **meaning(val_loss, size), **progress.pace)
+                run.log_evaluation(
+                    done, val_loss, val_label, **meaning(val_loss, tokenizer, val_text), **progress.pace
+                )
                 sample = writer.generate(
                     settings.generation.prompt, training.sample_tokens, seed=training.seed
                 )

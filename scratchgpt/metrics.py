@@ -36,6 +36,7 @@ def bytes_per_token(tokenizer: Tokenizer, part: Part) -> float:
     return float(counts @ lengths / max(1, counts.sum()))
 
 
-def meaning(loss: float, bytes_per_token: float) -> dict[str, float]:
-    """Return a loss in nats per token in the other units, by their names."""
-    return {"perplexity": perplexity(loss), "bits_per_byte": bits_per_byte(loss, bytes_per_token)}
+def meaning(loss: float, tokenizer: Tokenizer, part: Part) -> dict[str, float]:
+    """Return a loss of a text, in nats per token, in the other units, by their names."""
+    per_byte = bits_per_byte(loss, bytes_per_token(tokenizer, part))
+    return {"perplexity": perplexity(loss), "bits_per_byte": per_byte}

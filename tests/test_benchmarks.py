@@ -12,7 +12,18 @@ from conftest import ROOT
 from rich.console import Console
 
 import scratchgpt as sg
-from benchmarks import generate, kernels, memory, peers, report, scaling, time_to_loss, train_step
+from benchmarks import (
+    adaptive_softmax,
+    generate,
+    kernels,
+    memory,
+    peers,
+    report,
+    scaling,
+    time_to_loss,
+    tokenizer,
+    train_step,
+)
 from benchmarks.curve import Curve, Text, follow
 from benchmarks.machine import OtherPrograms, describe
 from benchmarks.models import ROWS, Row, matmul_flops, random_batch, weight_bytes
@@ -289,6 +300,10 @@ def test_tables() -> None:
     assert "0.9–1.1" in captured.get()
 
 
+TOKENIZER_TEXT = "the cat sat on the mat and the rat sat on the cat " * 3
+BPE = tokenizer.train(TOKENIZER_TEXT, 270)
+
+
 def measured() -> dict[str, Any]:
     """Measure everything once, as small as it gets, without any peer."""
     row = train_step.measure_row(ROW, 1, 1, ["scratchgpt"], QUIET)
@@ -303,6 +318,38 @@ def measured() -> dict[str, Any]:
         "scaling": {"model": "tiny", "seconds": scaling.measure(ROW, [1, 2], 1)},
         "memory": {"rows": {"780": {"scratchgpt": [{"imported": 2**20, "peak": 4 * 2**20}]}}},
         "kernels": {"rows": {"tiny": {"linear": kernels.measure_op("linear", pairs["linear"], ROW, 1)}}},
+        "tokenizer": {
+            "bytes": len(TOKENIZER_TEXT),
+            "training": [tokenizer.measure_training(TOKENIZER_TEXT, 270, 1, None)],
+            "encoding": {"our 270": tokenizer.measure_encoding(BPE, TOKENIZER_TEXT, 1, None)},
+            "libraries": {},
+        },
+        "prepare": {
+            "bytes": 10**6,
+            "tokenizers": {"characters": {"prepared": {"tokens": 10**6, "seconds": 1.0, "peak": 10**8}}},
+        },
+        "checkpointing": {
+            "models": {
+                "12x6x384": {
+                    "memory": {
+                        way: [{"imported": 2**20, "peak": peak * 2**20}]
+                        for way, peak in (("kept", 900), ("recomputed", 600))
+                    },
+                    "seconds": {"kept": [1.0, 1.1], "recomputed": [1.3, 1.4]},
+                }
+            }
+        },
+        "adaptive_softmax": {
+            "heads": {
+                head: {
+                    "step": [0.5],
+                    "memory": {"imported": 2**20, "peak": 2**22},
+                    "n_params": 1000,
+                    "targets": adaptive_softmax.shares(head),
+                }
+                for head in adaptive_softmax.HEADS
+            }
+        },
     }
 
 

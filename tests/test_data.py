@@ -30,10 +30,10 @@ def test_without_held_out_text_both_parts_are_the_whole() -> None:
 @pytest.mark.parametrize(
     ("n", "fraction", "words"),
     [
-        (50, 0.0, "has 50 tokens, 50 of them training text; expected at least a block of 64"),
-        (100, 0.1, "10 of them held-out text.*--training.val_fraction 0"),
-        (1, 0.0, "has 1 token, 1 of them training text"),
-        (100, 0.5, "50 of them training text"),
+        (50, 0.0, "has 50 tokens, of which 50 are training text; expected at least a block of 64"),
+        (100, 0.1, "of which 10 are held-out text.*--training.val_fraction 0"),
+        (1, 0.0, "has 1 token, of which 1 are training text"),
+        (100, 0.5, "of which 50 are training text"),
     ],
 )
 def test_a_part_shorter_than_a_block_is_refused(n: int, fraction: float, words: str) -> None:

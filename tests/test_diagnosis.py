@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import gpu
 import numpy as np
 import pytest
 from conftest import Outcome
@@ -157,3 +158,19 @@ def test_training_that_explodes_names_the_layer(command: Callable[..., Outcome])
     found = re.search(r"of step (\d) is \S+; expected a finite number. In it (.*?) What run held", done.err)
     assert found, done.err
     assert re.match(r"(the output of \w+ (in|after) [\w.]+|the input of|every output is) ", found[2])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_cupy_names_the_place_too(precision: str) -> None:
+    backend = gpu.backend(precision)
+    model = sg.GPT(sg.GPTConfig(vocab_size=13, block_size=8, n_layer=2, n_head=2, n_embd=16))
+    params = model.init(1)
+    params["h.1.mlp.c_fc.weight"][...] = 3e38 * alternating((16, 64))
+    params = params.map(backend.to_device)
+    take_step = TrainingStep(model, sg.AdamW(params, backend=backend), 1.0)
+    take_step(X, Y, 1e-3, step_rng(1, 0))
+    (taken,) = take_step.read()
+    assert taken.why_not_finite is not None
+    assert taken.why_not_finite().startswith(
+        "the output of linear in h.1.mlp.c_fc is not finite (its inputs are"
+    )

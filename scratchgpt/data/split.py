@@ -45,8 +45,9 @@ def split(
     for part, what in ((train, "training"), (val, "held-out")):
         if not _is_enough(part, block_size):
             raise InputError(
-                f"the text has {counted(len(text), 'token')}, {len(part):,} of them {what} text; expected at "
-                f"least {_least(text, block_size)} there. Use a longer text or a smaller --model.block_size"
+                f"the text has {counted(len(text), 'token')}, of which {len(part):,} are {what} text; "
+                f"expected at least {_least(text, block_size)} there. Use a longer text or a smaller "
+                "--model.block_size"
                 + (f", or --training.val_fraction 0 (now {val_fraction:g})" if what == "held-out" else "")
             )
     return train, val

@@ -132,7 +132,7 @@ def _main_program_hidden() -> Iterator[None]:
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Let new processes begin deaf to Ctrl-C, which their parent gets afterwards; Windows has no such thing."""
+    """Let new processes begin deaf to Ctrl-C, which their parent gets afterwards; not so on Windows."""
     if sys.platform == "win32":
         yield
         return
