@@ -20,6 +20,7 @@ from scratchgpt.about import describe
 from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.evaluation import evaluate
 from scratchgpt.interrupt import signals_request_stop
+from scratchgpt.language_model import begin_and_ends
 from scratchgpt.loggers import open_loggers
 from scratchgpt.metrics import meaning
 from scratchgpt.passes import quiet_overflow
@@ -84,7 +85,8 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
     ema = None if training.ema_decay is None else sg.EMA(params, training.ema_decay)
     # What cannot be computed, or a prompt that cannot be encoded, is better known now than later.
     backend.check(config)
-    writer = sg.LanguageModel(model, params, tokenizer, backend)
+    ends = begin_and_ends(corpus.generation_config(tokenizer.special_ids), corpus.name)
+    writer = sg.LanguageModel(model, params, tokenizer, backend, *ends)
     writer.stream(settings.generation.prompt, 0)
     if settings.resume:
         run.resume(settings, model, optimizer, ema, text.folder.name)
@@ -125,11 +127,8 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
                 run.log_evaluation(
                     done, val_loss, val_label, **meaning(val_loss, tokenizer, val_text), **progress.pace
                 )
-                sample = writer.generate(
-                    settings.generation.prompt, training.sample_tokens, seed=training.seed
-                )
-                run.log_sample(done, sample)
-                progress.sampled(sample)
+                how = dataclasses.asdict(settings.generation) | {"max_new_tokens": training.sample_tokens}
+                progress.sampled(run.log_sample(done, writer.generate(**how, seed=training.seed)))
                 is_best = run.save(
                     optimizer, ema, done, val_loss, batches.position, text.folder.name,
                     keep=training.keep_checkpoints,

@@ -1,9 +1,10 @@
 """A language model: structure, weights and tokenizer together, ready to write text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from scratchgpt import tokenizers
 from scratchgpt.backends import Backend, get_backend
@@ -159,24 +160,30 @@ def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | 
     tokenizer = tokenizers.load(folder)
     params, _ = load_weights(folder / f"{checkpoint}.safetensors", model)
     backend = backend or get_backend()
+    ends = folder / "generation_config.json"
     return LanguageModel(
         model,
         params.map(backend.to_device),
         tokenizer,
         backend,
-        *_begin_and_ends(folder / "generation_config.json"),
+        *begin_and_ends(load_json(ends) if ends.exists() else {}, str(ends)),
     )
 
 
-def _begin_and_ends(path: Path) -> tuple[int | None, tuple[int, ...]]:
-    """Return the token that a text begins with and those that it ends with, as the file has them.
+def begin_and_ends(ids: Mapping[str, Any], name: str) -> tuple[int | None, tuple[int, ...]]:
+    """Return the token that a text begins with and those that it ends with.
 
-    It may be missing; an end is a number, or several are a list, as Hugging Face has it.
+    Args:
+        ids: what a generation_config.json holds; an end is a number, or several are a list, as Hugging Face
+            has it.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: what is no id.
     """
-    ids = load_json(path) if path.exists() else {}
-    begin, ends = ids.get("bos_token_id"), ids.get("eos_token_id")
-    ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
+    begin, end = ids.get("bos_token_id"), ids.get("eos_token_id")
+    ends = [] if end is None else end if isinstance(end, list) else [end]
     for i in [*ends, *([] if begin is None else [begin])]:
         if type(i) is not int:
-            raise InputError(f"{path}: token id is {i!r}; expected a whole number")
+            raise InputError(f"{name}: token id is {i!r}; expected a whole number")
     return begin, tuple(ends)

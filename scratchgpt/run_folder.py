@@ -202,10 +202,11 @@ class RunFolder:
         self.must_be_finite(step, {f"{val_label} loss": val_loss})
         self.log(step=step, val_loss=val_loss, **others)
 
-    def log_sample(self, step: int, text: str) -> None:
-        """Keep what the model wrote, if anything."""
+    def log_sample(self, step: int, text: str) -> str:
+        """Keep what the model wrote, if anything, and return it."""
         if text:
             self.log(step=step, sample=text)
+        return text
 
     def log(self, **record: Any) -> None:
         """Keep a record of a step; it is on disk from the next checkpoint on."""
