@@ -296,7 +296,7 @@ def errors_in_words(prog: str) -> Iterator[None]:
     except MemoryError as error:
         print(
             f"{prog}: error: out of memory ({error}); try --training.recompute true (a third more time), "
-            "a larger --training.accumulate, a smaller --model.block_size or model, "
+            "a larger --training.accumulate or smaller --training.batch_size, --model.block_size or model, "
             "or on a GPU --precision bf16",
             file=sys.stderr,
         )

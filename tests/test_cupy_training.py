@@ -316,7 +316,7 @@ def test_cupy_without_memory_says_what_to_make_smaller(command: Command, tmp_pat
         memory.limit = None
     assert outcome.code == 2
     assert "out of memory" in outcome.err
-    assert "--training.batch_size" in outcome.err
+    assert "--training.accumulate" in outcome.err and "--training.batch_size" in outcome.err
 
 
 def train_with(

@@ -367,13 +367,14 @@ def test_an_interrupt_is_passed_on_and_leaves_nothing(tmp_path: Path, workers: i
 
 
 PROGRAM = f"""
-import itertools, sys, time
+import itertools, signal, sys, time
 from pathlib import Path
 from benchmarks import prepare as benchmark
 from scratchgpt.corpora import Corpus, Piece
 from scratchgpt.data import prepare
 from scratchgpt.tokenizers import CharTokenizer
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may begin deaf to it
 readings = itertools.count()
 
 def pieces():
