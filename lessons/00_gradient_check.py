@@ -247,7 +247,7 @@ lesson.save(
 #
 # Write `numerical_gradient` in `lessons/exercises/ex00.py`, then `python -m lessons check 0`. Yours has to do one thing
 # more than the engine's: x may hold whole numbers. `python lessons/00_gradient_check.py --mine` draws the picture
-# with your function. Then `python -m lessons hunt 0` plants a mistake in a copy of the answer, and you name it.
+# with your function. Then `python -m lessons hunt 0` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

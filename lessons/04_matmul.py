@@ -204,7 +204,7 @@ lesson.save(
 # check 4`. Its first case has a square W, in which a forgotten transpose still runs. `python
 # lessons/04_matmul.py --mine` draws the picture with your functions.
 #
-# Then hunt: `python -m lessons hunt 4` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 4` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

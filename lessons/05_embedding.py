@@ -231,7 +231,7 @@ lesson.save(
 # `np.add.at`, or write the sorted version; the checker takes both. `python lessons/05_embedding.py --mine`
 # draws the picture with yours.
 #
-# Then hunt: `python -m lessons hunt 5` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 5` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

@@ -221,7 +221,7 @@ lesson.save(
 # lessons check 6`. It tells you which of the terms A to D is missing, doubled or has a wrong factor. `python
 # lessons/06_gelu.py --mine` draws the picture with yours.
 #
-# Then hunt: `python -m lessons hunt 6` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 6` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

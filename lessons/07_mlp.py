@@ -282,7 +282,7 @@ lesson.save(
 # 7`. `backward` *adds* to what is in `grads`, as the engine's layers do; `train_step` clears it first.
 # `python lessons/07_mlp.py --mine` trains with your functions.
 #
-# Then hunt: `python -m lessons hunt 7` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 7` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

@@ -12,6 +12,7 @@ from kit import Lesson
 from scratchgpt.ops import layernorm
 
 lesson = Lesson(8)
+functions = lesson.functions(layernorm)
 
 # %% [markdown]
 # ## What it does, by hand
@@ -71,7 +72,6 @@ lesson.title("Two directions are gone")
 rng = np.random.default_rng(8)
 C = 28
 x, weight, dy = rng.standard_normal((4, C)) + 3.0, rng.uniform(0.5, 1.5, C), rng.standard_normal((4, C))
-functions = lesson.functions(layernorm)
 y, saved = functions.forward(x, weight, np.zeros(C), 0.0)
 dx, *_ = functions.backward(saved, dy)
 x_hat = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
@@ -156,7 +156,7 @@ lesson.save(
 # It tells you which of A, B and C is missing, doubled or has a wrong sign. `python lessons/08_layernorm.py --mine`
 # draws the picture with your functions.
 #
-# Then hunt: `python -m lessons hunt 8` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 8` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

@@ -209,7 +209,7 @@ lesson.save(
 # Write `forward` in `lessons/exercises/ex09.py`, then `python -m lessons check 9`. It changes every position in turn
 # and tells you who sees whom. `python lessons/09_attention.py --mine` draws the picture with your function.
 #
-# Then hunt: `python -m lessons hunt 9` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 9` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

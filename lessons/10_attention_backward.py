@@ -220,7 +220,7 @@ lesson.save(
 # lesson 9; what it saves is up to you. `python lessons/10_attention_backward.py --mine` draws the picture with your
 # functions, and `python train.py --mine 10` trains a GPT with them.
 #
-# Then hunt: `python -m lessons hunt 10` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 10` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

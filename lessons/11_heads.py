@@ -245,7 +245,7 @@ lesson.save(
 # `python lessons/11_heads.py --mine` trains the little GPT with your functions and draws the picture, and
 # `python train.py --mine 11` does the same with the real one.
 #
-# Then hunt: `python -m lessons hunt 11` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 11` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

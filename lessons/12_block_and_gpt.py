@@ -288,7 +288,7 @@ lesson.save(figure, caption)
 # Write `block_forward`, `block_backward`, `gpt_forward` and `gpt_backward` in `lessons/exercises/ex12.py`, then
 # `python -m lessons check 12`. It tells you which of the paths A to D, and which of P and Q, is missing.
 # `python lessons/12_block_and_gpt.py --mine` sends the text through your blocks. Then hunt: `python -m lessons hunt 12`
-# plants a mistake in a copy of the answer, and you name it.
+# plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

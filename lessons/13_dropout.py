@@ -208,7 +208,7 @@ lesson.save(
 # `python lessons/13_dropout.py --mine` draws the picture with your functions, and
 # `python train.py --mine 13 --model.dropout 0.1` trains a GPT with them.
 #
-# Then hunt: `python -m lessons hunt 13` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 13` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

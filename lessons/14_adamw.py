@@ -229,7 +229,7 @@ lesson.save(
 # steps, since a mistake in the correction is right in step 1 and wrong in step 2. `python lessons/14_adamw.py --mine`
 # draws the picture with your step, and `python train.py --mine 14` trains a GPT with it.
 #
-# Then hunt: `python -m lessons hunt 14` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 14` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

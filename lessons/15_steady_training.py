@@ -237,7 +237,7 @@ lesson.save(
 # Write `clip`, `accumulate`, `gradient_of_step` and `learning_rate` in `lessons/exercises/ex15.py`, then
 # `python -m lessons check 15`. `python lessons/15_steady_training.py --mine` trains with them.
 #
-# Then hunt: `python -m lessons hunt 15` plants a mistake in a copy of the answer, and you name it.
+# Then hunt: `python -m lessons hunt 15` plants one or two mistakes in a copy of the answer, and you name them.
 #
 # ## What this does not explain
 #

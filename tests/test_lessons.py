@@ -16,10 +16,11 @@ from conftest import Outcome
 from matplotlib.figure import Figure
 
 from lessons.kit import Lesson, check, compare, files, graft, hunt, naming, report, stepper, variants
+from lessons.kit import lesson as lesson_module
 from lessons.kit.exercise import Case
 from lessons.kit.files import Fault, Missing
 from lessons.kit.mutations import mutations
-from lessons.kit.process import check_apart
+from lessons.kit.process import Checked, check_apart
 from lessons.specs import EXERCISES
 from scratchgpt import GPTConfig
 from scratchgpt.backends import get_backend
@@ -82,7 +83,8 @@ def test_a_lesson_has_its_parts_in_order(path: Path) -> None:
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert f"\\tag{{{number}.1}}" in text or f"({number}.1)" in text
-    assert number in EXERCISES
+    assert text.splitlines()[1] == f"# # Lesson {number:02} · {EXERCISES[number].title}"
+    assert f"## {number:02} · {EXERCISES[number].title}\n" in (files.LESSONS / "README.md").read_text("utf-8")
 
 
 def test_every_exercise_has_its_files() -> None:
@@ -240,10 +242,87 @@ def test_a_mask_that_is_not_low_enough_is_not_called_a_zero(number: int, mask: s
     assert "use -np.inf" in text
 
 
+@pytest.mark.parametrize("number", [9, 10])
+@pytest.mark.parametrize(
+    ("mask", "name"),
+    [
+        ("np.where(SEEN, scores, -1e4)", "MASK-LOWER"),
+        ("np.where(SEEN, scores, -3000.0)", "MASK-LOWER"),
+        ("scores + np.where(SEEN, 0.0, -100.0)", "MASK-ADDED"),
+        ("scores + np.where(SEEN, 0.0, -1e4)", "MASK-ADDED"),
+        ("scores + np.where(SEEN, 0.0, np.finfo(q.dtype).min).astype(q.dtype)", ""),
+        ("np.where(SEEN, scores, np.finfo(q.dtype).min)", ""),
+        ("scores + np.where(SEEN, 0.0, -np.inf).astype(q.dtype)", ""),
+    ],
+)
+def test_a_finite_mask_passes_only_if_no_score_comes_near_it(number: int, mask: str, name: str) -> None:
+    seen = {9: "visible", 10: "np.tri(T, S, S - T, dtype=bool)"}[number]
+    found, _ = checked(number, (f"np.where({seen}, scores, -np.inf)", mask.replace("SEEN", seen)))
+    assert names(found) == ([f"{ {9: 'ATT', 10: 'ATB'}[number] }-{name}"] if name else [])
+    assert (found.state == check.PASSED) == (not name)
+
+
+CLEAR = "    for gradient in grads.values():\n        gradient[...] = 0.0\n"
+STEP = "        params[name] -= lr * grads[name]\n"
+EMPTY = "    for gradient in grads.values():\n        gradient.fill(0)\n"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ((STEP, STEP + EMPTY),),
+        ((CLEAR, ""), (STEP, STEP + EMPTY)),
+        ((CLEAR, "    grads = {name: np.zeros_like(value) for name, value in params.items()}\n"),),
+    ],
+)
+def test_a_step_leaves_its_gradient_in_grads(changes: tuple[tuple[str, str], ...]) -> None:
+    found, text = checked(7, *changes)
+    assert found.state == check.WRONG
+    assert "grads after step 1 WRONG" in text
+    assert "after train_step, grads holds the gradient of this step" in text
+
+
+@pytest.mark.parametrize("small", ["1e-7", "1e-8", "1e-9"])
+def test_a_small_number_in_the_denominator_does_not_pass(small: str) -> None:
+    found, text = checked(3, ("exp / total", f"exp / (total + {small})"))
+    assert found.state == check.WRONG
+    assert "probabilities of a row must sum to 1; here that is not so" in text
+    assert names(found) == (["SM-EPS"] if small == "1e-8" else [])
+    you, expected = re.findall(r"(?:you|expected) ([\d.]+)", text)[:2]
+    assert you != expected
+
+
+def test_a_softmax_along_the_first_axis_is_one_mistake() -> None:
+    change = "x.max(axis=-1", "x.max(axis=0"
+    found, text = checked(3, change, ("exp.sum(axis=-1", "exp.sum(axis=0"))
+    assert names(found) == ["SM-FIRST-AXIS"]
+    assert "large score" not in text
+
+
+def test_a_law_is_not_judged_for_a_result_of_another_shape() -> None:
+    found, text = checked(4, ("rows.T @ drows", "x.swapaxes(-1, -2) @ dy"))
+    assert found.outputs("WRONG") == ["dweight"]
+    assert "dweight WRONG has shape (3, 7, 7), expected (7, 7)" in text
+    assert "not so" not in text
+
+
+def test_a_share_of_the_texts_is_called_that() -> None:
+    _, text = checked(5, ("dx.sum(axis=0)", "dx.mean(axis=0)"))
+    assert "which is 1/B (texts)" in text
+
+
+def test_an_h_of_ones_own_is_named_and_nothing_is_called_true() -> None:
+    found, text = checked(0, ("    point = np", "    h = 1e-6\n    point = np"))
+    assert names(found) == ["GC-FIXED-H"]
+    assert "you 8.20734, expected 8.20992" in text
+    assert " true " not in text
+
+
 def test_a_mistake_that_shows_in_what_is_right_is_not_named() -> None:
     """Around 1000 both masks give the same numbers; at small scores only one of them is wrong."""
     exercise, number = EXERCISES[9], 9
-    small, *_, large = exercise.cases()
+    small, *_, large, _ = exercise.cases()
+    assert large.name == "scores around 1000"
     low = files.module_of(answer(9).replace("scores, -np.inf", "scores, -50.0"), "low")
     mine, right = (dict(exercise.run(module, large)) for module in (low, files.answer(number)))
     wrong = ["probs, large scores"]
@@ -555,8 +634,16 @@ def test_a_hunt_can_be_won(desk: Path, capsys: pytest.CaptureFixture[str]) -> No
         except ValueError:  # two mistakes on one line cannot both be there
             codes.append(1)
     assert codes.count(0) == 1
+    shown = capsys.readouterr().out
+    winner = guesses[codes.index(0)]
+    for id_ in winner:
+        assert f"  {id_}: {next(fault.why for fault in known if fault.id == id_)}\n" in shown
+    assert "Another: python -m lessons hunt 8" in shown
     assert stepper.main(["hunt", "8", "LN-NOTHING"]) == 2
     assert "is not among the mistakes" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        stepper.main(["hunt"])
+    assert "required: number\n" in capsys.readouterr().err
 
 
 def test_unknown_lessons_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -756,6 +843,7 @@ def test_a_part_that_raises_is_told_with_its_lesson(
 def with_mine(written: Path, monkeypatch: pytest.MonkeyPatch) -> Lesson:
     """Lesson 8 with the learner's functions."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(lesson_module, "check_apart", lambda *_: Checked(True, "", ""))
     return Lesson(8, mine=True)
 
 
@@ -765,6 +853,7 @@ def test_mine_says_whose_functions_run_and_keeps_the_engines_picture(
     with_mine.functions(layernorm)
     with_mine.show(layernorm.forward)
     shown = capsys.readouterr().out
+    assert "python -m lessons check 8: passed" in shown
     assert "with your functions from lessons/exercises/ex08.py" in shown
     assert "the engine's; lessons/exercises/ex08.py runs in its place" in shown
     with_mine._out = tmp_path
@@ -796,3 +885,41 @@ def test_a_crash_in_a_lesson_with_mine_shows_the_learners_line(
     said = capsys.readouterr().err
     assert "ex08.py:19: x_hat = centered * rstd" in said
     assert "run: python -m lessons check 8" in said
+
+
+def test_only_what_is_replaced_is_said_to_be(with_mine: Lesson, capsys: pytest.CaptureFixture[str]) -> None:
+    with_mine.functions(files.answer(8))
+    with_mine.show(files.answer(8).backward)
+    with_mine.show(layernorm.backward)
+    shown = capsys.readouterr().out
+    assert "# ans08.py (the answer's; lessons/exercises/ex08.py runs in its place)" in shown
+    assert "# layernorm.py (the engine's)" in shown
+
+
+def run_with_mine(course: Path, number: int, source: str) -> subprocess.CompletedProcess[str]:
+    """Run a lesson of the copied course with a learner's file."""
+    (course / "exercises" / f"ex{number:02}.py").write_text(source, encoding="utf-8")
+    (path,) = course.glob(f"{number:02}_*.py")
+    command = [sys.executable, str(path), "--mine", "--fast", "--out", str(course / "output")]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("import sys\nsys.exit()\n", 2),
+        (answer(0).replace("    point = np", "    raise SystemExit(0)\n    point = np"), 18),
+    ],
+)
+def test_code_that_ends_the_program_stops_a_lesson_with_words(course: Path, source: str, line: int) -> None:
+    done = run_with_mine(course, 0, source)
+    assert done.returncode == 1
+    assert f"your code ended the program at line {line}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_lesson_with_mine_says_whether_the_check_passes(course: Path) -> None:
+    two = answer(8).replace("return dx, dweight, dbias", "return dx, dweight")
+    done = run_with_mine(course, 8, two)
+    assert done.returncode == 0, done.stderr
+    assert "python -m lessons check 8: NOT passed" in done.stdout

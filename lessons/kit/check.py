@@ -102,11 +102,11 @@ class _Learner:
         try:
             self._run(case, mine)
         except Crash as crash:  # before it, something may have been wrong already
-            lines = compare(mine, right, case.name)
+            lines = compare(mine, right, case.name, self.exercise.tolerance)
             report.lines = [line for line in lines if line.status != MISSING]
             report.state, report.verdict = CRASHED, [crash.words(), *seen]
             return report
-        report.lines = compare(mine, right, case.name)
+        report.lines = compare(mine, right, case.name, self.exercise.tolerance)
         missing = report.outputs(MISSING)
         if report.outputs(OFF):
             report.state, report.verdict = WRONG, seen

@@ -9,8 +9,7 @@ import numpy as np
 
 from lessons.kit.variants import FLOAT32
 
-TOLERANCE = 1e-6  # relative, by norm
-FLOAT32_TOLERANCE = 1e-3
+FLOAT32_TOLERANCE = 1e-3  # relative, by norm; an exercise has its own for float64
 OK, OFF, MISSING = "ok", "WRONG", "not started"
 
 
@@ -43,15 +42,17 @@ def distance(found: Any, expected: Any) -> float:
     return float(np.linalg.norm(found - expected)) / scale
 
 
-def compare(mine: Mapping[str, Any], right: Mapping[str, Any], case: str) -> list[Line]:
-    """Return a line for each right result, given the learner's and the name of the case."""
+def compare(mine: Mapping[str, Any], right: Mapping[str, Any], case: str, tolerance: float) -> list[Line]:
+    """Return a line for each right result, given the learner's, the name of the case and a tolerance."""
     return [
-        _line(output, mine[output], expected, case == FLOAT32) if output in mine else Line(output, MISSING)
+        _line(output, mine[output], expected, case == FLOAT32, tolerance)
+        if output in mine
+        else Line(output, MISSING)
         for output, expected in right.items()
     ]
 
 
-def _line(output: str, found: Any, expected: Any, float32: bool) -> Line:
+def _line(output: str, found: Any, expected: Any, float32: bool, tolerance: float) -> Line:
     if found is None:
         return Line(output, OFF, "is None; was it computed, and returned?")
     if _shape(found) != np.shape(expected):
@@ -60,7 +61,7 @@ def _line(output: str, found: Any, expected: Any, float32: bool) -> Line:
     if kind:
         close = error < FLOAT32_TOLERANCE
         return Line(output, OFF, kind if close else f"{kind}; {_worst(found, expected)}", close)
-    if error > (FLOAT32_TOLERANCE if float32 else TOLERANCE):
+    if error > (FLOAT32_TOLERANCE if float32 else tolerance):
         return Line(output, OFF, _worst(found, expected))
     return Line(output, OK, f"agrees to {_digits(error)} digits" + (" (in float32)" if float32 else ""))
 
@@ -85,10 +86,16 @@ def _worst(found: Any, expected: Any) -> str:
     except (TypeError, ValueError):
         return f"is a {type(found).__name__}, expected a number"
     if found.ndim == 0:
-        return f"you {float(found):.6g}, true {float(expected):.6g}"
+        return _beside(float(found), float(expected))
     off = np.where(np.isfinite(found), np.abs(found - expected), np.inf)
     index = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
-    return f"you {found[index]:.6g}, true {expected[index]:.6g} at {list(index)}"
+    return f"{_beside(found[index], expected[index])} at {list(index)}"
+
+
+def _beside(found: float, expected: float) -> str:
+    """Return two numbers with six digits each, or with as many as it takes to see that they differ."""
+    digits = next((n for n in (6, 9, 12) if f"{found:.{n}g}" != f"{expected:.{n}g}"), 17)
+    return f"you {found:.{digits}g}, expected {expected:.{digits}g}"
 
 
 def _digits(error: float) -> int:

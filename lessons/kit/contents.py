@@ -24,7 +24,7 @@ python lessons/08_layernorm.py             read and run a lesson (its text opens
 python -m lessons check 8                  is what I wrote right? If not: what is it?
 python -m lessons watch                    check again whenever I save
 python -m lessons hint 8                   or reveal 8, or reset 8
-python -m lessons hunt 8                   find a planted mistake
+python -m lessons hunt 8                   find planted mistakes, one or two
 python lessons/08_layernorm.py --mine      the lesson's experiment with my functions
 python train.py --mine 4,5,8 --model.dropout 0         a GPT made of my parts
 ```

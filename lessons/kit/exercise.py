@@ -53,6 +53,8 @@ class Exercise:
         terms: for a gradient, makes the named terms that add up to it: A, B, C as in the lesson.
         equations: for a term, what it is, such as "B = -mean(h)/σ, eq. 8.5".
         invariants: sentences that must hold, each with a function that says whether they do.
+        tolerance: the relative error, by norm, up to which a result in float64 is right; larger only where
+            right formulas differ by more than rounding.
         ratios: numbers that a wrong factor may be, with their names; None takes the usual sizes.
         hints: three for each function, from a nudge to nearly the answer.
     """
@@ -68,16 +70,29 @@ class Exercise:
     terms: Mapping[str, Terms] = field(default_factory=dict)
     equations: Mapping[str, str] = field(default_factory=dict)
     invariants: Mapping[str, tuple[str, Invariant]] = field(default_factory=dict)
+    tolerance: float = 1e-10
     ratios: Mapping[str, float] | None = None
     hints: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
 B, T, S, H, D, C, V = 3, 5, 6, 4, 7, 28, 11  # all different, so that a wrong ratio names its cause
 SIZES = {
-    "B (rows)": 3.0, "T (positions)": 5.0, "B·T": 15.0, "H (heads)": 4.0, "D (channels of a head)": 7.0,
+    "B (texts)": 3.0, "T (positions)": 5.0, "B·T": 15.0, "H (heads)": 4.0, "D (channels of a head)": 7.0,
     "C (channels)": 28.0, "V (words)": 11.0, "√D": 7**0.5, "√C": 28**0.5, "1 - p": 0.7, "p": 0.3,
     "p / (1 - p)": 3.0 / 7.0, "2": 2.0, "-1": -1.0,
 }  # fmt: skip
+
+
+def far_scores() -> dict[str, Array]:
+    """Return q, k and v whose scores are near 10⁵ for keys of the future and near -10⁵ for all others.
+
+    A key is 1 in a channel of its own and √D is 4, so no order of the operations rounds a score.
+    """
+    n_channels = 16
+    q = waves(B, H, T, n_channels, seed=7)
+    q[..., :T] += np.where(np.tri(T, dtype=bool), -4e5, 4e5)
+    k = np.zeros_like(q) + np.eye(T, n_channels)
+    return {"q": q, "k": k, "v": waves(B, H, T, n_channels, seed=8)}
 
 
 def waves(*shape: int, seed: float = 1.0, mean: float = 0.3) -> Array:

@@ -46,7 +46,10 @@ def _guess(number: int, names: list[str]) -> int:
     planted = _planted(number)
     if set(names) == {fault.id for fault in planted}:
         path.unlink()
-        print("Found. " + " ".join(fault.why for fault in planted))
+        print("Found.")
+        for fault in planted:
+            print(f"  {fault.id}: {fault.why}")
+        print(f"\nAnother: python -m lessons hunt {number}. All lessons: python -m lessons")
         return 0
     not_it = "Not it." if len(planted) == 1 else "Not it, or not both of them."
     print(f"{not_it} Run the file on a case that you can do by hand.")

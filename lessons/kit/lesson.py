@@ -1,14 +1,16 @@
 """What every lesson needs: its options, the engine's own code, the learner's functions, the picture."""
 
 import argparse
+import functools
 import inspect
 import linecache
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, ModuleType, TracebackType
-from typing import Any
+from types import FrameType, FunctionType, ModuleType, SimpleNamespace, TracebackType
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -16,9 +18,13 @@ from matplotlib.figure import Figure
 
 from lessons.kit import files
 from lessons.kit.crash import Crash
+from lessons.kit.process import check_apart
 from scratchgpt.shapes import Array
 
+P = ParamSpec("P")
+R = TypeVar("R")
 OUTPUT = files.LESSONS / "output"
+SECONDS = 20.0  # that the check before a lesson with --mine may take
 
 
 class Lesson:
@@ -41,6 +47,7 @@ class Lesson:
         parser.add_argument("--out", type=Path, default=OUTPUT, help="where the picture goes")
         is_script = Path(sys.argv[0]).resolve() == files.lesson_path(number)
         arguments = parser.parse_args(sys.argv[1:] if is_script else [])
+        self._replaced: set[tuple[str | None, str]] = set()
         self.fast, self.mine, self._out = arguments.fast, mine or arguments.mine, arguments.out
         at_a_terminal = sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ
         self._waits = is_script and at_a_terminal
@@ -52,10 +59,12 @@ class Lesson:
         print(f"\n{text}\n{'-' * len(text)}")
 
     def show(self, thing: Any) -> None:
-        """Print the engine's own source of a function or class."""
-        where = Path(inspect.getsourcefile(thing) or "").name
-        whose = f" (the engine's; {self._mine_path()} runs in its place)" if self.mine else ""
-        print(f"# {where}{whose}\n{inspect.getsource(thing)}")
+        """Print the source of a function or class: the engine's own, or the answer's if it has none."""
+        where = Path(inspect.getsourcefile(thing) or "")
+        whose = "the answer's" if where.parent == files.answer_path(self.number).parent else "the engine's"
+        if _origin(thing) in self._replaced:
+            whose += f"; {self._mine_path()} runs in its place"
+        print(f"# {where.name}{f' ({whose})' if self.mine else ''}\n{inspect.getsource(thing)}")
 
     def predict(self, question: str) -> None:
         """Ask what will come out, before it does; at a terminal, wait for Enter."""
@@ -69,12 +78,19 @@ class Lesson:
             return engine
         sys.excepthook = self._say_what_does_not_hold
         try:
-            found = mine(self.number)
+            passed = not files.is_untouched(self.number) and check_apart(self.number, SECONDS).passed
+            found = _whole(mine)(self.number)
         except files.Missing as error:
             print(f"lesson {self.number:02}: {error}", file=sys.stderr)
             sys.exit(2)
-        print(f"with your functions from {self._mine_path()}")
-        return found
+        verdict = "passed" if passed else "NOT passed, so what follows may be wrong"
+        print(
+            f"with your functions from {self._mine_path()}; python -m lessons check {self.number}: {verdict}"
+        )
+        parts = {name: value for name, value in vars(engine).items() if isinstance(value, FunctionType)}
+        self._replaced = {_origin(part) for name, part in parts.items() if hasattr(found, name)}
+        own = {name: value for name, value in vars(found).items() if callable(value)}
+        return SimpleNamespace(**{name: _whole(value) for name, value in own.items()})
 
     def _mine_path(self) -> str:
         return f"lessons/exercises/{files.exercise_path(self.number).name}"
@@ -86,7 +102,8 @@ class Lesson:
         if isinstance(error, KeyboardInterrupt):
             sys.__excepthook__(KeyboardInterrupt, error, where)
             return
-        crash, lesson = Crash(error, files.exercise_path(self.number)), files.lesson_path(self.number)
+        ended = error.__cause__ if isinstance(error, _Ended) and error.__cause__ else error
+        crash, lesson = Crash(ended, files.exercise_path(self.number)), files.lesson_path(self.number)
         if crash.is_located:
             said = f"your code stops the lesson.\n{crash.words()}\n"
         else:
@@ -120,6 +137,23 @@ class Lesson:
         return path
 
 
+class _Ended(Exception):
+    """The learner's code has ended the program."""
+
+
+def _whole(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function with SystemExit made an error: a lesson must not end in silence."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except SystemExit as end:
+            raise _Ended("the program was ended") from end
+
+    return call
+
+
 def mine(number: int) -> ModuleType:
     """Return the learner's functions of an exercise.
 
@@ -130,6 +164,11 @@ def mine(number: int) -> ModuleType:
     if files.is_untouched(number):
         raise files.Missing(f"lessons/exercises/{path.name} is not started; write it, or run without --mine")
     return files.module_of(path.read_text(encoding="utf-8"), path)
+
+
+def _origin(thing: Any) -> tuple[str | None, str]:
+    """Return where a function or class comes from: its file and its name there."""
+    return inspect.getsourcefile(thing), thing.__qualname__
 
 
 def _file(frame: FrameType) -> Path:

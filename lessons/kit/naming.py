@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from lessons.kit import files
-from lessons.kit.compare import TOLERANCE, distance
+from lessons.kit.compare import distance
 from lessons.kit.exercise import SIZES, Case, Exercise, Invariant, Outputs
-from lessons.kit.factors import DIFFERENT, SAME, fit, ratio
+from lessons.kit.factors import SAME, fit, ratio
 from lessons.kit.files import Fault
+
+ROUNDING = 1e-10  # relative: a mistake that changes a result by no more than this does not show in it
 
 
 @dataclass
@@ -59,8 +61,10 @@ def name(
         if text := ratio(mine[0][output], right[0][output], exercise.ratios or SIZES):
             found.ratios[output] = text
     for output, (sentence, holds) in exercise.invariants.items():
-        is_rounded = np.asarray(mine[0].get(output)).dtype == np.float32  # then no sum is 0 to nine digits
-        if output in wrong and not is_rounded and not _holds(holds, cases[0], mine[0]):
+        if output not in wrong or np.shape(mine[0][output]) != np.shape(right[0][output]):
+            continue  # the law speaks of a result of the right shape
+        is_rounded = np.asarray(mine[0][output]).dtype == np.float32  # then no sum is 0 to nine digits
+        if not is_rounded and not _holds(holds, cases[0], mine[0]):
             found.broken.append(sentence)
     return found
 
@@ -135,7 +139,7 @@ def _passes(exercise: Exercise, chosen: tuple[Fault, ...], passed: Sequence[Case
     faulty, right = _faulty(exercise.number, chosen), files.answer(exercise.number)
     with np.errstate(all="ignore"):
         return all(
-            distance(_results(exercise, faulty, case).get(output), value) < TOLERANCE
+            distance(_results(exercise, faulty, case).get(output), value) < exercise.tolerance
             for case in passed
             for output, value in exercise.run(right, case)
         )
@@ -159,12 +163,14 @@ def _agree(mine: Any, theirs: Any, right: Any) -> bool:
     """Return whether two results are the same numbers."""
     if mine is None or theirs is None:
         return False
-    return distance(mine, theirs) <= SAME or _both_broken(mine, theirs, right)
+    effect = distance(theirs, right)
+    limit = SAME if effect < ROUNDING else min(SAME, max(0.1 * ROUNDING, 0.01 * effect))
+    return distance(mine, theirs) <= limit or _both_broken(mine, theirs, right)
 
 
 def _shows(theirs: Any, right: Any, case: Case) -> bool:
     """Return whether a mistake shows in its result: not if it changes nothing, or gives 0 or dy."""
-    if distance(theirs, right) < DIFFERENT or not np.any(np.asarray(theirs)):
+    if distance(theirs, right) < ROUNDING or not np.any(np.asarray(theirs)):
         return False
     return not (np.shape(case.dy) == np.shape(theirs) and distance(theirs, case.dy) < SAME)
 

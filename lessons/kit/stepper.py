@@ -28,12 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "hint": "a nudge; --level 2 and 3 say more",
         "reveal": "show what leads from your file to the answer",
         "reset": "start again; your file is kept as a backup",
-        "hunt": "find a planted mistake: 'hunt 8', then 'hunt 8 NAME'",
+        "hunt": "find planted mistakes, one or two: 'hunt 8', then 'hunt 8 NAME'",
     }.items():
         command = commands.add_parser(name, help=help_)
         command.add_argument("number", type=int)
         if name == "hunt":
-            command.add_argument("names", nargs="*", help="what you think it is")
+            command.add_argument("names", nargs="*", default=[], help="what you think it is")
             command.add_argument("--new", action="store_true", help="another one, in the place of this one")
         if name == "hint":
             command.add_argument("--level", type=int, choices=(1, 2, 3), default=1)

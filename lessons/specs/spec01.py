@@ -58,7 +58,7 @@ def all_pairs(case: Case, outputs: Outputs) -> bool:
 
 def rows_sum_to_one(case: Case, outputs: Outputs) -> bool:
     """Return whether each row of P is a distribution."""
-    return np.ndim(outputs["P"]) > 0 and bool(np.allclose(outputs["P"].sum(axis=-1), 1.0))
+    return np.ndim(outputs["P"]) > 0 and bool(np.allclose(outputs["P"].sum(axis=-1), 1.0, rtol=0, atol=1e-10))
 
 
 PAIRS = "a text of N tokens has N - 1 pairs, and the counts must sum to that"

@@ -40,7 +40,7 @@ def terms(case: Case) -> dict[str, Array]:
 def rows_sum_to_one(case: Case, outputs: Outputs) -> bool:
     """Return whether each row of probs sums to 1."""
     probs = np.asarray(outputs["probs"], dtype=np.float64)
-    return probs.ndim > 0 and bool(np.allclose(probs.sum(axis=-1), 1.0))
+    return probs.ndim > 0 and bool(np.allclose(probs.sum(axis=-1), 1.0, rtol=0, atol=1e-10))
 
 
 def rows_sum_to_zero(case: Case, outputs: Outputs) -> bool:

@@ -53,7 +53,7 @@ def positions_sum(case: Case, outputs: Outputs) -> bool:
 
 PAIR = pair(
     5,
-    "embedding: a lookup is a one-hot matmul",
+    "Embedding: a lookup is a one-hot matmul",
     cases,
     {"dwte": "wte", "dwpe": "wpe"},
     y=("x",),

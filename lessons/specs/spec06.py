@@ -95,7 +95,7 @@ SLOPES = "y(x) - y(-x) = x, so the slopes at x and -x must add up to 1"
 
 EXERCISE = Exercise(
     6,
-    "GELU: a nonlinearity and its slope, twice",
+    "GELU: a nonlinearity and its slope",
     ("exact_forward", "exact_backward", "tanh_forward", "tanh_backward"),
     cases,
     run,

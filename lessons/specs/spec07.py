@@ -55,7 +55,7 @@ def _params(inputs: dict[str, Any]) -> dict[str, Array]:
 
 
 def _run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
-    """Yield the loss, each gradient, and losses and weights of three steps."""
+    """Yield the loss, each gradient, and losses, weights and gradients of three steps."""
     context, targets, lr = (case.inputs[name] for name in ("context", "targets", "lr"))
     params = _params(case.inputs)
     loss, saved = unpacked(module.forward(params, context, targets), "forward", ("loss", "saved"))
@@ -69,10 +69,15 @@ def _run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
     for name in BACKWARD:
         yield f"d{name} added to itself", np.array(grads[name])
     params = _params(case.inputs)
-    grads = _zeros(params)
+    grads = {name: np.full_like(value, 0.5) for name, value in params.items()}  # from the step before
     for step, rows in enumerate((slice(None), slice(None, None, -1), slice(0, max(1, len(targets) - 1)))):
         yield f"loss at step {step + 1}", module.train_step(params, grads, context[rows], targets[rows], lr)
-        yield f"weights after step {step + 1}", np.concatenate([params[name].ravel() for name in PARAMS])
+        yield f"weights after step {step + 1}", _flat(params)
+        yield f"grads after step {step + 1}", _flat(grads)
+
+
+def _flat(arrays: dict[str, Array]) -> Array:
+    return np.concatenate([arrays[name].ravel() for name in PARAMS])
 
 
 def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
@@ -119,11 +124,19 @@ def sums_to_zero(output: str) -> Callable[[Case, Outputs], bool]:
     return holds
 
 
+def grads_lead_to_weights(case: Case, outputs: Outputs) -> bool:
+    """Return whether the first step was one of -lr times what is left in grads."""
+    before = _flat(_params(case.inputs))
+    expected = before - case.inputs["lr"] * np.asarray(outputs["grads after step 1"])
+    return bool(np.allclose(outputs["weights after step 1"], expected, rtol=0, atol=1e-9))
+
+
+LEFT = "after train_step, grads holds the gradient of this step: the weights went by -lr times it"
 ZERO = "probabilities sum to 1, with or without the target, so each row of {} must sum to 0"
 
 EXERCISE = Exercise(
     7,
-    "a small language model: the chain rule as a list, read backward",
+    "A small language model: the chain rule as a list, read backward",
     ("forward", "backward", "train_step"),
     cases,
     run,
@@ -135,6 +148,7 @@ EXERCISE = Exercise(
     invariants={
         "dw2": (ZERO.format("dw2"), sums_to_zero("dw2")),
         "db2": (ZERO.format("db2"), sums_to_zero("db2")),
+        "grads after step 1": (LEFT, grads_lead_to_weights),
     },
     ratios={**SIZES, "N": float(S), "K": float(T)},
     hints={

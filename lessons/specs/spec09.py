@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, Case, D, Exercise, H, Outputs, S, T, V, waves
+from lessons.kit.exercise import B, Case, D, Exercise, H, Outputs, S, T, V, far_scores, waves
 from lessons.kit.pair import unpacked
 from scratchgpt.shapes import Array
 
@@ -15,11 +15,12 @@ LABELS = {  # each of these cases is told apart by the names of its results
     "one query and a cache": ", T = 1",
     "values of another width": ", wide v",
     "scores around 1000": ", large scores",
+    "scores far apart": ", far scores",
 }
 
 
 def cases() -> list[Case]:
-    """Return as many keys as queries, more keys, a single query, wide values and keys far from zero."""
+    """Return as many keys as queries, more keys, a single query, wide values, large scores and far ones."""
     q, k, v = waves(B, H, T, D), waves(B, H, T, D, seed=2), waves(B, H, T, D, seed=3)
     k_long, v_long = waves(B, H, S, D, seed=4), waves(B, H, S, D, seed=5)
     return [
@@ -28,6 +29,7 @@ def cases() -> list[Case]:
         Case("one query and a cache", {"q": q[:, :, :1], "k": k_long, "v": v_long}),
         Case("values of another width", {"q": q, "k": k, "v": waves(B, H, T, V, seed=6)}),
         Case("scores around 1000", {"q": q, "k": k + 2000.0, "v": v}),
+        Case("scores far apart", far_scores()),
     ]
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from lessons.kit.exercise import B, Case, D, H, Outputs, S, T, waves
+from lessons.kit.exercise import B, Case, D, H, Outputs, S, T, far_scores, waves
 from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
 
 def cases() -> list[Case]:
-    """Return as many keys as queries, more keys, and keys far from zero."""
+    """Return as many keys as queries, more keys, large scores and far ones."""
     q, k, v = waves(B, H, T, D), waves(B, H, T, D, seed=2), waves(B, H, T, D, seed=3)
     k_long, v_long = waves(B, H, S, D, seed=4), waves(B, H, S, D, seed=5)
     dy = waves(B, H, T, D, seed=6, mean=0.2)
@@ -18,6 +18,7 @@ def cases() -> list[Case]:
         Case("first", {"q": q, "k": k, "v": v}, dy),
         Case("more keys than queries", {"q": q, "k": k_long, "v": v_long}, dy),
         Case("scores around 1000", {"q": q, "k": k + 2000.0, "v": v}, dy),
+        Case("scores far apart", far_scores(), waves(B, H, T, 16, seed=6, mean=0.2)),
     ]
 
 
@@ -58,7 +59,7 @@ def values_sum_to_dy(case: Case, outputs: Outputs) -> bool:
 
 EXERCISE = pair(
     10,
-    "Attention backward: matmul and softmax",
+    "Attention backward is matmul and softmax",
     cases,
     {"dq": "q", "dk": "k", "dv": "v"},
     terms={"dq": terms_of_dq, "dk": terms_of_dk},

@@ -85,6 +85,7 @@ EXERCISE = Exercise(
         "m": ("m is a weighted mean of the old m and g, so it lies between them", moments_lag),
         "v": ("v is a mean of squares, so it is never negative", squares),
     },
+    tolerance=1e-6,  # decay may come before the step or after it
     hints={
         "step": (
             "Four lines for the moments and their corrections, two for w. m and v are kept uncorrected.",
