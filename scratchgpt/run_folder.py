@@ -103,11 +103,6 @@ class RunFolder:
         self._write_settings(settings)
         self._write_config(model.config)
 
-    @property
-    def seconds(self) -> float:
-        """How long all steps so far have taken, if that was recorded."""
-        return next((record["seconds"] for record in reversed(self._records) if "seconds" in record), 0.0)
-
     def resume(
         self, settings: RunSettings, model: GPT, optimizer: Optimizer, ema: EMA | None, text_key: str
     ) -> None:
@@ -147,6 +142,11 @@ class RunFolder:
         self._records = self._read_records()
         self.skipped = max((record.get("skipped", 0) for record in self._records), default=0)
         self._on_next_save = (settings, model.config)
+
+    @property
+    def seconds(self) -> float:
+        """How long all steps so far have taken, if that was recorded."""
+        return next((record["seconds"] for record in reversed(self._records) if "seconds" in record), 0.0)
 
     def must_be_finite(self, step: int, numbers: dict[str, float], why: str = "") -> None:
         """Stop before anything is saved if training has exploded.

@@ -107,6 +107,7 @@ class _Axes:
         return TOP + (self.height - TOP - BOTTOM) * (high - values) / (high - low)
 
     def drawing(self) -> str:
+        """Return the axes as SVG: ticks, their lines and their numbers."""
         parts = []
         ticks = _decades(self.low, self.high) if self.log else _ticks(self.low, self.high, 5)
         for value in ticks:

@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.base import PAD, UNK
-from scratchgpt.tokenizers.contents import json_object, named, read_content
+from scratchgpt.tokenizers.contents import json_object, named
 from scratchgpt.tokenizers.ids import checked
 from scratchgpt.tokenizers.special_names import check_names, names_pattern
 from scratchgpt.tokenizers.utf8 import utf8_bytes
@@ -147,17 +145,3 @@ class CharTokenizer:
                 raise InputError(f"{name}: symbol is {symbol!r}; expected a character or a special token")
         with named(name):
             return cls(symbols)
-
-    def save(self, path: str | Path) -> None:
-        """Write the tokenizer as JSON."""
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(self.to_bytes())
-
-    @classmethod
-    def load(cls, path: str | Path) -> "CharTokenizer":
-        """Read a tokenizer that `save` wrote.
-
-        Raises:
-            InputError: no such file, or not a character tokenizer.
-        """
-        return cls.from_bytes(read_content(path), str(path))
