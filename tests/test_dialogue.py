@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgpt as sg
+from scratchgpt import tokenizers
 from scratchgpt.checkpoint import save_weights
 from scratchgpt.corpora import Corpus, builtin
 from scratchgpt.corpora.builtin import numbered
@@ -194,7 +195,7 @@ def saved_model(folder: Path, ends: object) -> sg.LanguageModel:
     params = model.init(seed=0)
     save_weights(folder / "best.safetensors", params, {})
     (folder / "config.json").write_text(json.dumps(dataclasses.asdict(model.config)), encoding="utf-8")
-    CharTokenizer("abcdef").save(folder / "tokenizer.json")
+    tokenizers.save(CharTokenizer("abcdef"), folder)
     content = {"bos_token_id": 0, "eos_token_id": ends}
     (folder / "generation_config.json").write_text(json.dumps(content), encoding="utf-8")
     return sg.load(folder)
