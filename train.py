@@ -20,7 +20,7 @@ from scratchgpt.about import describe
 from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.evaluation import evaluate
 from scratchgpt.interrupt import signals_request_stop
-from scratchgpt.language_model import begin_and_ends
+from scratchgpt.loading import begin_and_ends
 from scratchgpt.loggers import open_loggers
 from scratchgpt.metrics import meaning
 from scratchgpt.passes import quiet_overflow

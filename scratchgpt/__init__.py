@@ -8,7 +8,8 @@ from scratchgpt import gradcheck
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
-from scratchgpt.language_model import LanguageModel, load
+from scratchgpt.language_model import LanguageModel
+from scratchgpt.loading import load
 from scratchgpt.model import GPT
 from scratchgpt.optim import EMA, AdamW, clip_grad_norm, cosine_with_warmup, learning_rate, make_optimizer
 from scratchgpt.params import Param, ParamVector

@@ -21,7 +21,7 @@ LEVELS = [
     {"decoder", "evaluation", "gradcheck", "training_step", "activation_memory"},
     {"generation"},
     {"language_model", "settings", "plot", "progress", "interrupt", "run_report", "metrics"},
-    {"run_folder", "reading", "about"},
+    {"loading", "run_folder", "reading", "about"},
     {"cli"},
     {"runs"},
     {"compare"},

@@ -1,0 +1,134 @@
+"""The settings of train.py: from a YAML file, overridden by flags."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scratchgpt.cli.parser import DATA_HELP, Parser, add_backend_arguments
+from scratchgpt.config import GPTConfig
+from scratchgpt.errors import InputError
+from scratchgpt.files import load_yaml
+from scratchgpt.settings import (
+    CorpusSettings,
+    GenerationSettings,
+    RunSettings,
+    TokenizerSettings,
+    TrainingSettings,
+)
+
+
+def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
+    """Return the settings for `train.py`: defaults < the YAML file < flags.
+
+    The file is `--config`, or that of the run which `--resume` names, or `configs/default.yaml`.
+    Files are looked for where the path says, then in the project's folder `root`, so that the
+    shipped configurations work from anywhere.
+    """
+    parser = _train_parser()
+    flags = vars(parser.parse_args(argv, defaults=False))
+    resume, config = flags.get("resume"), flags.get("config")
+    typed = vars(flags["tokenizer"]) if "tokenizer" in flags else {}
+    if resume is not None:
+        if not Path(resume, "run.yaml").is_file():
+            raise InputError(f"{resume} is not a run; expected a folder with a run.yaml to resume")
+        if "out" in flags:
+            raise InputError(f"--resume {resume} goes on in that folder; expected no --out beside it")
+        for name in typed:
+            raise InputError(
+                f"--resume {resume} keeps its tokenizer; expected no --tokenizer.{name} beside it"
+            )
+        files = [Path(resume, "run.yaml")] + ([find(config, root)] if config else [])
+    else:
+        files = [find(config or "configs/default.yaml", root)]
+    for name in ("kind", "vocab_size", "pattern", "unk"):
+        if typed.get("path") and name in typed:
+            raise InputError(
+                f"--tokenizer.path {typed['path']} is a whole tokenizer; expected no --tokenizer.{name}"
+            )
+    settings = parser.get_defaults()
+    for file in files:
+        settings = parser.parse_object(_sections(file), settings)
+    if flags.get("backend", settings.backend) != settings.backend:
+        for name in ("threads", "precision", "graph", "device"):  # what the files say of them is for theirs
+            settings[name] = parser.get_default(name)
+    values = parser.parse_args(argv, namespace=settings).as_dict()
+    if not values["data"]:
+        parser.error("data is missing; expected --data FILE, the text to train on")
+    return RunSettings(
+        data=_absolute(values["data"], root),
+        out=resume or values["out"],
+        backend=values["backend"],
+        threads=values["threads"],
+        precision=values["precision"],
+        graph=values["graph"],
+        device=values["device"],
+        resume=resume,
+        logger=values["logger"],
+        mine=values["mine"],
+        corpus=CorpusSettings(**values["corpus"]),
+        tokenizer=TokenizerSettings(**values["tokenizer"]),
+        model=values["model"],
+        training=TrainingSettings(**values["training"]),
+        generation=GenerationSettings(**values["generation"]),
+    )
+
+
+def find(path: str, root: Path) -> Path:
+    """Return the path as it is given if something is there, else within `root` if something is there."""
+    return next((place for place in (Path(path), root / path) if place.exists()), Path(path))
+
+
+def _absolute(data: str, root: Path) -> str:
+    """Return what `--data` says in words that mean the same from another folder, where a run is resumed."""
+    place = find(data, root)
+    is_path = place.exists() or glob.has_magic(data)
+    return str(place.absolute()) if is_path else data  # else the name of a built-in set, or -
+
+
+def _sections(file: Path) -> dict[str, Any]:
+    """Return the settings in a YAML file, leaving out what is empty: an empty section, a null prompt."""
+    content = {key: value for key, value in load_yaml(file).items() if value is not None}
+    for section in ("corpus", "tokenizer", "model", "training", "generation"):
+        if not isinstance(content.get(section, {}), dict):
+            raise InputError(
+                f"{file}: section {section} is {content[section]!r}; expected a mapping of options"
+            )
+    for key in ("config", "resume"):
+        if key in content:
+            raise InputError(f"{file}: {key} is {content[key]!r}; expected it on the command line only")
+    generation = content.get("generation", {})
+    if "prompt" in generation and generation["prompt"] is None:
+        del generation["prompt"]
+    return content
+
+
+def _train_parser() -> Parser:
+    parser = Parser(
+        prog="train.py",
+        description="Train a GPT on a text and let it write. Without --config: configs/default.yaml. "
+        "What the configuration does not say takes the defaults below.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", type=str, help="a YAML file of settings, see configs/")
+    parser.add_argument("--data", type=str, help=DATA_HELP)
+    parser.add_argument("--out", type=str | None, help="the folder of the run; null: runs/DATA")
+    parser.add_argument("--resume", type=str, help="go on with the run in this folder")
+    add_backend_arguments(parser)
+    parser.add_argument(
+        "--graph", type=bool, default=False, help="record the training step on a GPU and replay it"
+    )
+    parser.add_argument("--logger", type=str, default="none", help="none, tensorboard, wandb, or both")
+    parser.add_argument(
+        "--mine", type=str | None, help="lessons whose exercises do the work, as 4,5,8, or all"
+    )
+    parser.add_class_arguments(GPTConfig, "model", skip={"vocab_size"})
+    parser.add_argument(
+        "--model.vocab_size", type=int | None, help="number of token ids; null: the tokenizer's"
+    )
+    parser.add_class_arguments(CorpusSettings, "corpus")
+    parser.add_class_arguments(TokenizerSettings, "tokenizer")
+    parser.add_class_arguments(TrainingSettings, "training")
+    parser.add_class_arguments(GenerationSettings, "generation", skip={"prompt"})
+    parser.add_argument("--generation.prompt", type=str, help="the text to continue; default: a new line")
+    return parser
