@@ -3,7 +3,8 @@
 python train.py                                        the embedded fables, about a minute
 python train.py --data my.txt --out runs/mine          your own text, a file, a folder, or a built-in set
 python train.py --data grammar --tokenizer.kind bpe    stories of known entropy, with a tokenizer of their own
-python train.py --resume runs/mine --training.max_steps 2000
+python train.py --resume runs/mine --training.max_steps 3000
+python train.py --init-from runs/mine --data other.txt      fine-tune: begin with the weights of a run
 """
 
 import dataclasses
@@ -18,18 +19,21 @@ import scratchgpt as sg
 from scratchgpt import cli, data, tokenizers
 from scratchgpt.about import describe
 from scratchgpt.corpora import Corpus, open_corpus
-from scratchgpt.evaluation import evaluate
+from scratchgpt.fine_tuning import first_weights, shape_of
+from scratchgpt.held_out import HeldOut
 from scratchgpt.interrupt import signals_request_stop
 from scratchgpt.loading import begin_and_ends
 from scratchgpt.loggers import open_loggers
-from scratchgpt.metrics import meaning
+from scratchgpt.matrix_rate import ideal_seconds_per_token
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
-from scratchgpt.reading import nats_per_token, prompted, tokenizer_for, tokens_of
+from scratchgpt.reading import resolved, tokenizer_for, tokens_of
 from scratchgpt.rng import step_rng
 from scratchgpt.run_folder import RunFolder, saved_generation
 from scratchgpt.settings import RunSettings
+from scratchgpt.training_state import TrainingState
 from scratchgpt.training_step import TrainingStep
+from scratchgpt.update_ratio import update_ratio
 
 ROOT = Path(__file__).parent
 console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -41,10 +45,7 @@ def main() -> None:
     settings = cli.parse_train_args(None, ROOT)
     corpus = open_corpus(settings.data, root=ROOT, **dataclasses.asdict(settings.corpus))
     run = RunFolder(settings.out or Path("runs", corpus.name))
-    backend = sg.get_backend(
-        settings.backend, settings.threads,
-        precision=settings.precision, graph=settings.graph, device=settings.device,
-    )  # fmt: skip
+    backend = sg.get_backend(settings.backend, **settings.computing)
     if settings.mine:
         backend = importlib.import_module("lessons.kit.graft").in_training(settings, backend)
     with run:  # while it trains, nobody else may in its folder
@@ -55,8 +56,7 @@ def main() -> None:
 
     how = saved_generation(run.path)
     written = sg.load(run.path, backend=backend).generate(**how, seed=settings.training.seed)
-    sample = (how["prompt"] or "") + written
-    run.write_sample(sample)
+    sample = run.write_sample((how["prompt"] or "") + written)
     console.rule("a sample")
     console.print(sample)
     console.rule()
@@ -65,76 +65,80 @@ def main() -> None:
 
 def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Backend) -> int:
     """Train from the beginning or the last checkpoint; return 0, or the exit code if a signal ended it."""
-    training = settings.training
-
     # Text becomes tokens; the last tenth of them is held out.
-    tokenizer = tokenizers.load(run.path) if settings.resume else tokenizer_for(settings, corpus, console)
+    source = sg.load(settings.init_from, backend=backend) if settings.begins_elsewhere else None
+    existing = tokenizers.load(run.path) if settings.resume else source and source.tokenizer
+    tokenizer = tokenizer_for(settings, corpus, console, existing)
     text = tokens_of(corpus, tokenizer, console)
-    given = {name: value for name, value in settings.model.items() if value is not None}
-    config = sg.GPTConfig.from_dict({"vocab_size": tokenizer.vocab_size} | given)
-    settings = prompted(settings, corpus, tokenizer, config.block_size)
-    train_text, val_text = data.split(text, training.val_fraction, config.block_size)
-    train_rows, val_rows = (data.rows_of(part, config.block_size) for part in (train_text, val_text))
+    config = shape_of(settings, tokenizer.vocab_size, source)
+    train_text, val_text = data.split(text, settings.training.val_fraction, config.block_size)
+    train_rows = data.rows_of(train_text, config.block_size)
+    settings = resolved(settings, corpus, tokenizer, config, train_rows)
+    training = settings.training
     batches = data.batches(training.batches, train_rows, training.batch_size, training.seed)
-    val_label = "held-out" if training.val_fraction else "whole-text"
+    held_out = HeldOut(corpus, val_text, tokenizer, training, backend)
 
     # The model is a structure without arrays; its weights are one flat vector, which the optimizer changes.
     model = sg.GPT(config, recompute=training.recompute)
-    params = model.init(training.seed).map(backend.to_device)
+    params = first_weights(model, training.seed, source).map(backend.to_device)
     optimizer = sg.make_optimizer(training.optimizer, params, backend, **training.hyperparameters)
     ema = None if training.ema_decay is None else sg.EMA(params, training.ema_decay)
+    state = TrainingState(model, optimizer, ema, batches, text.folder.name)
+
     # What cannot be computed, or a prompt that cannot be encoded, is better known now than later.
     backend.check(config)
     ends = begin_and_ends(corpus.generation_config(tokenizer.special_ids), corpus.name)
     writer = sg.LanguageModel(model, params, tokenizer, backend, *ends)
     writer.stream(settings.generation.prompt, 0)
     if settings.resume:
-        run.resume(settings, model, optimizer, ema, text.folder.name)
-        batches.position = run.position
+        run.resume(settings, state)
     else:
         run.begin(settings, model, tokenizer, corpus)
     run.about = describe(settings, model, train_text, val_text, backend)
     console.print(f"{run.about}\nrun folder {run.path}")
+    return loop(settings, state, held_out, writer, run)
 
-    take_step = TrainingStep(model, optimizer, training.grad_clip, training.accumulate)
+
+def loop(
+    settings: RunSettings, state: TrainingState, held_out: HeldOut, writer: sg.LanguageModel, run: RunFolder
+) -> int:
+    """Take the steps that are left; evaluate, show and save now and then."""
+    training, model, params = settings.training, state.model, state.params
+    how = dataclasses.asdict(settings.generation.shortened(training.sample_tokens))
+    take_step = TrainingStep(model, state.optimizer, training.grad_clip, training.accumulate)
     with (
         signals_request_stop(training.max_minutes) as stop,
-        open_loggers(settings.logger, run.path, dataclasses.asdict(settings), run.step) as run.loggers,
-        TrainingProgress(console, training.max_steps, run.step, run.seconds) as progress,
+        open_loggers(settings.logger, run.path, dataclasses.asdict(settings), run.step) as run.record.loggers,
+        TrainingProgress(console, training.max_steps, run.step, run.record.seconds) as progress,
         quiet_overflow(),  # the loop itself looks for what is not finite
     ):
+        progress.ideal_seconds = ideal_seconds_per_token(model.config, writer.backend)
         for step in range(run.step, training.max_steps):
+            done = step + 1
+            is_planned = done % training.eval_interval == 0 or done == training.max_steps
+            before = params.copy() if is_planned else None
+
             progress.step_begins()
             rng = step_rng(training.seed, step)
             lr = sg.learning_rate(training.schedule, step, **training.rates)
-            x, y = batches.draw(rng)
+            x, y = state.batches.draw(rng)
             take_step(x, y, lr, rng)
-            if ema:
-                ema.update()
-            done = step + 1
-            evaluate_now = done % training.eval_interval == 0 or done == training.max_steps or stop.is_set()
+            if state.ema:
+                state.ema.update()
+            evaluate_now = is_planned or stop.is_set()
             if evaluate_now or done % training.log_interval == 0:  # the loop waits for a GPU only here
-                loss = run.log_steps(done, take_step.read(), training.on_not_finite)
+                loss = run.record.log_steps(done, take_step.read(), training.on_not_finite)
                 progress.show(done, loss, lr)
             progress.step_ends(x.size)
 
             if evaluate_now:
-                val_loss = evaluate(
-                    model, ema.weights() if ema else params, val_rows,
-                    batch_size=-(-training.batch_size // training.accumulate), backend=backend,
-                    max_tokens=training.eval_tokens,
-                )  # fmt: skip
-                run.log_evaluation(
-                    done, val_loss, val_label, **meaning(val_loss, tokenizer, val_text), **progress.pace
-                )
-                how = dataclasses.asdict(settings.generation) | {"max_new_tokens": training.sample_tokens}
-                progress.sampled(run.log_sample(done, writer.generate(**how, seed=training.seed)))
-                is_best = run.save(
-                    optimizer, ema, done, val_loss, batches.position, text.folder.name,
-                    keep=training.keep_checkpoints,
-                )  # fmt: skip
-                run.draw(config.vocab_size, val_label, nats_per_token(corpus, val_text))
-                progress.evaluated(done, loss, val_loss, val_label, is_best)
+                moved = {"update_ratio": update_ratio(before, params)} if before else {}
+                figures = held_out.evaluate(model, state.weights())
+                run.record.log_evaluation(done, held_out.label, **figures, **moved, **progress.pace)
+                progress.sampled(run.record.log_sample(done, writer.generate(**how, seed=training.seed)))
+                is_best = run.save(state, done, figures["val_loss"], keep=training.keep_checkpoints)
+                run.draw(model.config.vocab_size, held_out.label, held_out.floor)
+                progress.evaluated(done, loss, figures["val_loss"], held_out.label, is_best)
                 if stop.is_set() or run.has_stalled(training.patience):
                     return stop.exit_code if done < training.max_steps else 0
     return 0

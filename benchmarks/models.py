@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 import scratchgpt as sg
+from scratchgpt.matrix_rate import training_operations
 from scratchgpt.shapes import Tokens
 
 
@@ -42,15 +43,8 @@ def random_batch(row: Row) -> tuple[Tokens, Tokens]:
 
 
 def matmul_flops(row: Row) -> float:
-    """Return the floating-point operations of a step's matrix products, causal attention counted as half.
-
-    Every weight of a matrix meets every token three times (forward, dx, dW) with 2 operations; the head
-    counts as a matrix, the embeddings do not.
-    """
-    c = row.config
-    matrices = c.n_layer * (4 * c.n_embd**2 + 2 * c.n_embd * c.mlp_width) + c.vocab_size * c.n_embd
-    attention = c.n_layer * c.block_size * c.n_embd  # scores and values: 2 products of T/2 keys on average
-    return 6.0 * row.n_tokens * (matrices + attention)
+    """Return the floating-point operations of a step's matrix products, causal attention counted as half."""
+    return row.n_tokens * training_operations(row.config)
 
 
 def weight_bytes(config: sg.GPTConfig) -> int:

@@ -57,6 +57,9 @@ class TrainingProgress:
         max_steps: steps in all.
         start: steps that an earlier process has taken.
         seconds_before: how long they took.
+
+    Attributes:
+        ideal_seconds: how long the matrix products of a token take at the machine's best, once that is known.
     """
 
     def __init__(self, console: Console, max_steps: int, start: int = 0, seconds_before: float = 0.0) -> None:
@@ -67,6 +70,7 @@ class TrainingProgress:
         self._start = self._step = start
         self._began = self._drawn = time.perf_counter()
         self._seconds_before = seconds_before
+        self.ideal_seconds = 0.0
         self._tokens = 0
         self._training_seconds = 0.0
         self._step_started = 0.0
@@ -97,9 +101,13 @@ class TrainingProgress:
 
     @property
     def pace(self) -> dict[str, float]:
-        """What an evaluation records of it: tokens_per_second, and the seconds of all steps so far."""
+        """What an evaluation records: tokens_per_second, matrix_share, and the seconds of all steps."""
         seconds = self._seconds_before + self._training_seconds
-        return {"tokens_per_second": self.tokens_per_second, "seconds": seconds}
+        return {
+            "tokens_per_second": self.tokens_per_second,
+            "matrix_share": self.tokens_per_second * self.ideal_seconds,
+            "seconds": seconds,
+        }
 
     def step_begins(self) -> None:
         """Start the clock of one training step."""

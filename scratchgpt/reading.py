@@ -9,7 +9,9 @@ from functools import partial
 from rich.console import Console
 
 from scratchgpt import data, tokenizers
+from scratchgpt.budget import with_steps
 from scratchgpt.cache_folder import cache_folder
+from scratchgpt.config import GPTConfig
 from scratchgpt.corpora import Corpus
 from scratchgpt.corpora.special_tokens import with_special_tokens
 from scratchgpt.data.prepare import SMALL
@@ -22,19 +24,28 @@ from scratchgpt.tokenizers.showing import counted
 from scratchgpt.tokenizers.training import train_tokenizer
 
 
-def tokenizer_for(settings: RunSettings, corpus: Corpus, console: Console) -> Tokenizer:
+def tokenizer_for(
+    settings: RunSettings, corpus: Corpus, console: Console, existing: Tokenizer | None = None
+) -> Tokenizer:
     """Return the tokenizer that a run asks for: loaded, or made for its text, which is then read once.
 
     It has the special tokens that the text names. One that is loaded gets those that it lacks.
+
+    Args:
+        settings: what is asked for.
+        corpus: the text.
+        console: where to say what is done.
+        existing: a tokenizer to take instead of another one.
 
     Raises:
         InputError: no such tokenizer, one that takes no more special tokens, or a text that cannot be read.
     """
     asked = settings.tokenizer
     if asked.path is not None:
+        existing = tokenizers.load(asked.path)
+    if existing:
         needed = [name for name in corpus.specials if name != PAD]  # padding is no text
-        found = tokenizers.load(asked.path)
-        return _completed(found, [PAD] * asked.pad + [*needed, *asked.special_tokens], console)
+        return _completed(existing, [PAD] * asked.pad + [*needed, *asked.special_tokens], console)
     names = [PAD] * asked.pad + [UNK] * asked.unk + [*corpus.specials, *asked.special_tokens]
     names = list(dict.fromkeys(names))  # each once, in this order
     pieces = with_special_tokens(corpus, names).pieces
@@ -63,6 +74,21 @@ def tokens_of(corpus: Corpus, tokenizer: Tokenizer, console: Console) -> data.To
     if corpus.summary:
         console.print(f"{corpus.summary}, {counted(len(text.ends), 'document')}")
     return text
+
+
+def resolved(
+    settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, config: GPTConfig, rows: data.Rows
+) -> RunSettings:
+    """Return the settings with what only the text and the model tell, so that they can repeat the run.
+
+    That is the text's own prompt if there is no other and it fits into a block, the number of steps that
+    the budget comes to on the training rows, and of a model that begins with another one's weights the
+    whole shape.
+    """
+    settings = dataclasses.replace(settings, training=with_steps(settings.training, rows))
+    if settings.init_from:
+        settings = dataclasses.replace(settings, model=dataclasses.asdict(config))
+    return prompted(settings, corpus, tokenizer, config.block_size)
 
 
 def prompted(settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, block_size: int) -> RunSettings:

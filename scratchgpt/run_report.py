@@ -20,38 +20,41 @@ FIGURES = {  # what an evaluation may hold: its name in words, and whether more 
     "bits_per_byte": ("bits per byte", False),
     "perplexity": ("perplexity", False),
     "accuracy": ("accuracy", True),
+    "bits_above_floor": ("bits per token above the entropy of the source", False),
     "tokens_per_second": ("training tokens per second", True),
+    "matrix_share": ("share of the machine's matrix rate", True),
 }
 REFRESH = '<meta http-equiv="refresh" content="20">'  # while it trains, an open page follows
+STYLE = """
+:root { color-scheme: light dark; --blue: #2f6fb3; --orange: #d9741a; --green: #2c8a4b; --grey: #888;
+  --line: #8883; }
+@media (prefers-color-scheme: dark) { :root { --blue: #6aaef5; --orange: #f5a04f; --green: #5cc47f; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { margin-bottom: 0; overflow-wrap: anywhere; }
+h2 { margin: 2rem 0 .5rem; font-size: 1.2rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; margin: .3rem 0;
+  unicode-bidi: isolate; }
+.about { font-family: inherit; font-size: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+  gap: 1rem; }
+figure { margin: 0; } figure:first-child { grid-column: 1 / -1; }
+figcaption { font-weight: 600; font-size: .9rem; }
+svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; } svg text { fill: currentColor; }
+.grid { stroke: var(--line); } .line { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
+.level { stroke-width: 1.4; stroke-dasharray: 5 4; } .band { fill-opacity: .25; stroke-opacity: .25; }
+.legend { margin: 0; font-size: .8rem; } .legend span { margin-right: 1rem; white-space: nowrap; }
+.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; }
+.legend .faint { opacity: .35; }
+table { border-collapse: collapse; font-size: .9rem; } .wide { overflow-x: auto; }
+th, td { text-align: left; padding: .15rem 1.2rem .15rem 0; border-bottom: 1px solid var(--line); }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; } th { font-weight: 500; }
+@media (max-width: 40rem) { figure:first-child svg { font-size: 17px; } }
+"""
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-{refresh}<title>{name}</title><style>
-:root {{ color-scheme: light dark; --blue: #2f6fb3; --orange: #d9741a; --green: #2c8a4b; --grey: #888;
-  --line: #8883; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --blue: #6aaef5; --orange: #f5a04f; --green: #5cc47f; }} }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ margin-bottom: 0; overflow-wrap: anywhere; }}
-h2 {{ margin: 2rem 0 .5rem; font-size: 1.2rem; }}
-pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; margin: .3rem 0;
-  unicode-bidi: isolate; }}
-.about {{ font-family: inherit; font-size: 1rem; }}
-.charts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
-  gap: 1rem; }}
-figure {{ margin: 0; }} figure:first-child {{ grid-column: 1 / -1; }}
-figcaption {{ font-weight: 600; font-size: .9rem; }}
-svg {{ width: 100%; height: auto; font: 11px system-ui, sans-serif; }} svg text {{ fill: currentColor; }}
-.grid {{ stroke: var(--line); }} .line {{ fill: none; stroke-width: 1.6; stroke-linejoin: round; }}
-.level {{ stroke-width: 1.4; stroke-dasharray: 5 4; }} .band {{ fill-opacity: .25; stroke-opacity: .25; }}
-.legend {{ margin: 0; font-size: .8rem; }} .legend span {{ margin-right: 1rem; white-space: nowrap; }}
-.legend i {{ display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; }}
-.legend .faint {{ opacity: .35; }}
-table {{ border-collapse: collapse; font-size: .9rem; }} .wide {{ overflow-x: auto; }}
-th, td {{ text-align: left; padding: .15rem 1.2rem .15rem 0; border-bottom: 1px solid var(--line); }}
-td {{ font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }} th {{ font-weight: 500; }}
-@media (max-width: 40rem) {{ figure:first-child svg {{ font-size: 17px; }} }}
-</style></head><body>
+{refresh}<title>{name}</title><style>{style}</style></head><body>
 <h1>{name}</h1>
 <pre class=about>{about}</pre>
 <div class=charts>{charts}</div>
@@ -82,6 +85,7 @@ def write_report(
     evaluations = [record for record in records if "loss" not in record]  # few, beside the steps
     progress = _progress(step, training, config, evaluations)
     page = PAGE.format(
+        style=STYLE,
         name=escape(folder.absolute().name),
         refresh=REFRESH if step < training.get("max_steps", 0) else "",
         about=escape(f"{about}\n{progress}"),
@@ -89,7 +93,7 @@ def write_report(
         + _small_charts(records, evaluations),
         sections=_figures(evaluations, val_label)
         + _samples(evaluations)
-        + _section("Configuration", _table(list(flat({**settings, "model": config}).items()))),
+        + section("Configuration", table(list(flat({**settings, "model": config}).items()))),
     )
     with atomic_path(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
@@ -136,17 +140,13 @@ def _small_charts(records: Sequence[Record], evaluations: Sequence[Record]) -> s
         chart("accuracy", [accuracy], width=480, height=240, may_be_log=False),
         chart("norm of the gradient, before clipping", _noisy("norm", norm), width=480, height=240),
     ]
-    for name, title in (
-        ("update_ratio", "size of an update relative to the weights"),
-        ("grad_norms", "norm of the gradient of each layer"),
-    ):
-        layers = curves_of_layers(evaluations, name)
-        hues = np.linspace(220, 0, len(layers))  # from blue, the first layer, to red
-        lines = [
-            Line(layer, data, f"hsl({hue:.0f} 65% 50%)")
-            for (layer, data), hue in zip(layers.items(), hues, strict=True)
-        ]
-        charts.append(chart(title, lines, width=480, height=240))
+    layers = curves_of_layers(evaluations, "update_ratio")
+    hues = np.linspace(220, 0, len(layers))  # from blue, the first layer, to red
+    lines = [
+        Line(layer, data, f"hsl({hue:.0f} 65% 50%)")
+        for (layer, data), hue in zip(layers.items(), hues, strict=True)
+    ]
+    charts.append(chart("size of an update relative to the weights", lines, width=480, height=240))
     return "".join(charts)
 
 
@@ -166,7 +166,7 @@ def _figures(records: Sequence[Record], val_label: str) -> str:
             rows.append(
                 (words.format(label=val_label), f"{data.values[-1]:,.5g}", f"{best:,.5g}", f"{step:,}")
             )
-    return _section("Evaluations", _table(rows, ("", "last", "best", "at step"))) if rows else ""
+    return section("Evaluations", table(rows, ("", "last", "best", "at step"))) if rows else ""
 
 
 def _samples(records: Sequence[Record]) -> str:
@@ -181,7 +181,7 @@ def _samples(records: Sequence[Record]) -> str:
         for i in kept.tolist()
     )
     of = f", {len(kept)} of {len(samples)}" if len(kept) < len(samples) else ""
-    return _section(f"Samples{of}", shown)
+    return section(f"Samples{of}", shown)
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -195,11 +195,12 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return rows
 
 
-def _section(title: str, content: str) -> str:
+def section(title: str, content: str) -> str:
+    """Return a heading and what stands under it."""
     return f"<h2>{escape(title)}</h2>{content}"
 
 
-def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
+def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
     """Return a table whose first column names the rows."""
     heading = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(

@@ -19,7 +19,7 @@ from scratchgpt.files import load_json, load_yaml
 from scratchgpt.progress import printable
 from scratchgpt.run_report import flat
 
-RUN_FILES = ("config.json", "run.yaml", "metrics.jsonl", "last.safetensors")  # any of them makes a run
+RUN_FILES = ("run.yaml", "metrics.jsonl", "last.safetensors")  # any of them makes a run
 NOT_COMPARED = ("out", "logger", "model.vocab_size")  # the last may be null, and config.json knows it
 
 

@@ -1,10 +1,14 @@
 """The settings of a run, section by section: what a YAML file and the command line can say."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import yaml
+
 from scratchgpt.corpora.corpus import Errors, Format
 from scratchgpt.errors import InputError
+from scratchgpt.generation.settings import GenerationSettings as GenerationSettings
 from scratchgpt.loggers import logger_names
 from scratchgpt.tokenizers.training import Kind
 from scratchgpt.validation import check_types
@@ -69,7 +73,10 @@ class TrainingSettings:
 
     Attributes:
         seed: determines initial weights, batches and dropout.
-        max_steps: optimizer steps in all.
+        max_steps: optimizer steps in all, unless one of the next two says how many.
+        max_epochs: so many times the training text; may be a fraction. null: max_steps decides.
+        max_tokens: so many tokens of batches, padding included; with max_epochs, what is reached first.
+            null: max_steps decides.
         batch_size: windows of text per step.
         batches: how they are chosen: "random" windows, or "epochs", in which each one comes exactly once.
         accumulate: parts that a batch is cut into, one after the other, to save memory.
@@ -98,6 +105,8 @@ class TrainingSettings:
 
     seed: int = 1337
     max_steps: int = 1000
+    max_epochs: float | None = None
+    max_tokens: int | None = None
     batch_size: int = 12
     batches: Literal["random", "epochs"] = "random"
     accumulate: int = 1
@@ -140,8 +149,9 @@ class TrainingSettings:
         _expect(self, "eval_tokens", self.eval_tokens is None or self.eval_tokens >= 1, "at least 1, or null")
 
         _expect(self, "patience", self.patience is None or self.patience >= 1, "at least 1, or null")
-        minutes = self.max_minutes
-        _expect(self, "max_minutes", minutes is None or minutes > 0, "a positive number, or null")
+        for name in ("max_epochs", "max_tokens", "max_minutes"):
+            value = getattr(self, name)
+            _expect(self, name, value is None or value > 0, "a positive number, or null")
 
     @property
     def rates(self) -> dict[str, Any]:
@@ -161,29 +171,6 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class GenerationSettings:
-    """How to write text.
-
-    Attributes:
-        prompt: the text to continue; null starts a new line.
-        max_new_tokens: tokens to generate.
-        temperature: 0 always takes the likeliest token, 1 samples the model's own distribution.
-        top_k: sample among the k likeliest tokens only; 0 or null means among all.
-    """
-
-    prompt: str | None = None
-    max_new_tokens: int = 300
-    temperature: float = 0.8
-    top_k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_types(self, "generation.")
-        _expect(self, "max_new_tokens", self.max_new_tokens >= 0, "at least 0")
-        _expect(self, "temperature", self.temperature >= 0, "at least 0 (0 is greedy)")
-        _expect(self, "top_k", self.top_k is None or self.top_k >= 0, "at least 1, or 0 or null for all")
-
-
-@dataclass(frozen=True)
 class RunSettings:
     """Everything that `train.py` can be told.
 
@@ -196,11 +183,13 @@ class RunSettings:
         graph: whether a GPU records the training step once and replays it.
         device: the number of the GPU; None means the first.
         resume: the folder of a run to go on with, or None.
+        init_from: a model to begin with, as `sg.load` takes it, or None; it brings its shape and tokenizer.
         logger: who else hears of a run while it trains: "none", "tensorboard", "wandb", or both with a comma.
         mine: numbers of the lessons whose exercises take the place of the engine's functions, or None.
         corpus: how the text is read.
         tokenizer: how text becomes tokens.
-        model: fields of GPTConfig; a vocab_size of None means the tokenizer's.
+        model: fields of GPTConfig; a vocab_size of None means the tokenizer's. With `init_from` only those
+            that somebody has set.
         training: how to train.
         generation: how to write the sample at the end.
     """
@@ -213,6 +202,7 @@ class RunSettings:
     graph: bool = False
     device: int | None = None
     resume: str | None = None
+    init_from: str | None = None
     logger: str = "none"
     mine: str | None = None
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
@@ -223,6 +213,22 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         logger_names(self.logger)
+
+    @property
+    def computing(self) -> dict[str, Any]:
+        """What `get_backend` takes of these, besides the name."""
+        return {name: getattr(self, name) for name in ("threads", "precision", "graph", "device")}
+
+    @property
+    def begins_elsewhere(self) -> bool:
+        """Whether the weights to begin with are another model's; a run that goes on has its own."""
+        return self.init_from is not None and self.resume is None
+
+    def as_yaml(self) -> str:
+        """Return all settings as a file for `--config`, but for `resume`, which belongs to one command."""
+        content = dataclasses.asdict(self)
+        del content["resume"]
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 def _expect(settings: object, name: str, good: bool, expected: str) -> None:

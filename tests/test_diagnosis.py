@@ -16,7 +16,7 @@ from scratchgpt.diagnosis import first_not_finite
 from scratchgpt.params import ParamVector
 from scratchgpt.passes import dropout_streams, quiet_overflow
 from scratchgpt.rng import step_rng
-from scratchgpt.run_folder import RunFolder
+from scratchgpt.run_record import RunRecord
 from scratchgpt.training_step import Taken, TrainingStep
 
 CONFIG = sg.GPTConfig(vocab_size=13, block_size=8, n_layer=2, n_head=2, n_embd=8, dropout=0.1)
@@ -119,29 +119,29 @@ GOOD = Taken(0.1, 2.5, 1.0)
 def test_a_skipped_step_is_counted_and_training_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = RunFolder(tmp_path)
+    run = RunRecord(tmp_path)
     assert run.log_steps(4, [GOOD, bad(2), GOOD._replace(loss=2.25), bad(4)], "skip") == 2.25
     assert run.skipped == 2
     assert run.log_steps(5, [bad(5)], "skip") == 2.25
-    skipped = [record for record in run._records if "skipped" in record]
+    skipped = [record for record in run.entries if "skipped" in record]
     assert skipped == [
         {"step": step, "lr": 0.1, "skipped": i, "why": f"reason {step}"}
         for i, step in enumerate((2, 4, 5), start=1)
     ]
-    assert json.dumps(run._records, allow_nan=False)
+    assert json.dumps(run.entries, allow_nan=False)
     assert caplog.messages == [f"step {step} is skipped: in it reason {step}" for step in (2, 4, 5)]
 
 
 def test_a_run_stops_if_it_is_not_told_to_skip_or_nothing_was_finite(tmp_path: Path) -> None:
     words = "the loss of step 2 is nan; expected a finite number. In it reason 2. What"
     with pytest.raises(sg.InputError, match=re.escape(words)):
-        RunFolder(tmp_path).log_steps(2, [GOOD, bad(2)])
+        RunRecord(tmp_path).log_steps(2, [GOOD, bad(2)])
     with pytest.raises(sg.InputError, match="the loss of step 1 is nan"):
-        RunFolder(tmp_path).log_steps(2, [bad(1), GOOD], "skip")
+        RunRecord(tmp_path).log_steps(2, [bad(1), GOOD], "skip")
 
 
 def test_a_gradient_that_left_the_range_of_float16_is_no_reason(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
+    run = RunRecord(tmp_path)
     assert run.log_steps(1, [GOOD._replace(grad_norm=None)]) == 2.5
     assert run.skipped == 0
 

@@ -93,7 +93,8 @@ def test_a_resumed_run_counts_its_own_steps_for_the_time_left(clock: Clock) -> N
         progress.step_ends(50)
         progress.show(950, 1.0, 1e-3)
         assert "0:00:10 left" in lines_of(progress)[0]
-        assert progress.pace == {"tokens_per_second": 5.0, "seconds": 510.0}
+        progress.ideal_seconds = 0.1
+        assert progress.pace == {"tokens_per_second": 5.0, "matrix_share": 0.5, "seconds": 510.0}
 
 
 def test_it_draws_at_most_four_times_a_second_and_without_a_thread(clock: Clock) -> None:
@@ -183,4 +184,4 @@ def test_what_is_no_terminal_gets_a_line_for_each_evaluation_and_nothing_else(
         "step     50  training loss 2.5000  held-out loss 2.2500  50 tokens/s  best\n"
         "step    100  training loss 2.5000  held-out loss 2.2500  50 tokens/s\n"
     )
-    assert progress.pace == {"tokens_per_second": 50.0, "seconds": 4.0}
+    assert progress.pace == {"tokens_per_second": 50.0, "matrix_share": 0.0, "seconds": 4.0}

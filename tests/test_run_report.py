@@ -86,10 +86,10 @@ def report(folder: Path, *args: Any, **kwargs: Any) -> tuple[str, Page]:
 def test_a_page_has_everything_that_was_recorded(run: Path) -> None:
     everything = records(seconds=61.0, perplexity=3.49, bits_per_byte=1.8, accuracy=0.5)
     layers = {"h.0": 1e-3, "h.1": 2e-3}
-    everything += [{"step": 100, "update_ratio": layers}, {"step": 100, "grad_norms": layers}]
+    everything += [{"step": 100, "update_ratio": layers}]
     everything += [{"step": 50, "sample": "the first"}, {"step": 100, "sample": "the second"}]
     text, page = report(run, everything, "804,096 parameters\nbackend numpy", "held-out", floor=1.1)
-    assert page.count("svg") == 6  # loss, learning rate, accuracy, norm, update ratio, norms of layers
+    assert page.count("svg") == 5  # loss, learning rate, accuracy, norm, update ratio
     words = " ".join(page.texts)
     for expected in (
         "tales", "804,096 parameters", "backend numpy", "step 100 of 100, 6,400 tokens seen, 61 s of",
@@ -126,10 +126,10 @@ def test_no_text_of_a_user_becomes_markup(tmp_path_factory: pytest.TempPathFacto
     folder.mkdir()
     (folder / "run.yaml").write_text(SETTINGS, encoding="utf-8")
     (folder / "config.json").write_text(CONFIG, encoding="utf-8")
-    sample = {"step": 100, "sample": hostile, "grad_norms": {hostile: 1.0, "b": 2.0}}
+    sample = {"step": 100, "sample": hostile, "update_ratio": {hostile: 1.0, "b": 2.0}}
     _, page = report(folder, [*records(), sample], hostile, hostile)
     _, plain = report(
-        folder, [*records(), {**sample, "sample": "", "grad_norms": {"a": 1.0, "b": 2.0}}], "", ""
+        folder, [*records(), {**sample, "sample": "", "update_ratio": {"a": 1.0, "b": 2.0}}], "", ""
     )
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in plain.tags]
     assert any("<script>alert(1)</script>" in said for said in page.texts)  # shown, not obeyed

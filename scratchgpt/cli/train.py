@@ -1,7 +1,8 @@
 """The settings of train.py: from a YAML file, overridden by flags."""
 
 import glob
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,47 +24,74 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
 
     The file is `--config`, or that of the run which `--resume` names, or `configs/default.yaml`.
     Files are looked for where the path says, then in the project's folder `root`, so that the
-    shipped configurations work from anywhere.
+    shipped configurations work from anywhere. With `--print-config` they are printed, and the program ends.
     """
     parser = _train_parser()
-    flags = vars(parser.parse_args(argv, defaults=False))
-    resume, config = flags.get("resume"), flags.get("config")
-    typed = vars(flags["tokenizer"]) if "tokenizer" in flags else {}
-    if resume is not None:
-        if not Path(resume, "run.yaml").is_file():
-            raise InputError(f"{resume} is not a run; expected a folder with a run.yaml to resume")
-        if "out" in flags:
-            raise InputError(f"--resume {resume} goes on in that folder; expected no --out beside it")
-        for name in typed:
-            raise InputError(
-                f"--resume {resume} keeps its tokenizer; expected no --tokenizer.{name} beside it"
-            )
-        files = [Path(resume, "run.yaml")] + ([find(config, root)] if config else [])
-    else:
-        files = [find(config or "configs/default.yaml", root)]
-    for name in ("kind", "vocab_size", "pattern", "unk"):
-        if typed.get("path") and name in typed:
-            raise InputError(
-                f"--tokenizer.path {typed['path']} is a whole tokenizer; expected no --tokenizer.{name}"
-            )
+    flags = parser.parse_args(argv, defaults=False).as_dict()
+    _check_together(flags)
+    files = [_sections(file) for file in _files(flags, root)]
     settings = parser.get_defaults()
-    for file in files:
-        settings = parser.parse_object(_sections(file), settings)
+    for content in files:
+        settings = parser.parse_object(content, settings)
     if flags.get("backend", settings.backend) != settings.backend:
         for name in ("threads", "precision", "graph", "device"):  # what the files say of them is for theirs
             settings[name] = parser.get_default(name)
+    typed = flags.get("training", {})
+    if "max_steps" in typed:  # takes the place of whatever the files say of the same thing
+        settings["training.max_epochs"] = settings["training.max_tokens"] = None
     values = parser.parse_args(argv, namespace=settings).as_dict()
     if not values["data"]:
         parser.error("data is missing; expected --data FILE, the text to train on")
+    if values["init_from"] and not values["resume"]:  # it has a shape, whatever configs/default.yaml says
+        asked = files[-1].get("model", {}) if "config" in flags else {}
+        values["model"] = {**asked, **flags.get("model", {})}
+    run_settings = _run_settings(values, root)
+    if values["print_config"]:
+        print(run_settings.as_yaml(), end="")
+        sys.exit(0)
+    return run_settings
+
+
+def _check_together(flags: Mapping[str, Any]) -> None:
+    """See that no two flags contradict each other."""
+    resume, source, tokenizer = flags.get("resume"), flags.get("init_from"), flags.get("tokenizer", {})
+    if resume is not None:
+        if not Path(resume, "run.yaml").is_file():
+            raise InputError(f"{resume} is not a run; expected a folder with a run.yaml to resume")
+        for name in ("out", "init_from"):
+            if name in flags:
+                flag = "--" + name.replace("_", "-")
+                raise InputError(f"--resume {resume} goes on in that folder; expected no {flag} beside it")
+    for flag, given in (("--resume", resume), ("--init-from", source)):
+        for name in tokenizer if given else ():
+            raise InputError(f"{flag} {given} keeps its tokenizer; expected no --tokenizer.{name} beside it")
+    for name in ("kind", "vocab_size", "pattern", "unk"):
+        if tokenizer.get("path") and name in tokenizer:
+            raise InputError(
+                f"--tokenizer.path {tokenizer['path']} is a whole tokenizer; expected no --tokenizer.{name}"
+            )
+
+
+def _files(flags: Mapping[str, Any], root: Path) -> list[Path]:
+    """Return the YAML files that count, the last one most."""
+    config = [find(flags["config"], root)] if flags.get("config") else []
+    if flags.get("resume") is not None:
+        return [Path(flags["resume"], "run.yaml"), *config]
+    return config or [find("configs/default.yaml", root)]
+
+
+def _run_settings(values: Mapping[str, Any], root: Path) -> RunSettings:
+    """Return the settings in what was parsed."""
     return RunSettings(
         data=_absolute(values["data"], root),
-        out=resume or values["out"],
+        out=values["resume"] or values["out"],
         backend=values["backend"],
         threads=values["threads"],
         precision=values["precision"],
         graph=values["graph"],
         device=values["device"],
-        resume=resume,
+        resume=values["resume"],
+        init_from=values["init_from"] and _absolute(values["init_from"], root),
         logger=values["logger"],
         mine=values["mine"],
         corpus=CorpusSettings(**values["corpus"]),
@@ -83,7 +111,7 @@ def _absolute(data: str, root: Path) -> str:
     """Return what `--data` says in words that mean the same from another folder, where a run is resumed."""
     place = find(data, root)
     is_path = place.exists() or glob.has_magic(data)
-    return str(place.absolute()) if is_path else data  # else the name of a built-in set, or -
+    return str(place.absolute()) if is_path else data  # else the name of a built-in set or model, or -
 
 
 def _sections(file: Path) -> dict[str, Any]:
@@ -94,7 +122,7 @@ def _sections(file: Path) -> dict[str, Any]:
             raise InputError(
                 f"{file}: section {section} is {content[section]!r}; expected a mapping of options"
             )
-    for key in ("config", "resume"):
+    for key in ("config", "resume", "print_config"):
         if key in content:
             raise InputError(f"{file}: {key} is {content[key]!r}; expected it on the command line only")
     generation = content.get("generation", {})
@@ -105,7 +133,7 @@ def _sections(file: Path) -> dict[str, Any]:
 
 def _train_parser() -> Parser:
     parser = Parser(
-        prog="train.py",
+        prog=Path(sys.argv[0]).name,
         description="Train a GPT on a text and let it write. Without --config: configs/default.yaml. "
         "What the configuration does not say takes the defaults below.",
         allow_abbrev=False,
@@ -114,6 +142,12 @@ def _train_parser() -> Parser:
     parser.add_argument("--data", type=str, help=DATA_HELP)
     parser.add_argument("--out", type=str | None, help="the folder of the run; null: runs/DATA")
     parser.add_argument("--resume", type=str, help="go on with the run in this folder")
+    parser.add_argument(
+        "--init-from",
+        type=str | None,
+        help="begin with weights, shape and tokenizer of this run or model",
+    )
+    parser.add_argument("--print-config", action="store_true", help="print the settings as YAML and end")
     add_backend_arguments(parser)
     parser.add_argument(
         "--graph", type=bool, default=False, help="record the training step on a GPU and replay it"

@@ -18,7 +18,7 @@ class Logger(Protocol):
 
 
 def scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers of a record but for its step: {"grad_norms": {"h.0": 1.0}} is grad_norms/h.0."""
+    """Yield the numbers of a record but for its step: {"update_ratio": {"h.0": 1.0}} is update_ratio/h.0."""
     for name, value in record.items():
         if isinstance(value, Mapping):
             yield from scalars(value, f"{prefix}{name}/")

@@ -1,0 +1,36 @@
+"""What training changes: all that a checkpoint must keep so that a run goes on as if it had never stopped."""
+
+from dataclasses import dataclass
+
+from scratchgpt.data import Batches
+from scratchgpt.model import GPT
+from scratchgpt.optim import EMA, Optimizer
+from scratchgpt.params import ParamVector
+
+
+@dataclass
+class TrainingState:
+    """What training changes.
+
+    Attributes:
+        model: the structure, which does not change.
+        optimizer: weights, moments and how many steps it has taken.
+        ema: the running mean of the weights, or None.
+        batches: how far in the text it is.
+        text_key: what text and tokenizer are called in the cache.
+    """
+
+    model: GPT
+    optimizer: Optimizer
+    ema: EMA | None
+    batches: Batches
+    text_key: str
+
+    @property
+    def params(self) -> ParamVector:
+        """The weights that training changes."""
+        return self.optimizer.params
+
+    def weights(self) -> ParamVector:
+        """Return the weights to evaluate and to keep as the best: their running mean, if there is one."""
+        return self.ema.weights() if self.ema else self.params
