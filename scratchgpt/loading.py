@@ -1,4 +1,4 @@
-"""From a folder to a language model."""
+"""From a folder, a file or a name to a language model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,40 +8,79 @@ from scratchgpt import tokenizers
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.checkpoint import load_weights
 from scratchgpt.config import GPTConfig
+from scratchgpt.ecosystem import hub
+from scratchgpt.ecosystem.huggingface_config import is_huggingface
+from scratchgpt.ecosystem.huggingface_import import load_gpt2
+from scratchgpt.ecosystem.tokenizer_json import load_tokenizer
 from scratchgpt.errors import InputError
 from scratchgpt.files import load_json
 from scratchgpt.language_model import LanguageModel
 from scratchgpt.model import GPT
 
+ENDING = ".safetensors"
+
 
 def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | None = None) -> LanguageModel:
-    """Load a trained run.
+    """Load a model: a run of ours, or a GPT-2 in Hugging Face's format.
 
     Args:
-        path: the run's folder, e.g. "runs/fables".
-        checkpoint: "best" (least validation loss) or "last"; None takes the best if there is one.
+        path: a folder, e.g. "runs/fables"; a `.safetensors` file, beside which config.json and the tokenizer
+            lie; or, where there is neither, the name of a model on the Hugging Face Hub, e.g. "gpt2" or
+            "owner/name", which needs the extra `hub`.
+        checkpoint: of a run: "best" (least validation loss) or "last"; None takes the best if there is one.
         backend: where to compute; None means `get_backend("numpy")`.
 
     Raises:
-        InputError: no run there, or a file of it is missing, corrupted or of another shape.
+        InputError: no model there, another architecture, or a file that is missing, corrupted or of another
+            shape.
     """
-    folder = Path(path)
+    path, backend = Path(path), backend or get_backend()
+    if not path.exists() and path.suffix != ENDING and hub.is_model_name(path.as_posix()):
+        path = hub.fetch(path.as_posix())
+    file = path if path.suffix == ENDING and not path.is_dir() else None
+    folder = path.parent if file else path
     if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} is not a run; expected a folder with a config.json, as train.py makes it")
-    if checkpoint is None:
-        checkpoint = "best" if (folder / "best.safetensors").exists() else "last"
-    model = GPT(GPTConfig.from_dict(load_json(folder / "config.json")))
-    tokenizer = tokenizers.load(folder)
-    params, _ = load_weights(folder / f"{checkpoint}.safetensors", model)
-    backend = backend or get_backend()
-    ends = folder / "generation_config.json"
+        raise InputError(
+            f"{folder} is not a run; expected a folder with a config.json, as train.py makes it, or a model "
+            f"in Hugging Face's format, or the name of one, such as {', '.join(hub.OWNERS)} or owner/name"
+        )
+    values = load_json(folder / "config.json")
+    if is_huggingface(values):
+        if checkpoint is not None:
+            raise InputError(
+                f"checkpoint is {checkpoint!r}; expected none: {path} is no run and has one model"
+            )
+        model, params = load_gpt2(values, folder, file)
+        tokenizer = load_tokenizer(folder)
+    else:
+        model = GPT(GPTConfig.from_dict(values))
+        tokenizer = tokenizers.load(folder)
+        params, _ = load_weights(file or _checkpoint(folder, checkpoint), model)
     return LanguageModel(
         model,
         params.map(backend.to_device),
         tokenizer,
         backend,
-        *begin_and_ends(load_json(ends) if ends.exists() else {}, str(ends)),
+        *_begin_and_ends(folder, model.config.vocab_size),
     )
+
+
+def _checkpoint(folder: Path, name: str | None) -> Path:
+    if name is None:
+        name = "best" if (folder / f"best{ENDING}").exists() else "last"
+    return folder / f"{name}{ENDING}"
+
+
+def _begin_and_ends(folder: Path, vocab_size: int) -> tuple[int | None, tuple[int, ...]]:
+    """Return what generation_config.json says, or else config.json.
+
+    An id beyond the vocabulary is nobody's: transformers writes 50256 wherever nothing else was said.
+    """
+    path = folder / "generation_config.json"
+    path = path if path.exists() else folder / "config.json"
+    begin, ends = begin_and_ends(load_json(path), str(path))
+    begin = None if begin is None or begin >= vocab_size else begin
+    return begin, tuple(end for end in ends if end < vocab_size)
 
 
 def begin_and_ends(ids: Mapping[str, Any], name: str) -> tuple[int | None, tuple[int, ...]]:
