@@ -1,0 +1,147 @@
+# %% [markdown]
+# # Train on your own text
+#
+# From a file to a model that writes: a tokenizer of its own (BPE), tokens in a cache, training, evaluation, a checkpoint.
+# It is what `train.py` does, in the same calls; at the end stands the one command that replaces all of it.
+
+# %%
+import bz2
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import matplotlib.pyplot as plt
+
+import scratchgpt as sg
+from scratchgpt import data
+from scratchgpt.cache_folder import cache_folder
+from scratchgpt.corpora import open_corpus
+from scratchgpt.evaluation import evaluate
+from scratchgpt.metrics import meaning
+from scratchgpt.rng import step_rng
+from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
+from scratchgpt.tokenizers.split_patterns import pattern_named
+from scratchgpt.training_step import TrainingStep
+
+# %% [markdown]
+# ## The text
+#
+# Put the path of your own text here. So that there is something to train on, this cell writes one: Python's own help on
+# its language, which comes with every Python.
+
+# %%
+folder = Path(tempfile.mkdtemp(prefix="scratchgpt-"))
+path = folder / "my_text.txt"
+path.write_text("\n\n".join(topics[name] for name in sorted(topics)), encoding="utf-8")
+
+corpus = open_corpus(str(path))
+print(f"{path}: {path.stat().st_size:,} bytes")
+
+# %% [markdown]
+# ## A tokenizer for it
+#
+# Byte-pair encoding begins with the 256 bytes and makes the pair of neighbours that is most frequent one token, again and
+# again, never across the words of the split pattern. Frequent words become one token, rare ones several, and there is no
+# text that it cannot represent.
+
+# %%
+pattern = pattern_named("gpt4")
+tokenizer = train_bpe(count_chunks((piece.text for piece in corpus.pieces()), pattern), 768, pattern, [])
+sentence = "The statement returns an iterator."
+ids = tokenizer.encode(sentence).tolist()
+print(f"{tokenizer.vocab_size} tokens; {len(sentence)} characters become {len(ids)} tokens:")
+print(" | ".join(tokenizer.decode([i]) for i in ids))
+
+# %% [markdown]
+# ## Tokens, rows, batches
+#
+# `prepare` writes the tokens once into a memory-mapped cache, under a name made of text and tokenizer; a text may be larger
+# than memory. The last tenth is held out. With "epochs" each row of 64 tokens comes once before any comes twice.
+
+# %%
+BLOCK, STEPS, BATCH, SEED = 64, 400, 12, 1337
+tokens = data.prepare(corpus, tokenizer, cache=cache_folder())
+train_part, val_part = data.split(tokens, val_fraction=0.1, block_size=BLOCK)
+train_rows, val_rows = data.rows_of(train_part, BLOCK), data.rows_of(val_part, BLOCK)
+batches = data.batches("epochs", train_rows, BATCH, SEED)
+print(f"{len(train_part):,} tokens to train on, in {len(train_rows):,} rows; {len(val_part):,} held out")
+print(f"{STEPS} batches of {BATCH} rows are {STEPS * BATCH / len(train_rows):.2f} epochs")
+
+# %% [markdown]
+# ## Train
+#
+# `TrainingStep` is forward, backward, clipping and the optimizer in one, so that a GPU need not be waited for; `read()` tells
+# afterwards what the steps were. All that is random in a step comes from its number and the seed, so a run can be resumed to
+# the same bits.
+
+# %%
+config = sg.GPTConfig(vocab_size=tokenizer.vocab_size, block_size=BLOCK, n_layer=2, n_head=4, n_embd=128)
+model = sg.GPT(config)
+params = model.init(SEED)
+optimizer = sg.make_optimizer("adamw", params, betas=(0.9, 0.99))
+take_step = TrainingStep(model, optimizer, grad_clip=1.0)
+backend = optimizer.backend
+
+losses, evaluations = [], {}
+for step in range(STEPS + 1):
+    if step % 100 == 0:
+        losses += [taken.loss for taken in take_step.read()]
+        loss = evaluate(model, params, val_rows, batch_size=BATCH, backend=backend, max_tokens=8_000)
+        evaluations[step] = loss
+        units = meaning(loss, tokenizer, val_part)
+        print(
+            f"step {step:4}: held out {loss:.3f} nats per token, {units['bits_per_byte']:.3f} bits per byte"
+        )
+    if step < STEPS:
+        rng = step_rng(SEED, step)
+        lr = sg.learning_rate("cosine", step, peak=4e-3, floor=2e-4, warmup_steps=30, max_steps=STEPS)
+        take_step(*batches.draw(rng), lr, rng)
+
+figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
+axes.plot(losses, color="0.75", linewidth=0.8, label="training")
+axes.plot(list(evaluations), list(evaluations.values()), "o-", label="held out")
+axes.set(xlabel="step", ylabel="nats per token", ylim=(0, None))
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# A nat per token means little by itself: a larger vocabulary has fewer, harder tokens. Bits per byte can be compared between
+# tokenizers, and with a program that compresses, though that one has not seen the rest of the text before.
+
+# %%
+held_out = tokenizer.decode(val_part.tokens.tolist()).encode()
+print(f"bz2: {8 * len(bz2.compress(held_out)) / len(held_out):.3f} bits per byte of the held-out text")
+
+# %% [markdown]
+# ## Save, load, write
+
+# %%
+run = folder / "my_model"
+sg.LanguageModel(model, params, tokenizer, backend).save(run)
+print(f"{run}: {', '.join(sorted(file.name for file in run.iterdir()))}\n")
+again = sg.load(run)
+prompt = "The statement"
+print(prompt + again.generate(prompt, max_new_tokens=120, temperature=0.7, top_k=40, seed=1))
+
+# %% [markdown]
+# ## The same in one command
+#
+# `train.py` does all of that, and saves, resumes, reports and shows how it goes. From anywhere, with the package installed, it
+# is `scratchgpt train`; in a clone, `python train.py`. Here it takes but 20 steps.
+
+# %%
+command = f"""
+scratchgpt train --data {shlex.quote(str(path))} --out {shlex.quote(str(folder / "run"))}
+    --tokenizer.kind bpe --tokenizer.vocab_size 768 --tokenizer.pattern gpt4
+    --model.n_layer 2 --model.n_head 4 --model.n_embd 128 --model.block_size 64 --training.batches epochs
+    --training.max_steps 20 --training.eval_tokens 8000 --generation.max_new_tokens 40
+"""
+print(command)
+arguments = shlex.split(command)[1:]
+done = subprocess.run(
+    [sys.executable, "-m", "scratchgpt", *arguments], stdout=subprocess.PIPE, text=True, check=True
+)
+print(done.stdout)

@@ -1,0 +1,76 @@
+"""The notebooks run from top to bottom: as scripts and, with the extra `notebooks`, in Jupyter."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
+BLOCK_NETWORK = """
+import runpy, socket, sys
+def refuse(*args, **kwargs):
+    raise OSError("a notebook must not use the network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+IN_JUPYTER = """
+import sys, jupytext, nbclient
+notebook = jupytext.read(sys.argv[1])
+nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+images = [output for output in outputs if "image/png" in output.get("data", {})]
+print(len(notebook.cells), "cells", len(images), "figures")
+"""
+
+
+AS_A_SCRIPT = {
+    "MPLBACKEND": "Agg",
+    "PYTHONWARNINGS": "error,ignore:FigureCanvasAgg is non-interactive:UserWarning",
+}
+JUPYTER = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+
+
+def run(code: str, path: Path, folder: Path, env: dict[str, str]) -> str:
+    """Run a notebook in a new folder, where nothing must be left; return what was printed."""
+    here, temporary = folder / "here", folder / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), **env},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert not list(here.iterdir())
+    return done.stdout
+
+
+def test_the_readme_lists_every_notebook() -> None:
+    readme = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((\w+\.py)\)", readme) == [path.name for path in NOTEBOOKS]
+    assert len(NOTEBOOKS) == 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_as_a_script_without_a_network(path: Path, tmp_path: Path) -> None:
+    assert run(BLOCK_NETWORK, path, tmp_path, AS_A_SCRIPT)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_in_jupyter_and_shows_its_figures(path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jupytext")
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    shown = run(IN_JUPYTER, path, tmp_path, JUPYTER)
+    cells, figures = map(int, re.findall(r"\d+", shown))
+    source = path.read_text(encoding="utf-8")
+    assert cells == len(re.findall(r"^# %%", source, flags=re.MULTILINE))
+    assert figures == source.count("plt.show()")
