@@ -6,6 +6,7 @@ import numpy as np
 
 from scratchgpt.backends import Backend
 from scratchgpt.context import NO_GRADS, Context
+from scratchgpt.errors import InputError
 from scratchgpt.kv_cache import KVCache
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
@@ -56,6 +57,21 @@ class Decoder:
             self._cache.lengths[row] = 0
         self._advance(growing, [self.texts[row][-1:] for row in growing])
         self._advance(full, [self.texts[row][-block_size:] for row in full])
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Let text i be what text `rows[i]` was; texts may be repeated, reordered and left out.
+
+        So a text branches into several without another prefill, and one that has ended costs nothing more.
+
+        Raises:
+            InputError: there is no such text; the texts are then as they were.
+        """
+        for row in rows:
+            if not 0 <= row < len(self.texts):
+                raise InputError(f"text {row} is to be kept; expected one of 0 to {len(self.texts) - 1}")
+        self.texts = [list(self.texts[row]) for row in rows]
+        self.logits = [self.logits[row] for row in rows]
+        self._cache.keep(rows)
 
     def _advance(self, rows: list[int], tokens: list[list[int]]) -> None:
         """Run the next tokens of some texts through the model and note the logits."""

@@ -49,6 +49,18 @@ class KVCache:
                 )
         return NextTokens(self, rows, n_time)
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Let row i be what row `rows[i]` was; rows may be repeated, reordered and left out."""
+        if list(rows) == list(range(len(self.lengths))):
+            return
+        self.lengths = [self.lengths[row] for row in rows]
+        filled = max(self.lengths, default=0)
+        places = np.asarray(np.array(rows, dtype=np.int64), like=self.keys[0])
+        for arrays in (self.keys, self.values):
+            for layer, old in enumerate(arrays):
+                arrays[layer] = np.empty_like(old, shape=(len(rows), *old.shape[1:]))
+                arrays[layer][:, :, :filled] = old[places, :, :filled]
+
 
 class NextTokens:
     """Where the tokens (B, T) of one pass belong: B rows of a cache, at the T positions that follow."""

@@ -1,16 +1,25 @@
 """A language model: structure, weights and tokenizer together, ready to write text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from pathlib import Path
+from typing import Any
 
 from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
-from scratchgpt.generation import generate_batch
+from scratchgpt.generation.sampling import Seed
+from scratchgpt.generation.settings import GenerationSettings
+from scratchgpt.generation.token_stream import TokenStream
+from scratchgpt.generation.writing import Writer
+from scratchgpt.inspection.attention_maps import attention_maps
+from scratchgpt.inspection.residual import features
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
+from scratchgpt.saving import save_model
+from scratchgpt.scoring import Scored, score_text
+from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.streaming import stream_text
+from scratchgpt.validation import from_mapping
 
 
 @dataclass
@@ -46,7 +55,8 @@ class LanguageModel:
         max_new_tokens: int = 200,
         temperature: float = 1.0,
         top_k: int | None = None,
-        seed: int | None = None,
+        seed: Seed = None,
+        **settings: Any,
     ) -> str:
         """Return the text that continues the prompt; the prompt itself is not repeated.
 
@@ -56,12 +66,13 @@ class LanguageModel:
             max_new_tokens: how many tokens to generate, at most: the text may end before.
             temperature: 0 always takes the likeliest token; 1 samples the model's distribution.
             top_k: sample among the k likeliest tokens only; None or 0 means among all.
-            seed: the same seed gives the same text; None gives another each time.
+            seed: the same seed gives the same text; None gives another each time. A beam search needs none.
+            **settings: other fields of `GenerationSettings`, as `top_p=0.9` or `stop=["."]`.
 
         Raises:
             InputError: a prompt with unknown characters, empty or too long, or a bad setting.
         """
-        return "".join(self.stream(prompt, max_new_tokens, temperature, top_k, seed))
+        return "".join(self.stream(prompt, max_new_tokens, temperature, top_k, seed, **settings))
 
     def stream(
         self,
@@ -69,58 +80,78 @@ class LanguageModel:
         max_new_tokens: int = 200,
         temperature: float = 1.0,
         top_k: int | None = None,
-        seed: int | None = None,
+        seed: Seed = None,
+        **settings: Any,
     ) -> Iterator[str]:
-        """Yield what `generate` returns piece by piece, as soon as each token is known."""
-        batches = self._batches([prompt], max_new_tokens, temperature, top_k, seed)
-        tokens = (token for (token,) in batches)
-        text = takewhile(lambda token: token not in self.eos_token_ids, tokens)
-        return stream_text(self.tokenizer, text, goes_on=True)
+        """Yield what `generate` returns piece by piece, as soon as each token is known.
 
-    def generate_batch(
+        What may be the beginning of a stop string is held back. A beam search yields its text in one piece.
+        """
+        chosen = _chosen(settings, prompt, max_new_tokens, temperature, top_k)
+        return (piece for _, piece in self._writer.write([self._ids(prompt)], chosen, seed))
+
+    def stream_tokens(
         self,
-        prompts: Sequence[str],
+        prompt: str | None = None,
         max_new_tokens: int = 200,
         temperature: float = 1.0,
         top_k: int | None = None,
-        seed: int | None = None,
+        seed: Seed = None,
+        *,
+        n_alternatives: int = 0,
+        **settings: Any,
+    ) -> TokenStream:
+        """Return the tokens of what `generate` returns, with their log-probabilities, to be iterated over.
+
+        Each is a `GeneratedToken`; afterwards `finish_reason` of the stream says why the text ended.
+
+        Args:
+            prompt, max_new_tokens, temperature, top_k, seed, **settings: as for `generate`.
+            n_alternatives: how many of the likeliest tokens to name beside each.
+
+        Raises:
+            InputError: what `generate` raises, or a beam search, which knows its tokens only at the end.
+        """
+        chosen = _chosen(settings, prompt, max_new_tokens, temperature, top_k)
+        return self._writer.tokens(self._ids(prompt), chosen, seed, n_alternatives)
+
+    def generate_batch(
+        self,
+        prompts: Sequence[str | None],
+        max_new_tokens: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: Seed = None,
+        *,
+        num_samples: int = 1,
+        **settings: Any,
     ) -> list[str]:
         """Return the texts that continue several prompts, which go through the model together.
 
-        The prompts need not be of one length. Prompt i is continued as `generate` would with
-        `seed + i`; the other arguments and the errors are those of `generate`.
-        """
-        batches = self._batches(prompts, max_new_tokens, temperature, top_k, seed)
-        texts: list[list[int]] = [[] for _ in prompts]
-        running = set(range(len(prompts)))
-        for tokens in batches:
-            running -= {i for i in running if tokens[i] in self.eos_token_ids}
-            for i in running:
-                texts[i].append(tokens[i])
-            if not running:
-                break
-        return ["".join(stream_text(self.tokenizer, text, goes_on=True)) for text in texts]
+        The prompts need not be of one length. Text i is what `generate` would return with `seed + i`, or with
+        number i of several seeds, whatever else is in the batch. The errors are those of `generate`.
 
-    def _batches(
-        self,
-        prompts: Sequence[str | None],
-        max_new_tokens: int,
-        temperature: float,
-        top_k: int | None,
-        seed: int | None,
-    ) -> Iterator[list[int]]:
-        """Yield the next token of every prompt, again and again."""
-        return generate_batch(
-            self.model,
-            self.params,
-            [self._ids(prompt) for prompt in prompts],
-            max_new_tokens,
-            backend=self.backend,
-            temperature=temperature,
-            top_k=top_k,
-            seed=seed,
-            vocab_size=self.tokenizer.vocab_size,
-        )
+        Args:
+            prompts: what to continue.
+            max_new_tokens, temperature, top_k, **settings: as for `generate`.
+            seed: the first text's, or one for each.
+            num_samples: how many texts continue each prompt; they come one after the other. A beam search
+                returns its best ones.
+        """
+        if num_samples < 1:
+            raise InputError(f"num_samples is {num_samples}; expected at least 1")
+        if settings.pop("prompt", None) is not None:
+            raise InputError("prompt is given; expected none beside prompts")
+        chosen = _chosen(settings, None, max_new_tokens, temperature, top_k)
+        texts = [""] * (len(prompts) * num_samples)
+        ids = [self._ids(prompt) for prompt in prompts]
+        for row, piece in self._writer.write(ids, chosen, seed, num_samples):
+            texts[row] += piece
+        return texts
+
+    @property
+    def _writer(self) -> Writer:
+        return Writer(self.model, self.params, self.tokenizer, self.backend, self.eos_token_ids)
 
     def _ids(self, prompt: str | None) -> list[int]:
         """Return the tokens of a prompt, or those that a text begins with."""
@@ -132,3 +163,71 @@ class LanguageModel:
             return self.tokenizer.encode("\n").tolist()
         except InputError:  # the vocabulary has no line end; any token has to do
             return [self.tokenizer.vocab_size - 1]
+
+    def save(self, folder: str | Path) -> None:
+        """Write a folder that `sg.load` opens: the same model, bit for bit.
+
+        Raises:
+            InputError: the folder holds something already, or cannot be written to.
+        """
+        params = self.params.map(self.backend.to_host)
+        save_model(folder, self.model, params, self.tokenizer, self.bos_token_id, self.eos_token_ids)
+
+    def score(self, text: str) -> Scored:
+        """Return the log-probability of every token of a text, given those before it.
+
+        `bos_token_id` is put in front and predicts the first token; a model without one does not predict it.
+        A text longer than the block is read in windows that go on by half a block: every token is predicted
+        once, and has half a block or more before it where there is so much.
+
+        Args:
+            text: 1 token or more, of any length; names of special tokens are these tokens.
+
+        Raises:
+            InputError: unknown characters, or no token.
+        """
+        ids = self._encode(text)
+        if not len(ids):
+            raise InputError(f"the text is {text!r}, which has no token; expected 1 or more")
+        return score_text(self.model, self.params, self.tokenizer, ids, self.bos_token_id, self.backend)
+
+    def perplexity(self, text: str) -> float:
+        """Return exp(-mean log p) over the tokens that are predicted; all is as for `score`.
+
+        Raises:
+            InputError: what `score` raises, or a single token that nothing predicts.
+        """
+        return self.score(text).perplexity
+
+    def embed(self, text: str) -> Array:
+        """Return what the head reads of each token, the normalised stream after the last block: (T, C).
+
+        Args:
+            text: 1 to block_size tokens; names of special tokens are these tokens, and none is put in front.
+
+        Raises:
+            InputError: unknown characters, no token, or too many.
+        """
+        return features(self.model, self.params, self._encode(text), self.backend)
+
+    def attention(self, text: str) -> Array:
+        """Return how much each token looks at each: (n_layer, n_head, T, T), every row a distribution.
+
+        The text and the errors are those of `embed`.
+        """
+        return attention_maps(self.model, self.params, self._encode(text), self.backend)
+
+    def _encode(self, text: str) -> Array:
+        return self.tokenizer.encode(text, allow_special=True)
+
+
+def _chosen(
+    settings: Mapping[str, Any],
+    prompt: str | None,
+    max_new_tokens: int,
+    temperature: float,
+    top_k: int | None,
+) -> GenerationSettings:
+    """Return all settings together, after checking them."""
+    named = {"prompt": prompt, "max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k}
+    return from_mapping(GenerationSettings, named | dict(settings), "generation.")

@@ -1,11 +1,18 @@
 """Picking tokens and continuing texts."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
+import yaml
 
 import scratchgpt as sg
+from scratchgpt import settings as all_settings
 from scratchgpt.backends import Backend
-from scratchgpt.generation import generate_tokens
+from scratchgpt.generation import GenerationSettings, generate_batch, generate_tokens
+from scratchgpt.generation.beam_search import beam_search
+from scratchgpt.generation.pipeline import Pipeline, Text
 from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.ops.sampling import pick
 
@@ -111,3 +118,254 @@ def test_a_bad_prompt_raises_before_the_first_token() -> None:
         language_model().stream("abcabcabc", 5)
     with pytest.raises(sg.InputError, match="the prompt has 0 tokens"):
         language_model().stream("", 5)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_new_tokens": -1}, "generation.max_new_tokens is -1; expected at least 0"),
+        ({"min_new_tokens": -1}, "generation.min_new_tokens is -1; expected 0 to max_new_tokens = [23]00"),
+        ({"min_new_tokens": 5, "max_new_tokens": 4}, "min_new_tokens is 5; expected 0 to max_new_tokens = 4"),
+        ({"temperature": -0.1}, r"generation.temperature is -0.1; expected at least 0 \(0 is greedy\)"),
+        ({"top_p": 0.0}, r"generation.top_p is 0.0; expected a number in \(0, 1\], or null"),
+        ({"top_p": 1.1}, "generation.top_p is 1.1"),
+        ({"min_p": -0.1}, "generation.min_p is -0.1"),
+        ({"min_p": 1.1}, r"generation.min_p is 1.1; expected a number in \[0, 1\], or null"),
+        ({"typical_p": 0.0}, "generation.typical_p is 0.0"),
+        ({"typical_p": 2.0}, "generation.typical_p is 2.0"),
+        ({"repetition_penalty": 0.0}, "generation.repetition_penalty is 0.0; expected a positive number"),
+        ({"presence_penalty": float("inf")}, "generation.presence_penalty is inf; expected a finite number"),
+        ({"no_repeat_ngram": -1}, "generation.no_repeat_ngram is -1; expected at least 0"),
+        ({"logit_bias": {"a": "b"}}, "generation.logit_bias is {'a': 'b'}; expected a mapping"),
+        ({"logit_bias": {"a": float("nan")}}, "generation.logit_bias is {'a': nan}; expected a mapping"),
+        ({"logit_bias": {1.5: 1.0}}, "generation.logit_bias is {1.5: 1.0}; expected a mapping"),
+        ({"banned": "a"}, "generation.banned is 'a'; expected a list of texts"),
+        ({"banned": [""]}, r"generation.banned is \[''\]; expected a list of texts that are not empty"),
+        ({"stop": [3]}, r"generation.stop is \[3\]; expected a list of texts that are not empty"),
+        ({"beams": 0}, "generation.beams is 0; expected at least 1"),
+        ({"beams": 4, "beam_groups": 3}, "generation.beam_groups is 3; expected a divisor of beams = 4"),
+        ({"beam_groups": 2}, "generation.beam_groups is 2; expected a divisor of beams = 1"),
+        ({"beams": 4, "beam_groups": 0}, "generation.beam_groups is 0"),
+        ({"beams": 4, "beam_groups": 2, "diversity_penalty": -1.0}, "diversity_penalty is -1.0"),
+        ({"beams": 4, "beam_groups": 2}, "diversity_penalty is 0.0; expected more than 0, or the 2 groups"),
+        ({"beams": 4, "length_penalty": 11}, "length_penalty is 11.0; expected a number from -10 to 10"),
+        ({"beams": 4, "diversity_penalty": 1.0}, "diversity_penalty is 1.0; expected 0.0 with one group"),
+        ({"length_penalty": 0.5}, "generation.length_penalty is 0.5; expected 1.0 without beams"),
+        ({"early_stopping": True}, "generation.early_stopping is True; expected false without beams"),
+        ({"beams": 4, "temperature": 0.7}, "temperature is 0.7; expected 0 with 4 beams, which draw nothing"),
+        ({"beams": 4, "top_k": 5}, "generation.top_k is 5; expected null with 4 beams"),
+        ({"beams": 4, "top_p": 0.9}, "generation.top_p is 0.9; expected null with 4 beams"),
+        ({"beams": 4, "min_p": 0.1}, "generation.min_p is 0.1; expected null with 4 beams"),
+        ({"beams": 4, "typical_p": 0.9}, "generation.typical_p is 0.9; expected null with 4 beams"),
+        ({"tempature": 0.9}, "unknown option 'generation.tempature'; did you mean 'generation.temperature'?"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict, words: str) -> None:
+    with pytest.raises(sg.InputError, match=words):
+        language_model().generate("a", **settings)
+    if "tempature" not in settings:
+        with pytest.raises(sg.InputError, match=words):
+            GenerationSettings(**settings)
+
+
+def test_beams_go_with_no_temperature_and_with_the_default_ones() -> None:
+    for heat in (0.0, 1.0, 0.8):
+        GenerationSettings(beams=4, beam_groups=2, diversity_penalty=0.5, temperature=heat, top_k=0)
+
+
+def test_settings_of_a_run_survive_a_file_and_old_ones_load() -> None:
+    assert all_settings.GenerationSettings is GenerationSettings
+    settings = GenerationSettings(logit_bias={"a": 1.0, 5: -2.0}, stop=["\n"], banned=["b"], top_p=0.9)
+    again = yaml.safe_load(yaml.safe_dump(dataclasses.asdict(settings)))
+    assert GenerationSettings(**again) == settings
+    old = GenerationSettings(**{"prompt": None, "max_new_tokens": 300, "temperature": 0.8, "top_k": None})
+    assert old == GenerationSettings()
+
+
+# Strategies in the loop
+
+
+def test_a_strategy_that_changes_nothing_picks_what_the_plain_case_picks(backend: Backend) -> None:
+    """The way over the host draws the same numbers from the same streams."""
+    for settings in ({"temperature": 0.0}, {"temperature": 0.7}, {"temperature": 0.9, "top_k": 4}):
+        plain = tokens(backend, [1, 2], seed=4, **settings)
+        assert tokens(backend, [1, 2], seed=4, logit_bias={3: 0.0}, **settings) == plain
+        assert tokens(backend, [1, 2], seed=4, no_repeat_ngram=99, **settings) == plain
+
+
+def test_settings_do_what_they_say_in_the_loop(backend: Backend) -> None:
+    assert 4 not in tokens(backend, [1], n=60, seed=0, logit_bias={4: -1e9})
+    assert set(tokens(backend, [1], n=9, seed=0, logit_bias={4: 1e9})) == {4}
+    text = [1, 2, *tokens(backend, [1, 2], n=40, seed=0, no_repeat_ngram=2)]
+    pairs = list(itertools.pairwise(text))
+    assert len(set(pairs)) == len(pairs)
+    greedy = tokens(backend, [1, 2], temperature=0.0)
+    assert tokens(backend, [1, 2], temperature=3.0, top_p=1e-9, seed=0) == greedy
+    assert tokens(backend, [1, 2], temperature=3.0, min_p=1.0, seed=0) == greedy
+    assert len(set(tokens(backend, [1], n=10, temperature=0.0, presence_penalty=1e9))) == 10
+    assert len(set(tokens(backend, [1], n=10, temperature=0.0, repetition_penalty=1e9))) > 4
+    banned = {"banned": ["b", "cd"], "tokenizer": sg.CharTokenizer("\nabcdefghij")}
+    found = "".join("\nabcdefghij"[i] for i in tokens(backend, [1], n=300, seed=1, temperature=1.5, **banned))
+    assert "b" not in found and "cd" not in found and "c" in found and "d" in found
+
+
+def test_a_batch_with_strategies_is_what_its_prompts_are_alone(backend: Backend) -> None:
+    prompts = [[1], [4, 4, 9], [0, 2]]
+    settings = {"backend": backend, "temperature": 0.9, "top_p": 0.9, "frequency_penalty": 0.3}
+    settings |= {"repetition_penalty": 1.2}
+    for seeds in ([20, 21, 22], [7, 7, 0]):
+        together = list(generate_batch(MODEL, PARAMS, prompts, 15, seed=seeds, **settings))
+        for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+            alone = list(generate_tokens(MODEL, PARAMS, prompt, 15, seed=seed, **settings))
+            assert [step[i] for step in together] == alone
+    by_number = list(generate_batch(MODEL, PARAMS, prompts, 15, seed=20, **settings))
+    assert by_number == list(generate_batch(MODEL, PARAMS, prompts, 15, seed=[20, 21, 22], **settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"seed": [1, 2]}, "seed has 2 numbers; expected one for each of 1 texts"),
+        ({"seed": [-1]}, "seed is -1; expected at least 0"),
+        ({"seed": ["x"]}, "seed is 'x'; expected at least 0"),
+        ({"seed": -1}, "seed is -1; expected at least 0"),
+        ({"stop": ["a"]}, r"stop is \['a'\]; expected none here"),
+        ({"beams": 2}, "beams is 2; expected none here"),
+        ({"banned": ["a"]}, "generation.banned has the text 'a'; expected a tokenizer beside it"),
+        ({"no_repeat_ngram": 1, "n": 30}, "generation.no_repeat_ngram leaves no token possible after 10 new"),
+    ],
+)
+def test_bad_requests_of_strategies_are_named(settings: dict, words: str) -> None:
+    with pytest.raises(sg.InputError, match=words):
+        tokens(sg.get_backend(), [1], **settings)
+
+
+# Language models
+
+
+def ending_model() -> sg.LanguageModel:
+    """A model that ends its texts at 'j'."""
+    return dataclasses.replace(language_model(), eos_token_ids=(10,))
+
+
+def test_min_new_tokens_puts_off_the_end() -> None:
+    lm = ending_model()
+    always = {"j": 1e9}
+    assert lm.generate("abc", 60, seed=0, logit_bias=always) == ""
+    assert len(lm.generate("abc", 60, seed=0, logit_bias=always, min_new_tokens=8)) == 8
+
+
+def test_one_that_has_ended_stops_no_other_and_cannot_fail() -> None:
+    """no_repeat_ngram=1 would leave nothing for a text that went on after its end."""
+    lm = ending_model()
+    settings = {"no_repeat_ngram": 1, "temperature": 2.0}
+    alone = []
+    for seed in range(60):
+        try:
+            alone.append((seed, lm.generate("a", 30, seed=seed, **settings)))
+        except sg.InputError:  # the end came too late: nothing else was left
+            continue
+    seeds, texts = zip(*alone, strict=True)
+    assert len({len(text) for text in texts}) > 3
+    assert lm.generate_batch(["a"] * len(seeds), 30, seed=seeds, **settings) == list(texts)
+
+
+def test_several_samples_of_each_prompt_stand_side_by_side() -> None:
+    lm = ending_model()
+    found = lm.generate_batch(["abc", "d"], 12, seed=5, num_samples=2)
+    assert found == [lm.generate(p, 12, seed=5 + i) for i, p in enumerate(["abc", "abc", "d", "d"])]
+    with pytest.raises(sg.InputError, match="num_samples is 0; expected at least 1"):
+        lm.generate_batch(["abc"], num_samples=0)
+    with pytest.raises(sg.InputError, match="expected none beside prompts"):
+        lm.generate_batch(["abc"], prompt="d")
+
+
+def test_stream_tokens_tells_what_the_model_thought_of_each() -> None:
+    lm = language_model()
+    settings = {"seed": 2, "temperature": 1.7, "repetition_penalty": 1.5}
+    stream = lm.stream_tokens("abc", 12, n_alternatives=3, **settings)
+    assert stream.finish_reason is None
+    found = list(stream)
+    assert stream.finish_reason == "length"
+    assert "".join(token.text for token in found) == lm.generate("abc", 12, **settings)
+    text = lm.tokenizer.encode("abc").tolist()
+    for token in found:  # the model's own distribution, whatever the settings
+        logits = sg.logits(MODEL, PARAMS, np.array([text[-8:]]), backend=lm.backend)[0, -1].astype(np.float64)
+        logprobs = logits - np.log(np.exp(logits).sum())
+        assert token.logprob == pytest.approx(logprobs[token.id], abs=1e-5)
+        best = logprobs.argsort()[::-1][:3]
+        assert [name for name, _ in token.alternatives] == ["\nabcdefghij"[i] for i in best]
+        np.testing.assert_allclose([lp for _, lp in token.alternatives], logprobs[best], atol=1e-5)
+        text.append(token.id)
+    assert next(lm.stream_tokens("abc", 5, **settings)).alternatives == []
+
+
+def test_stream_tokens_ends_as_generate_does() -> None:
+    lm = ending_model()
+    seen = set()
+    for seed in range(30):
+        stop = ["ab", "ha"]
+        stream = lm.stream_tokens("abc", 15, seed=seed, stop=stop)
+        found = list(stream)
+        text = lm.generate("abc", 15, seed=seed, stop=stop)
+        assert [token.text for token in found] == list(text)
+        assert [token.id for token in found] == lm.tokenizer.encode(text).tolist()
+        seen.add(stream.finish_reason)
+        assert list(stream) == []
+    assert seen == {"length", "end", "stop"}
+    stream = lm.stream_tokens("abc", 0)
+    assert list(stream) == [] and stream.finish_reason == "length"
+    with pytest.raises(sg.InputError, match="beams is 2; expected 1 where tokens come"):
+        lm.stream_tokens("abc", 5, beams=2)
+    with pytest.raises(sg.InputError, match="n_alternatives is -1; expected at least 0"):
+        lm.stream_tokens("abc", 5, n_alternatives=-1)
+
+
+def test_all_settings_of_a_run_can_be_given_at_once() -> None:
+    """As train.py and sample.py do."""
+    lm, how = language_model(), GenerationSettings(prompt="abc", max_new_tokens=9, stop=["\n"])
+    expected = lm.generate("abc", 9, 0.8, seed=3, stop=["\n"])
+    assert lm.generate(**dataclasses.asdict(how), seed=3) == expected
+    assert "".join(lm.stream(**dataclasses.asdict(how), seed=3)) == expected
+    assert lm.generate(**dataclasses.asdict(how) | {"max_new_tokens": 4}, seed=3) == expected[:4]
+
+
+def test_one_that_has_ended_costs_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm, widths, often = ending_model(), [], {"j": 2.0}
+    lengths = [len(lm.generate("abc", 20, seed=seed, logit_bias=often)) for seed in range(8)]
+    assert len(set(lengths)) > 2
+    next_logits = MODEL.next_logits
+
+    def counted(ctx: object, tokens: np.ndarray, places: object) -> np.ndarray:
+        widths.append(len(tokens))
+        return next_logits(ctx, tokens, places)
+
+    monkeypatch.setattr(MODEL, "next_logits", counted)
+    lm.generate_batch(["abc"] * 8, 20, seed=0, logit_bias=often)
+    # A prompt is a pass of its own; step n is one for all texts that go on after n tokens, "j" included.
+    steps = [sum(length >= n for length in lengths) for n in range(1, 20)]
+    assert widths == [1] * 8 + [n for n in steps if n]
+
+
+def test_a_beam_search_is_that_of_its_function_with_the_pipelines_penalties() -> None:
+    lm = ending_model()
+    settings = {"length_penalty": 0.7, "no_repeat_ngram": 2, "logit_bias": {"j": 1.0}}
+    pipeline = Pipeline(GenerationSettings(beams=3, **settings), 11, lm.tokenizer, (10,))
+    found = beam_search(
+        MODEL, PARAMS, [1, 2], backend=lm.backend, beams=3, max_new_tokens=9, length_penalty=0.7,
+        eos_ids=(10,), process=lambda scores, ids: pipeline.penalise(scores, Text(ids, 2)),
+    )  # fmt: skip
+    texts = [lm.tokenizer.decode(one.tokens).removesuffix("j") for one in found]
+    assert lm.generate_batch(["ab", "c"], 9, num_samples=3, beams=3, **settings)[:3] == texts
+    assert list(lm.stream("ab", 9, beams=3, seed=1, **settings)) == texts[:1]
+    cut = texts[0][3:5]
+    assert lm.generate("ab", 9, beams=3, stop=[cut], **settings) == texts[0][: texts[0].index(cut)]
+    # Nothing is computed before the text is asked for, but a bad request is known at once.
+    for prompt, bad, words in (("", {}, "the prompt has 0 tokens"), ("a", {"banned": ["Z"]}, "'Z'")):
+        with pytest.raises(sg.InputError, match=words):
+            lm.stream(prompt, 9, beams=3, **bad)
+    with pytest.raises(sg.InputError, match="num_samples is 4; expected at most beams = 3"):
+        lm.generate_batch(["a"], 9, beams=3, num_samples=4)

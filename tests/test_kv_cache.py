@@ -1,7 +1,11 @@
 """The KV cache against the full forward pass: the same logits at every position, whatever the lengths."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
@@ -75,7 +79,7 @@ def test_several_tokens_can_follow_what_is_cached(backend: Backend) -> None:
 def test_a_batch_is_what_its_prompts_are_alone(backend: Backend) -> None:
     model, params = model_and_params("untied", "float64")
     prompts = [[1], [4, 4, 9], [0, 2]]
-    settings = {"backend": backend, "temperature": 0.7, "top_k": 6}
+    settings: dict[str, Any] = {"backend": backend, "temperature": 0.7, "top_k": 6}
     together = list(generate_batch(model, params, prompts, 15, seed=20, **settings))
     for i, prompt in enumerate(prompts):
         alone = list(generate_tokens(model, params, prompt, 15, seed=20 + i, **settings))
@@ -119,3 +123,54 @@ def test_only_as_much_is_computed_as_is_asked_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(model, "next_logits", counted)
     list(generate_tokens(model, params, [1, 2, 3, 4], 3, backend=sg.get_backend()))
     assert widths == [(1, 4), (1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_texts_branch_change_places_and_are_left_out(backend: Backend, dtype: str) -> None:
+    model, params = model_and_params("tied", dtype)
+    decoder = Decoder(model, params, [[1, 2, 3], [4]], backend=backend)
+    for rows in ([0, 0, 1, 0], [3, 1, 2], [2, 0, 0], [1], [0] * 5, [4, 3, 2, 1, 0], [0, 2]):
+        texts = [decoder.texts[row] for row in rows]
+        decoder.keep(rows)
+        assert decoder.texts == texts
+        assert_same_as_full(decoder, model, params, backend, dtype)
+        decoder.step(RNG.integers(0, 11, len(rows)).tolist())  # the last two steps are past the block
+        assert_same_as_full(decoder, model, params, backend, dtype)
+    decoder.keep([])
+    decoder.step([])
+    assert decoder.texts == decoder.logits == []
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_any_rows_can_be_kept_at_any_time(data: st.DataObject) -> None:
+    model, params = model_and_params("untied", "float64")
+    tokens = st.integers(0, 10)
+    prompts = data.draw(st.lists(st.lists(tokens, min_size=1, max_size=8), min_size=1, max_size=3))
+    decoder = Decoder(model, params, prompts, backend=sg.get_backend())
+    for _ in range(data.draw(st.integers(1, 5))):
+        n = len(decoder.texts)
+        decoder.keep(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=4)))
+        n = len(decoder.texts)
+        decoder.step(data.draw(st.lists(tokens, min_size=n, max_size=n)))
+    assert_same_as_full(decoder, model, params, sg.get_backend(), "float64")
+
+
+def test_texts_that_branched_do_not_share_what_comes_later() -> None:
+    model, params = model_and_params("tied", "float64")
+    decoder = Decoder(model, params, [[1, 2]], backend=sg.get_backend())
+    decoder.keep([0, 0])
+    decoder.step([3, 4])
+    assert decoder.texts == [[1, 2, 3], [1, 2, 4]]
+    assert_same_as_full(decoder, model, params, sg.get_backend(), "float64")
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_a_text_that_is_not_there_cannot_be_kept(row: int) -> None:
+    model, params = model_and_params("tied", "float64")
+    decoder = Decoder(model, params, [[1, 2], [3]], backend=sg.get_backend())
+    with pytest.raises(sg.InputError, match=f"text {row} is to be kept; expected one of 0 to 1"):
+        decoder.keep([0, row])
+    assert decoder.texts == [[1, 2], [3]]
+    decoder.step([4, 5])
+    assert_same_as_full(decoder, model, params, sg.get_backend(), "float64")

@@ -30,19 +30,24 @@ def pick(scores: Array, temperature: float, top_k: int | None, uniform: float) -
         return int(scores.argmax())
     scores = scores.astype(np.float64)
     if top_k and top_k < len(scores):
-        scores = np.where(_best(scores, top_k), scores, -np.inf)
+        scores = np.where(best(scores, top_k), scores, -np.inf)
     # The maximum goes first, so that a tiny temperature cannot turn a finite score into infinity.
-    probs, _ = softmax.forward((scores - scores.max()) / temperature)
-    cumulative = probs.cumsum()
-    return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+    return draw((scores - scores.max()) / temperature, uniform)
 
 
 NOT_FINITE = "the scores of the next token are not finite; expected sound weights"
 
 
-def _best(scores: Array, k: int) -> Array:
+def draw(scores: Array, uniform: float) -> int:
+    """Return a token id, drawn from softmax(scores); a score (V,) of -inf is never drawn."""
+    probs, _ = softmax.forward(scores)
+    cumulative = probs.cumsum()
+    return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+
+
+def best(scores: Array, k: int) -> Array:
     """Return which scores are the k best: exactly k, even where scores are equal."""
     threshold = np.partition(scores, -k)[-k]
-    best: Array = scores > threshold
-    best[np.flatnonzero(scores == threshold)[: k - np.count_nonzero(best)]] = True
-    return best
+    are_best: Array = scores > threshold
+    are_best[np.flatnonzero(scores == threshold)[: k - np.count_nonzero(are_best)]] = True
+    return are_best

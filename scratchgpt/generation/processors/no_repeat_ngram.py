@@ -1,0 +1,29 @@
+"""No n-gram twice: a token is impossible if it would repeat n tokens in a row.
+
+Source: Paulus, Xiong, Socher, "A Deep Reinforced Model for Abstractive Summarization" (2017), section 2.5,
+https://arxiv.org/abs/1705.04304; there n = 3.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from scratchgpt.shapes import Array
+
+
+def process(scores: Array, ids: Sequence[int], n: int) -> Array:
+    """Return scores (V,) that are -inf for every token that once followed the last n - 1 tokens.
+
+    Args:
+        scores: the scores (V,).
+        ids: the text so far, the prompt included.
+        n: tokens of an n-gram, at least 1; 1 lets no token come again.
+    """
+    if len(ids) < n:
+        return scores
+    ngrams = np.lib.stride_tricks.sliding_window_view(np.array(ids), n)  # (len(ids) - n + 1, n)
+    last = ids[len(ids) - n + 1 :]
+    followers = ngrams[(ngrams[:, :-1] == last).all(axis=1), -1]
+    scores = scores.copy()
+    scores[followers[followers < len(scores)]] = -np.inf
+    return scores

@@ -1,0 +1,124 @@
+"""How text is written: every setting of generation, and which of them go together."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from scratchgpt.errors import InputError
+from scratchgpt.validation import check_types
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How to write text.
+
+    By default tokens are drawn at the temperature, and nothing else touches their scores. A beam search draws
+    nothing at random: beside `beams`, what narrows a draw (top_k, top_p, min_p, typical_p) must be off, and
+    the temperature 0, 1 or what it is by default.
+
+    Attributes:
+        prompt: the text to continue; null starts a new line.
+        max_new_tokens: tokens to generate, at most.
+        min_new_tokens: so many tokens must come before one that ends the text; `stop` may end it earlier.
+        temperature: 0 always takes the likeliest token, 1 samples the model's own distribution.
+        top_k: sample among the k likeliest tokens only; 0 or null means among all.
+        top_p: sample among the likeliest tokens that together have this probability; null: among all.
+        min_p: sample among tokens at least this fraction as likely as the likeliest; null: among all.
+        typical_p: sample among the tokens whose information is nearest to the expected one, as many as
+            together have this probability; null: among all.
+        repetition_penalty: more than 1 makes tokens of the prompt and the text so far less likely; 1: none.
+        presence_penalty: what every token that was generated loses of its score, once.
+        frequency_penalty: what it loses for each time.
+        no_repeat_ngram: no n tokens in a row come twice, the prompt included; 0: no such rule.
+        logit_bias: what to add to the score of a token, given by its id or, in quotes, its text.
+        banned: texts whose tokens never come in a row; other tokens may spell the same.
+        stop: texts before which the text ends.
+        beams: how many texts a beam search follows; 1: no search.
+        beam_groups: groups of beams that avoid each other's tokens.
+        diversity_penalty: what a token loses for each beam of an earlier group that has just taken it.
+        length_penalty: a text's score is its log-probability divided by its length to this power.
+        early_stopping: whether a search ends as soon as it has as many whole texts as beams.
+    """
+
+    prompt: str | None = None
+    max_new_tokens: int = 300
+    min_new_tokens: int = 0
+    temperature: float = 0.8
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    no_repeat_ngram: int = 0
+    logit_bias: dict[int | str, float] = field(default_factory=dict)
+    banned: list[str] = field(default_factory=list)
+    stop: list[str] = field(default_factory=list)
+    beams: int = 1
+    beam_groups: int = 1
+    diversity_penalty: float = 0.0
+    length_penalty: float = 1.0
+    early_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self, "generation.")
+        for name in ("max_new_tokens", "no_repeat_ngram", "diversity_penalty"):
+            self._expect(name, getattr(self, name) >= 0, "at least 0")
+        longest = self.max_new_tokens
+        good = 0 <= self.min_new_tokens <= longest
+        self._expect("min_new_tokens", good, f"0 to max_new_tokens = {longest}")
+        self._expect("temperature", self.temperature >= 0, "at least 0 (0 is greedy)")
+        self._expect("top_k", self.top_k is None or self.top_k >= 0, "at least 1, or 0 or null for all")
+        for name in ("top_p", "typical_p"):
+            share = getattr(self, name)
+            self._expect(name, share is None or 0 < share <= 1, "a number in (0, 1], or null")
+        self._expect("min_p", self.min_p is None or 0 <= self.min_p <= 1, "a number in [0, 1], or null")
+        self._expect("repetition_penalty", self.repetition_penalty > 0, "a positive number")
+        for name in ("banned", "stop"):
+            good = all(isinstance(text, str) and text for text in getattr(self, name))
+            self._expect(name, good, "a list of texts that are not empty")
+        good = all(_is_bias(token, bias) for token, bias in self.logit_bias.items())
+        self._expect("logit_bias", good, "a mapping from ids or texts of tokens to finite numbers")
+        self._check_beams()
+
+    def shortened(self, max_new_tokens: int) -> "GenerationSettings":
+        """Return the same settings for a text of so many tokens."""
+        least = min(self.min_new_tokens, max_new_tokens)
+        return replace(self, max_new_tokens=max_new_tokens, min_new_tokens=least)
+
+    def _check_beams(self) -> None:
+        """See that the settings of a beam search go together, and that none is set that would be ignored."""
+        beams, groups = self.beams, self.beam_groups
+        self._expect("beams", beams >= 1, "at least 1")
+        self._expect("beam_groups", groups >= 1 and beams % groups == 0, f"a divisor of beams = {beams}")
+        if groups == 1:
+            self._expect_default("diversity_penalty", "with one group of beams")
+        else:
+            good = self.diversity_penalty > 0
+            self._expect("diversity_penalty", good, f"more than 0, or the {groups} groups find the same")
+        self._expect("length_penalty", abs(self.length_penalty) <= 10, "a number from -10 to 10")
+        if beams == 1:
+            for name in ("length_penalty", "early_stopping"):
+                self._expect_default(name, "without beams")
+            return
+        why = f"with {beams} beams, which draw nothing at random"
+        for name in ("top_k", "top_p", "min_p", "typical_p"):
+            self._expect(name, not getattr(self, name), f"null {why}")
+        self._expect("temperature", self.temperature in (0.0, 1.0, _default("temperature")), f"0 {why}")
+
+    def _expect(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise InputError(f"generation.{name} is {getattr(self, name)!r}; expected {expected}")
+
+    def _expect_default(self, name: str, when: str) -> None:
+        default = _default(name)
+        self._expect(name, getattr(self, name) == default, f"{default} {when}".lower())
+
+
+def _default(name: str) -> Any:
+    return next(field.default for field in fields(GenerationSettings) if field.name == name)
+
+
+def _is_bias(token: Any, bias: Any) -> bool:
+    is_token = isinstance(token, str) or (isinstance(token, int) and not isinstance(token, bool))
+    return is_token and isinstance(bias, int | float) and abs(bias) < float("inf")

@@ -1,0 +1,54 @@
+"""Settings that are texts, as token ids."""
+
+from collections.abc import Mapping, Sequence
+
+from scratchgpt.errors import InputError
+from scratchgpt.tokenizers import Tokenizer
+
+
+def biases_by_id(
+    biases: Mapping[int | str, float], vocab_size: int, tokenizer: Tokenizer | None
+) -> dict[int, float]:
+    """Return `logit_bias` with ids in the place of texts; where both name one token, the biases add.
+
+    Raises:
+        InputError: a text that is not exactly one token, or an id that does not exist.
+    """
+    found: dict[int, float] = {}
+    for token, bias in biases.items():
+        ids = _encoded("logit_bias", token, tokenizer) if isinstance(token, str) else [token]
+        if len(ids) != 1:
+            raise InputError(
+                f"generation.logit_bias: {token!r} is {len(ids)} tokens, {ids}; expected the text of one, "
+                "or an id"
+            )
+        _check("logit_bias", ids, vocab_size)
+        found[ids[0]] = found.get(ids[0], 0.0) + bias
+    return found
+
+
+def banned_sequences(texts: Sequence[str], vocab_size: int, tokenizer: Tokenizer | None) -> list[list[int]]:
+    """Return the tokens of each text of `banned`, in which names of special tokens are these tokens.
+
+    Raises:
+        InputError: a text that cannot be encoded.
+    """
+    sequences = [_encoded("banned", text, tokenizer) for text in texts]
+    for ids in sequences:
+        _check("banned", ids, vocab_size)
+    return sequences
+
+
+def _encoded(setting: str, text: str, tokenizer: Tokenizer | None) -> list[int]:
+    if tokenizer is None:
+        raise InputError(f"generation.{setting} has the text {text!r}; expected a tokenizer beside it")
+    try:
+        return tokenizer.encode(text, allow_special=True).tolist()
+    except InputError as error:
+        raise InputError(f"generation.{setting}: {error}") from None
+
+
+def _check(setting: str, ids: Sequence[int], vocab_size: int) -> None:
+    for i in ids:
+        if not 0 <= i < vocab_size:
+            raise InputError(f"generation.{setting}: token id is {i}; expected 0 to {vocab_size - 1}")
