@@ -1,16 +1,27 @@
-"""`scratchgpt COMMAND`: what there is beside train.py and sample.py."""
+"""`scratchgpt COMMAND`: everything that can be run."""
 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from scratchgpt import shipped
 from scratchgpt.cli import errors_in_words
 from scratchgpt.validation import nearest
 
-COMMANDS = {  # a module with `main(arguments) -> exit code`, and what it does
+COMMANDS = {  # a program that comes along, or a module with `main(arguments) -> exit code`; what it does
+    "train": ("train.py", "train a GPT on a text and let it write"),
+    "sample": ("sample.py", "let a trained run write"),
+    "chat": ("scratchgpt.chat.__main__", "a conversation with a run that was trained on dialogues"),
     "learn": ("lessons.kit.stepper", "the lessons: check N, watch, hint N, reveal N, reset N, hunt N, list"),
     "runs": ("scratchgpt.runs", "the runs in a folder: how far they are, and how they differ"),
+    "inspect": ("scratchgpt.inspection.__main__", "a look inside a trained model while it reads a text"),
+    "evaluate": ("scratchgpt.evaluate_run", "how well a run predicts a text, and replies in dialogues"),
     "compare": ("scratchgpt.compare", "the curves of several runs in one picture"),
+    "export": ("scratchgpt.exporting", "a model for transformers (hf) or llama.cpp (gguf)"),
+    "import": (
+        "scratchgpt.importing",
+        "a model of Hugging Face's format (hf) or nanoGPT's (nanogpt) as a run",
+    ),
 }
 USAGE = "usage: scratchgpt COMMAND ...\n\n" + "\n".join(
     f"  {name:<9} {help_}" for name, (_, help_) in COMMANDS.items()
@@ -29,8 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(wrong + USAGE, file=sys.stderr)
         return 2
+    typed, (what, _) = f"scratchgpt {name}", COMMANDS[name]
     try:
-        module = import_module(COMMANDS[name][0])
+        with errors_in_words(typed):
+            if what in shipped.PROGRAMS:
+                shipped.run(what, typed, arguments)
+                return 0
+            return int(import_module(what).main(arguments))
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("lessons"):
             raise
@@ -39,8 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    with errors_in_words(f"scratchgpt {name}"):
-        return int(module.main(arguments))
 
 
 if __name__ == "__main__":

@@ -259,7 +259,7 @@ def test_what_is_not_there_is_named(data: str, words: str) -> None:
         ({"errors": "skip"}, "errors is 'skip'; expected one of strict, replace, ignore"),
         (
             {"bot_only": True},
-            "a.txt has no bot; expected it with the built-in text daily-dialog or prosocial-dialog, or",
+            "expected it with the built-in text daily-dialog or prosocial-dialog or talk, or",
         ),
         ({"bot_only": True}, "with --corpus.format daily-dialog or prosocial-dialog for a file"),
     ],
@@ -455,6 +455,7 @@ def test_every_builtin_text_has_a_line_that_describes_it() -> None:
         "fables",
         "pydoc",
         "grammar",
+        "talk",
         "shakespeare",
         "wikitext-2",
         "daily-dialog",
@@ -471,8 +472,8 @@ def test_the_fables_are_found_from_anywhere() -> None:
     assert text_of(open_corpus("data/fables.txt")) == text_of(corpus)
 
 
-def test_without_the_repository_the_fables_are_missed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"fables\.txt does not exist; expected the fables, which are part"):
+def test_fables_that_are_not_there_are_missed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"fables\.txt does not exist; expected the fables, which come with"):
         open_corpus("fables", root=tmp_path)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.data import Examples, Part, Windows
-from scratchgpt.evaluation import evaluate, spread_evenly
+from scratchgpt.evaluation import evaluate, score, spread_evenly
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 
 MODEL = sg.GPT(sg.GPTConfig(11, 8, n_layer=2, n_head=2, n_embd=12))
@@ -86,3 +86,46 @@ def test_limited_rows_of_examples_are_spread_over_all() -> None:
     rows = Examples(Part(np.arange(90), np.arange(3, 93, 3), padded=True), 8)
     assert spread_evenly(rows, 40).tolist() == [0, 7, 14, 21, 29]
     assert spread_evenly(rows, None).tolist() == spread_evenly(rows, 30 * 8).tolist() == list(range(30))
+
+
+ADAPTIVE = sg.GPT(
+    sg.GPTConfig(11, 8, n_layer=1, n_head=2, n_embd=12, tie_weights=False, adaptive_cutoffs=[4, 7])
+)
+
+
+@pytest.mark.parametrize("model", [MODEL, ADAPTIVE], ids=["plain", "adaptive"])
+@pytest.mark.parametrize("chunk", [1, 40, 1 << 20])
+@pytest.mark.parametrize("some_learned", [False, True])
+def test_accuracy_is_the_share_of_targets_that_are_the_likeliest_token(
+    backend: Backend, model: sg.GPT, chunk: int, some_learned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the size of a chunk of logits: one row, some rows that do not divide the batch, or all."""
+    monkeypatch.setattr("scratchgpt.evaluation.CHUNK", chunk)
+    params = model.init(seed=5, dtype="float64").map(lambda flat: flat * 8)
+    rows = Windows(Part(TOKENS, np.array([61]), (np.arange(61) % 5 < 2) if some_learned else None), 8)
+    n_targets = n_right = 0
+    for i in range(len(rows)):
+        x, y = rows.batch(np.array([i]))
+        logits = sg.logits(model, params, x)
+        for place, target in enumerate(y[0]):
+            if target != IGNORE_INDEX:
+                n_targets += 1
+                n_right += int(np.argmax(logits[0, place]) == target)
+    for batch_size in (3, 50):
+        found = score(model, params, rows, batch_size=batch_size, backend=backend)
+        assert found.accuracy == n_right / n_targets
+        loss = evaluate(model, params, rows, batch_size=batch_size, backend=backend)
+        assert found.loss == loss  # to the bit: the same calls
+    assert 0 < n_right < n_targets
+
+
+def test_a_text_known_by_heart_is_predicted_without_a_mistake(backend: Backend) -> None:
+    """A head that scores the token after this one highest, and a text that counts."""
+    model = sg.GPT(sg.GPTConfig(8, 8, n_layer=1, n_head=1, n_embd=8, tie_weights=False))
+    params = model.init(seed=0, dtype="float64").map(lambda flat: flat * 0)
+    params["wte.weight"][...], params["ln_f.weight"][...] = np.eye(8), 1
+    params["lm_head.weight"][...] = np.roll(np.eye(8), 1, axis=0)
+    rows = Windows(Part.of(np.arange(20) % 8), 8)
+    assert score(model, params, rows, batch_size=2, backend=backend).accuracy == 1.0
+    backwards = Windows(Part.of(-np.arange(20) % 8), 8)
+    assert score(model, params, backwards, batch_size=2, backend=backend).accuracy == 0.0

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from scratchgpt.corpora import grammar
+from scratchgpt.corpora import grammar, talk
 from scratchgpt.corpora.corpus import Corpus, Piece
 from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
 from scratchgpt.corpora.download import RemoteFile, fetch
@@ -34,7 +34,9 @@ HUB = {
     "daily-dialog": ("roskoN/dailydialog", "refs/convert/parquet"),
     "prosocial-dialog": ("allenai/prosocial-dialog", "main"),
 }
+DIALOGUES = (*SCHEMAS, "talk")  # the built-in texts with a bot
 GRAMMAR_DOCUMENTS = 8_000
+TALK_DIALOGUES = 12_000
 
 
 def names() -> dict[str, str]:
@@ -43,6 +45,7 @@ def names() -> dict[str, str]:
         "fables": "the project's own fables, one text of 190 kB",
         "pydoc": "Python's language reference, as it comes with Python, a document for each topic",
         "grammar": f"{GRAMMAR_DOCUMENTS:,} stories from a grammar, whose entropy is known",
+        "talk": f"{TALK_DIALOGUES:,} dialogues about a small world, whose answers follow from what was said",
         "shakespeare": "Tiny Shakespeare, one text of 1.1 MB (downloaded)",
         "wikitext-2": "WikiText-2 raw, training part, a document for each article (downloaded)",
         "daily-dialog": "DailyDialog, everyday conversations (needs scratchgpt[datasets])",
@@ -55,7 +58,7 @@ def builtin_corpus(name: str, root: Path, bot_only: bool = False) -> Corpus:
 
     Args:
         name: one of `names`.
-        root: the project's folder, for the fables.
+        root: the folder of what comes with the package, for the fables.
         bot_only: of dialogues, whether only the bot's turns count in the loss.
 
     Raises:
@@ -66,8 +69,8 @@ def builtin_corpus(name: str, root: Path, bot_only: bool = False) -> Corpus:
             return _fables(root)
         case "pydoc":
             return _pydoc()
-        case "grammar":
-            return grammar.corpus(GRAMMAR_DOCUMENTS, seed=0)
+        case "grammar" | "talk":
+            return _generated(name, bot_only)
         case "shakespeare":
             source = file_source(fetch(SHAKESPEARE))
             return Corpus(name, lambda: whole_text(source.texts()))
@@ -82,8 +85,8 @@ def _fables(root: Path) -> Corpus:
     path = root / "data" / "fables.txt"
     if not path.is_file():
         raise InputError(
-            f"{path} does not exist; expected the fables, which are part of the repository and not of an "
-            "installed package. Run within the repository, or use the built-in text 'pydoc'"
+            f"{path} does not exist; expected the fables, which come with the package. Install it again, or "
+            "use the built-in text 'pydoc'"
         )
     source = file_source(path)
     return Corpus("fables", lambda: whole_text(source.texts()))
@@ -103,6 +106,12 @@ def _pydoc() -> Corpus:
             yield from document([topics[topic]])
 
     return Corpus("pydoc", pieces, (END,), eos=(END,))
+
+
+def _generated(name: str, bot_only: bool) -> Corpus:
+    if name == "talk":
+        return talk.corpus(TALK_DIALOGUES, seed=0, bot_only=bot_only)
+    return grammar.corpus(GRAMMAR_DOCUMENTS, seed=0)
 
 
 def _wikitext(path: Path) -> Corpus:

@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import get_args
 
-from scratchgpt.corpora.builtin import builtin_corpus, names
+from scratchgpt import shipped
+from scratchgpt.corpora.builtin import DIALOGUES, builtin_corpus, names
 from scratchgpt.corpora.corpus import Corpus, Errors, Format, Piece
 from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
 from scratchgpt.corpora.jsonl import rows
@@ -21,7 +22,6 @@ from scratchgpt.validation import nearest
 
 ENDINGS = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
 JSONL = (".jsonl", ".jsonl.gz")
-REPOSITORY = Path(__file__).resolve().parents[2]  # where the package is used from a checkout
 
 
 def open_corpus(
@@ -57,21 +57,21 @@ def open_corpus(
         errors: what becomes of bytes that are not UTF-8: "strict", "replace" or "ignore".
         bot_only: of dialogues, whether only the bot's turns count in the loss.
         allow_special: whether the name of a special token in the text is that token.
-        root: the project's folder, where files are looked for that are not here; None is the repository.
+        root: where files are looked for that are not here; None is the folder of what comes with the package.
 
     Raises:
         InputError: nothing has that name, or an argument that does not fit. Reading the pieces raises it,
             too, for what cannot be read, is empty, or is not of that format.
     """
-    root = root or REPOSITORY
+    root = root or shipped.folder()
     for name, value, known in (("format", format, get_args(Format)), ("errors", errors, get_args(Errors))):
         if value not in known:
             raise InputError(f"{name} is {value!r}{nearest(value, known)}")
-    if bot_only and data not in SCHEMAS and format not in SCHEMAS:
-        sets = " or ".join(SCHEMAS)
+    if bot_only and data not in DIALOGUES and format not in SCHEMAS:
         raise InputError(
-            f"bot_only is true, and {data} has no bot; expected it with the built-in text {sets}, or with "
-            f"--corpus.format {sets} for a file of that kind"
+            f"bot_only is true, and {data} has no bot; expected it with the built-in text "
+            f"{' or '.join(DIALOGUES)}, or with --corpus.format {' or '.join(SCHEMAS)} "
+            "for a file of that kind"
         )
     if data in names():
         for name, value, usual in (("format", format, "auto"), ("text_field", text_field, "text")):

@@ -1,0 +1,1 @@
+"""`scratchgpt chat`: a conversation with a model that was trained on dialogues."""
