@@ -2,7 +2,6 @@
 
 python train.py                                        the embedded fables, about a minute
 python train.py --data my.txt --out runs/mine          your own text, a file, a folder, or a built-in set
-python train.py --data grammar --tokenizer.kind bpe    stories of known entropy, with a tokenizer of their own
 python train.py --resume runs/mine --training.max_steps 3000
 python train.py --init-from runs/mine --data other.txt      fine-tune: begin with the weights of a run
 """
@@ -11,6 +10,7 @@ import dataclasses
 import importlib
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -89,7 +89,7 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
     backend.check(config)
     ends = begin_and_ends(corpus.generation_config(tokenizer.special_ids), corpus.name)
     writer = sg.LanguageModel(model, params, tokenizer, backend, *ends)
-    writer.stream(settings.generation.prompt, 0)
+    writer.stream(**dataclasses.asdict(settings.generation))
     if settings.resume:
         run.resume(settings, state)
     else:
@@ -104,7 +104,7 @@ def loop(
 ) -> int:
     """Take the steps that are left; evaluate, show and save now and then."""
     training, model, params = settings.training, state.model, state.params
-    how = dataclasses.asdict(settings.generation.shortened(training.sample_tokens))
+    how = dataclasses.asdict(settings.generation.shortened(training.sample_tokens)) | {"seed": training.seed}
     take_step = TrainingStep(model, state.optimizer, training.grad_clip, training.accumulate)
     with (
         signals_request_stop(training.max_minutes) as stop,
@@ -135,7 +135,7 @@ def loop(
                 moved = {"update_ratio": update_ratio(before, params)} if before else {}
                 figures = held_out.evaluate(model, state.weights())
                 run.record.log_evaluation(done, held_out.label, **figures, **moved, **progress.pace)
-                progress.sampled(run.record.log_sample(done, writer.generate(**how, seed=training.seed)))
+                progress.sampled(run.record.log_sample(done, partial(writer.generate, **how)))
                 is_best = run.save(state, done, figures["val_loss"], keep=training.keep_checkpoints)
                 run.draw(model.config.vocab_size, held_out.label, held_out.floor)
                 progress.evaluated(done, loss, figures["val_loss"], held_out.label, is_best)

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,13 @@ class RunRecord:
         self.must_be_finite(step, {f"{label} loss": val_loss})
         self.log(step=step, val_loss=val_loss, **others)
 
-    def log_sample(self, step: int, text: str) -> str:
-        """Keep what the model wrote, if anything, and return it."""
+    def log_sample(self, step: int, write: Callable[[], str]) -> str:
+        """Let the model write, keep what it wrote and return it; if it cannot, training goes on."""
+        try:
+            text = write()
+        except InputError as error:  # as when a rule has forbidden every token
+            logging.getLogger(__name__).warning("no sample at step %d: %s", step, error)
+            text = ""
         if text:
             self.log(step=step, sample=text)
         return text

@@ -69,5 +69,5 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(get_args(hint))
     names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
-    names[list[str]] = "a list of texts"
+    names |= {list[str]: "a list of texts", dict[int | str, float]: "a mapping from tokens to numbers"}
     return "null" if hint is type(None) else names.get(hint, str(hint))
