@@ -10,7 +10,7 @@ import secrets
 
 import scratchgpt as sg
 from scratchgpt import cli
-from scratchgpt.runs import console
+from scratchgpt.commands.runs import console
 from scratchgpt.samples.batches import requests, samples
 from scratchgpt.samples.json_lines import print_json
 from scratchgpt.samples.plain import print_texts

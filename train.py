@@ -17,23 +17,23 @@ from rich.console import Console
 
 import scratchgpt as sg
 from scratchgpt import cli, data, tokenizers
-from scratchgpt.about import describe
 from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.fine_tuning import first_weights, shape_of
-from scratchgpt.held_out import HeldOut
 from scratchgpt.interrupt import signals_request_stop
 from scratchgpt.loading import begin_and_ends
 from scratchgpt.loggers import open_loggers
-from scratchgpt.matrix_rate import ideal_seconds_per_token
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
 from scratchgpt.reading import resolved, tokenizer_for, tokens_of
 from scratchgpt.rng import step_rng
-from scratchgpt.run_folder import RunFolder, saved_generation
+from scratchgpt.runs.about import describe
+from scratchgpt.runs.folder import RunFolder, saved_generation
+from scratchgpt.runs.held_out import HeldOut
 from scratchgpt.settings import RunSettings
-from scratchgpt.training_state import TrainingState
-from scratchgpt.training_step import TrainingStep
-from scratchgpt.update_ratio import update_ratio
+from scratchgpt.training.matrix_rate import ideal_seconds_per_token
+from scratchgpt.training.state import TrainingState
+from scratchgpt.training.step import TrainingStep
+from scratchgpt.training.update_ratio import update_ratio
 
 ROOT = Path(__file__).parent
 console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -18,7 +18,7 @@ from scratchgpt import data
 from scratchgpt.files import read_text
 from scratchgpt.rng import step_rng
 from scratchgpt.shapes import Array
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 # The tests of the backend itself; those of the emulator, which is not in use here, are left out.
 TESTS = ("tests", "-k", "cupy and not fake_cupy", "-m", "not peers", "--maxfail=50")

@@ -26,7 +26,7 @@ from benchmarks.models import Row, random_batch
 from benchmarks.program import ROOT
 from scratchgpt.config import GPTConfig
 from scratchgpt.rng import step_rng
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 WARM_UP = 3  # steps: a graph is recorded in the second one
 LEARNING_RATE = 1e-3

@@ -19,7 +19,7 @@ from benchmarks.gpu_job import emulate
 from benchmarks.gpu_profile import watch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.rng import RowStreams, step_rng
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 PRECISIONS = ("float32", "bf16", "float16")
 HEADS = (16, 32, 64, 128)

@@ -12,7 +12,7 @@ import scratchgpt as sg
 from benchmarks.gpu_job import Job
 from benchmarks.models import random_batch
 from scratchgpt.rng import step_rng
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 STEPS = 5  # that are measured, each by itself
 HEAD_START = 4  # large products that keep the device busy while the host prepares the step

@@ -17,9 +17,9 @@ from benchmarks.time_to_loss import find_text
 from scratchgpt import cli, data
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
-from scratchgpt.evaluation import evaluate
 from scratchgpt.rng import step_rng
 from scratchgpt.settings import RunSettings, TrainingSettings
+from scratchgpt.training.evaluation import evaluate
 
 RECIPE = "configs/shakespeare.yaml"
 TINY = (

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 import scratchgpt as sg
-from scratchgpt.matrix_rate import training_operations
 from scratchgpt.shapes import Tokens
+from scratchgpt.training.matrix_rate import training_operations
 
 
 class Row(NamedTuple):

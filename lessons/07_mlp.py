@@ -17,7 +17,7 @@ from kit import Lesson, files
 from scratchgpt.model import GPT
 from scratchgpt.ops import cross_entropy, embedding, linear
 from scratchgpt.tokenizers.char import CharTokenizer
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 lesson = Lesson(7)
 

@@ -17,7 +17,7 @@ from kit import Lesson
 import scratchgpt as sg
 from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.ops import attention, merge_heads, split_heads
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 lesson = Lesson(11)
 engine = SimpleNamespace(

@@ -19,12 +19,12 @@ import scratchgpt as sg
 from scratchgpt import data
 from scratchgpt.cache_folder import cache_folder
 from scratchgpt.corpora import open_corpus
-from scratchgpt.evaluation import evaluate
 from scratchgpt.metrics import meaning
 from scratchgpt.rng import step_rng
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
 from scratchgpt.tokenizers.split_patterns import pattern_named
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.evaluation import evaluate
+from scratchgpt.training.step import TrainingStep
 
 # %% [markdown]
 # ## The text

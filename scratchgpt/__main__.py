@@ -13,13 +13,13 @@ COMMANDS = {  # a program that comes along, or a module with `main(arguments) ->
     "sample": ("sample.py", "let a trained run write"),
     "chat": ("scratchgpt.chat.__main__", "a conversation with a run that was trained on dialogues"),
     "learn": ("lessons.kit.stepper", "the lessons: check N, watch, hint N, reveal N, reset N, hunt N, list"),
-    "runs": ("scratchgpt.runs", "the runs in a folder: how far they are, and how they differ"),
+    "runs": ("scratchgpt.commands.runs", "the runs in a folder: how far they are, and how they differ"),
     "inspect": ("scratchgpt.inspection.__main__", "a look inside a trained model while it reads a text"),
-    "evaluate": ("scratchgpt.evaluate_run", "how well a run predicts a text, and replies in dialogues"),
-    "compare": ("scratchgpt.compare", "the curves of several runs in one picture"),
-    "export": ("scratchgpt.exporting", "a model for transformers (hf) or llama.cpp (gguf)"),
+    "evaluate": ("scratchgpt.commands.evaluate", "how well a run predicts a text, and replies in dialogues"),
+    "compare": ("scratchgpt.commands.compare", "the curves of several runs in one picture"),
+    "export": ("scratchgpt.commands.exporting", "a model for transformers (hf) or llama.cpp (gguf)"),
     "import": (
-        "scratchgpt.importing",
+        "scratchgpt.commands.importing",
         "a model of Hugging Face's format (hf) or nanoGPT's (nanogpt) as a run",
     ),
 }

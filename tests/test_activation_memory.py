@@ -10,10 +10,10 @@ from test_faults import patched_module
 
 import scratchgpt as sg
 from scratchgpt import parallel
-from scratchgpt.activation_memory import activation_bytes, activations_in_words, in_words
 from scratchgpt.context import Context
 from scratchgpt.layers import Block, RecomputedBlock
 from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.training.activation_memory import activation_bytes, activations_in_words, in_words
 
 BASE = sg.GPTConfig(vocab_size=29, block_size=24, n_layer=3, n_head=3, n_embd=24)
 CONFIGS = {
@@ -105,7 +105,7 @@ FORGOTTEN = [
 def test_an_array_that_the_estimate_forgets_shows(
     monkeypatch: pytest.MonkeyPatch, old: str, new: str, recompute: bool
 ) -> None:
-    wrong = patched_module("scratchgpt.activation_memory", old, new)
+    wrong = patched_module("scratchgpt.training.activation_memory", old, new)
     off = []
     for config in CONFIGS.values():
         peak = Peak(sg.GPT(config, recompute=recompute), "float32", monkeypatch).bytes

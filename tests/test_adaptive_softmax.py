@@ -24,9 +24,8 @@ from scratchgpt.backends import Backend
 from scratchgpt.checkpoint import load_training_state, save_training_state
 from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.data import Part, Windows
-from scratchgpt.decoder import Decoder
-from scratchgpt.evaluation import evaluate
 from scratchgpt.generation import generate_tokens
+from scratchgpt.generation.decoder import Decoder
 from scratchgpt.gradcheck import check, check_model
 from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
@@ -34,6 +33,7 @@ from scratchgpt.layers import AdaptiveHead, adaptive_head
 from scratchgpt.ops import adaptive_softmax
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.rng import step_rng
+from scratchgpt.training.evaluation import evaluate
 
 RNG = np.random.default_rng(0)
 THREE = ADAPTIVE_CONFIGS["adaptive head, three tails"]

@@ -18,7 +18,7 @@ from scratchgpt.generation import generate_batch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.optim import EMA, OPTIMIZERS, make_optimizer
 from scratchgpt.rng import step_rng
-from scratchgpt.training_step import Taken, TrainingStep
+from scratchgpt.training.step import Taken, TrainingStep
 
 STEPS = 10
 PRECISIONS = ("float32", "tf32", "bf16", "float16")

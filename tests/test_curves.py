@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.curves import Curve, curve, curves_of_layers, envelope, read_records, smooth, thin
 from scratchgpt.errors import InputError
+from scratchgpt.runs.curves import Curve, curve, curves_of_layers, envelope, read_records, smooth, thin
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300)
 

@@ -12,12 +12,12 @@ from conftest import Outcome
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.diagnosis import first_not_finite
 from scratchgpt.params import ParamVector
 from scratchgpt.passes import dropout_streams, quiet_overflow
 from scratchgpt.rng import step_rng
-from scratchgpt.run_record import RunRecord
-from scratchgpt.training_step import Taken, TrainingStep
+from scratchgpt.runs.record import RunRecord
+from scratchgpt.training.diagnosis import first_not_finite
+from scratchgpt.training.step import Taken, TrainingStep
 
 CONFIG = sg.GPTConfig(vocab_size=13, block_size=8, n_layer=2, n_head=2, n_embd=8, dropout=0.1)
 TEXT = np.random.default_rng(0).integers(0, 13, (6, 9))

@@ -15,12 +15,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import scratchgpt as sg
+from scratchgpt.commands.exporting import main as export
+from scratchgpt.commands.importing import main as import_
 from scratchgpt.ecosystem import hub
 from scratchgpt.ecosystem.float_types import FloatType, bfloat16_bits, from_bfloat16_bits, to_type
 from scratchgpt.ecosystem.huggingface_export import export_huggingface
 from scratchgpt.ecosystem.safetensors_file import stored_tensors, write_tensors
-from scratchgpt.exporting import main as export
-from scratchgpt.importing import main as import_
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer
 
 HEAD = "lm_head.weight"

@@ -12,9 +12,10 @@ from conftest import Outcome
 
 import scratchgpt as sg
 from scratchgpt import __main__ as program
-from scratchgpt import data, evaluate_run
-from scratchgpt.evaluation import score
+from scratchgpt import data
+from scratchgpt.commands import evaluate as evaluate_run
 from scratchgpt.replies import bleu
+from scratchgpt.training.evaluation import score
 
 Command = Callable[..., Outcome]
 SMALL = [

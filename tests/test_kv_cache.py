@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.context import NO_GRADS, Context
-from scratchgpt.decoder import Decoder
 from scratchgpt.generation import generate_batch, generate_tokens
+from scratchgpt.generation.decoder import Decoder
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.kv_cache import KVCache, NextTokens
 

@@ -44,7 +44,7 @@ def test_arguments_and_the_exit_code_pass_through(monkeypatch: pytest.MonkeyPatc
         seen.append(arguments)
         return 7
 
-    monkeypatch.setattr("scratchgpt.runs.main", fake)
+    monkeypatch.setattr("scratchgpt.commands.runs.main", fake)
     monkeypatch.setattr("sys.argv", ["scratchgpt", "runs", "elsewhere", "--x"])
     assert main() == 7
     assert seen == [["elsewhere", "--x"]]

@@ -4,7 +4,7 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.matrix_rate import ideal_seconds_per_token, matrix_rate, training_operations
+from scratchgpt.training.matrix_rate import ideal_seconds_per_token, matrix_rate, training_operations
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])

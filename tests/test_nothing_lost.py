@@ -22,7 +22,7 @@ from conftest import Outcome
 
 import scratchgpt as sg
 from scratchgpt.checkpoint import _read_whole, save_weights
-from scratchgpt.run_folder import RunFolder
+from scratchgpt.runs.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no fork")
 
@@ -62,7 +62,7 @@ class Killer:
 def train(args: list[str], folder: Path, began: Any, kill_at: tuple[str, int, bool] | None) -> None:
     """Do in a process of its own what `python train.py ARGS` does in `folder`."""
     import train as program
-    from scratchgpt import training_step
+    from scratchgpt.training import step as training_step
 
     os.chdir(folder)
     sys.stdout = sys.stderr = open("log.txt", "w")  # noqa: PTH123, SIM115

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from scratchgpt.curves import Curve
-from scratchgpt.plot import plot_comparison, plot_loss
+from scratchgpt.runs.curves import Curve
+from scratchgpt.runs.plot import plot_comparison, plot_loss
 
 Points = list[tuple[int, float]]
 
@@ -22,7 +22,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         figure.canvas.draw()
         kept.append(figure)
 
-    monkeypatch.setattr("scratchgpt.plot._save", save)
+    monkeypatch.setattr("scratchgpt.runs.plot._save", save)
     return kept
 
 

@@ -25,7 +25,7 @@ from scratchgpt.gradcheck import check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
 from scratchgpt.rng import RowStreams, step_rng
-from scratchgpt.training_step import Taken, TrainingStep
+from scratchgpt.training.step import Taken, TrainingStep
 
 DROPOUT = CONFIGS["dropout, narrow MLP"]
 VARIANTS = {

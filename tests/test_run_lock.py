@@ -12,12 +12,12 @@ import pytest
 from conftest import ROOT, Outcome
 
 import scratchgpt as sg
-from scratchgpt.run_lock import RunLock
+from scratchgpt.runs.lock import RunLock
 
 HOLD = """
 import sys
 from pathlib import Path
-from scratchgpt.run_lock import RunLock
+from scratchgpt.runs.lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)
@@ -108,7 +108,7 @@ def test_a_holder_that_was_killed_while_it_wrote_keeps_nobody_out(tmp_path: Path
 def test_a_file_that_is_removed_between_opening_and_locking_is_not_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scratchgpt import run_lock
+    from scratchgpt.runs import lock as run_lock
 
     real, calls = run_lock._lock, []
 

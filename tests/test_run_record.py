@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scratchgpt.errors import InputError
-from scratchgpt.run_record import RunRecord
+from scratchgpt.runs.record import RunRecord
 
 
 def test_a_sample_that_cannot_be_written_stops_no_training(

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.curves import Curve
 from scratchgpt.errors import InputError
-from scratchgpt.run_report import flat, write_report
-from scratchgpt.svg_chart import Level, Line, chart
+from scratchgpt.runs.curves import Curve
+from scratchgpt.runs.report import flat, write_report
+from scratchgpt.runs.svg_chart import Level, Line, chart
 
 SETTINGS = """
 data: tales.txt

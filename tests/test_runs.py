@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from scratchgpt import compare, runs
-from scratchgpt.curves import Curve
+from scratchgpt.commands import compare, runs
+from scratchgpt.commands.runs import compact, differences, read_run, short
 from scratchgpt.errors import InputError
-from scratchgpt.runs import compact, differences, read_run, short
+from scratchgpt.runs.curves import Curve
 
 STEPS = [{"step": step, "loss": 4 / step, "lr": 1e-3, "grad_norm": 1.0} for step in range(1, 21)]
 
@@ -179,7 +179,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, dict[str
     """Keep what is drawn instead of drawing it."""
     calls: list[tuple[str, dict[str, dict[str, Curve]]]] = []
     monkeypatch.setattr(
-        "scratchgpt.compare.plot_comparison", lambda path, measure, panels: calls.append((measure, panels))
+        "scratchgpt.commands.compare.plot_comparison",
+        lambda path, measure, panels: calls.append((measure, panels)),
     )
     return calls
 

@@ -13,12 +13,12 @@ from scratchgpt import scoring
 from scratchgpt.backends import Backend
 from scratchgpt.data import Part
 from scratchgpt.data.rows import rows_of
-from scratchgpt.evaluation import evaluate
 from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.scoring import windows
 from scratchgpt.tokenizers.bpe_training import train_bpe
 from scratchgpt.tokenizers.byte import ByteTokenizer
 from scratchgpt.tokenizers.split_patterns import PATTERNS
+from scratchgpt.training.evaluation import evaluate
 
 CHARACTERS = "\nabcdefghij"
 BLOCK = 8

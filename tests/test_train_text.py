@@ -153,7 +153,7 @@ def test_a_source_of_known_entropy_has_its_floor_in_the_picture(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[float | None] = []
-    monkeypatch.setattr("scratchgpt.run_folder.plot_loss", lambda *args: drawn.append(args[-1]))
+    monkeypatch.setattr("scratchgpt.runs.folder.plot_loss", lambda *args: drawn.append(args[-1]))
     trained(command("train.py", "--data", "grammar", *SMALL, "--out", "run"))
     floor = drawn[-1]
     assert floor is not None and 0.1 < floor < 1.5  # nats per character

@@ -9,7 +9,7 @@ from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.optim import OPTIMIZERS, make_optimizer
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.rng import step_rng
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 CONFIG = sg.GPTConfig(vocab_size=13, block_size=8, n_layer=1, n_head=2, n_embd=8)
 

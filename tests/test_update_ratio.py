@@ -5,7 +5,7 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.update_ratio import layer_of, update_ratio
+from scratchgpt.training.update_ratio import layer_of, update_ratio
 
 CONFIG = sg.GPTConfig(vocab_size=7, block_size=5, n_layer=2, n_head=2, n_embd=4, tie_weights=False)
 

@@ -24,7 +24,7 @@ from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.passes import loss_and_grads
 from scratchgpt.rng import step_rng
 from scratchgpt.settings import RunSettings
-from scratchgpt.training_step import TrainingStep
+from scratchgpt.training.step import TrainingStep
 
 ATTENTION = 10  # has no dropout
 ADAMW = 14  # no op, but the backend's update

@@ -10,7 +10,7 @@ from scratchgpt.cli.generation import add_generation_arguments, chosen_settings,
 from scratchgpt.cli.parser import Parser, add_backend_arguments
 from scratchgpt.errors import InputError
 from scratchgpt.generation import GenerationSettings
-from scratchgpt.run_folder import newest_run, saved_generation
+from scratchgpt.runs.folder import newest_run, saved_generation
 
 
 @dataclass(frozen=True)

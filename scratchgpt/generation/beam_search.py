@@ -20,8 +20,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.decoder import Decoder
 from scratchgpt.errors import InputError
+from scratchgpt.generation.decoder import Decoder
 from scratchgpt.model import GPT
 from scratchgpt.ops.sampling import NOT_FINITE
 from scratchgpt.params import ParamVector

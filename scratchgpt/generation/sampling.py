@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.decoder import Decoder
 from scratchgpt.errors import InputError
+from scratchgpt.generation.decoder import Decoder
 from scratchgpt.generation.pipeline import Pipeline, Text
 from scratchgpt.generation.settings import GenerationSettings
 from scratchgpt.model import GPT

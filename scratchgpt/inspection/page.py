@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from scratchgpt.files import atomic_path
 from scratchgpt.inspection import figures
-from scratchgpt.run_report import STYLE, section
+from scratchgpt.runs.report import STYLE, section
 
 PIXELS_PER_INCH = 100  # on the page; a picture has more, for sharp screens
 PAGE = """<!doctype html>

@@ -13,11 +13,11 @@ from rich.table import Table
 from safetensors import SafetensorError, safe_open
 
 from scratchgpt.cli import Parser
-from scratchgpt.curves import Curve, Record, curve, read_records
 from scratchgpt.errors import InputError
 from scratchgpt.files import load_json, load_yaml
 from scratchgpt.progress import printable
-from scratchgpt.run_report import flat
+from scratchgpt.runs.curves import Curve, Record, curve, read_records
+from scratchgpt.runs.report import flat
 
 RUN_FILES = ("run.yaml", "metrics.jsonl", "last.safetensors")  # any of them makes a run
 NOT_COMPARED = ("out", "logger", "model.vocab_size")  # the last may be null, and config.json knows it

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scratchgpt.curves import Record, read_records
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path
 from scratchgpt.loggers import Logger
-from scratchgpt.training_step import Taken
+from scratchgpt.runs.curves import Record, read_records
+from scratchgpt.training.step import Taken
 
 NAME = "metrics.jsonl"
 

@@ -1,10 +1,10 @@
 """What is trained, in a few lines."""
 
-from scratchgpt.activation_memory import activations_in_words
 from scratchgpt.backends import Backend
 from scratchgpt.data import Part, n_longer_than_a_row
 from scratchgpt.model import GPT
 from scratchgpt.settings import RunSettings
+from scratchgpt.training.activation_memory import activations_in_words
 
 
 def describe(settings: RunSettings, model: GPT, train: Part, val: Part, backend: Backend) -> str:

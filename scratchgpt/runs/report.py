@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from scratchgpt.curves import Curve, Record, curve, curves_of_layers, smooth
 from scratchgpt.files import atomic_path, load_json, load_yaml
-from scratchgpt.svg_chart import Level, Line, chart
+from scratchgpt.runs.curves import Curve, Record, curve, curves_of_layers, smooth
+from scratchgpt.runs.svg_chart import Level, Line, chart
 
 BLUE, ORANGE, GREEN, GREY = "var(--blue)", "var(--orange)", "var(--green)", "var(--grey)"
 SAMPLES = 12  # at most so many are shown, evenly spread

@@ -29,13 +29,13 @@ from scratchgpt.corpora import Corpus
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path, load_json, load_yaml, make_folder, remove_temporaries
 from scratchgpt.model import GPT
-from scratchgpt.plot import plot_loss
-from scratchgpt.run_lock import RunLock
-from scratchgpt.run_record import RunRecord
-from scratchgpt.run_report import write_report
+from scratchgpt.runs.lock import RunLock
+from scratchgpt.runs.plot import plot_loss
+from scratchgpt.runs.record import RunRecord
+from scratchgpt.runs.report import write_report
 from scratchgpt.settings import RunSettings
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.training_state import TrainingState
+from scratchgpt.training.state import TrainingState
 
 STATES = "step-[0-9]*[0-9].safetensors"
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from scratchgpt.curves import Curve, envelope, smooth, thin
 from scratchgpt.files import atomic_path
+from scratchgpt.runs.curves import Curve, envelope, smooth, thin
 from scratchgpt.shapes import Array
 
 N_COLUMNS = 700  # about the width of a picture in pixels

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.diagnosis import first_not_finite
 from scratchgpt.model import GPT
 from scratchgpt.optim import Optimizer
 from scratchgpt.passes import check_targets, check_tokens, dropout_streams, run_passes
 from scratchgpt.rng import RowStreams
 from scratchgpt.shapes import Array, Tokens
+from scratchgpt.training.diagnosis import first_not_finite
 
 MAX_UNREAD = 128  # steps whose batches are kept, in case that one of them was not finite
 

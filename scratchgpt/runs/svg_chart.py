@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from scratchgpt.curves import Curve, envelope, thin
+from scratchgpt.runs.curves import Curve, envelope, thin
 from scratchgpt.shapes import Array
 
 LEFT, RIGHT, TOP, BOTTOM = 52, 28, 10, 34  # room for the numbers at the axes

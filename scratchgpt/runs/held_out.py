@@ -5,13 +5,13 @@ import math
 from scratchgpt.backends import Backend
 from scratchgpt.corpora import Corpus
 from scratchgpt.data import Part, rows_of
-from scratchgpt.evaluation import score
 from scratchgpt.metrics import meaning
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
 from scratchgpt.reading import nats_per_token
 from scratchgpt.settings import TrainingSettings
 from scratchgpt.tokenizers import Tokenizer
+from scratchgpt.training.evaluation import score
 
 
 class HeldOut:

@@ -1,0 +1,1 @@
+"""What `scratchgpt COMMAND` can do, a module with `main(arguments)` for each."""
