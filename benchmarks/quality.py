@@ -141,8 +141,9 @@ def replies(run: Content) -> str:
         f"| {example['said']} |"
         for example in said["examples"]
     )
+    bleu = f"BLEU **{said['bleu']:.1f}** ({said['bleu_signature']}) and " if "bleu" in said else ""
     return (
-        f"BLEU **{said['bleu']:.1f}** ({said['bleu_signature']}) and **{100 * said['exact_match']:.1f} %** "
+        f"{bleu}**{100 * said['exact_match']:.1f} %** "
         f"to the letter, over {said['number']} replies to held-out dialogues, generated token by token "
         "(the likeliest), not teacher-forced: `scratchgpt evaluate runs/talk`.\n\n"
         f"| the user | the text | the model |\n| --- | --- | --- |\n{examples}\n"

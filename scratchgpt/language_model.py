@@ -88,7 +88,7 @@ class LanguageModel:
         What may be the beginning of a stop string is held back. A beam search yields its text in one piece.
         """
         chosen = _chosen(settings, prompt, max_new_tokens, temperature, top_k)
-        return (piece for _, piece in self._writer.write([self._ids(prompt)], chosen, seed))
+        return (piece for _, piece in self._writer.write([self.prompt_ids(prompt)], chosen, seed))
 
     def stream_tokens(
         self,
@@ -113,7 +113,7 @@ class LanguageModel:
             InputError: what `generate` raises, or a beam search, which knows its tokens only at the end.
         """
         chosen = _chosen(settings, prompt, max_new_tokens, temperature, top_k)
-        return self._writer.tokens(self._ids(prompt), chosen, seed, n_alternatives)
+        return self._writer.tokens(self.prompt_ids(prompt), chosen, seed, n_alternatives)
 
     def generate_batch(
         self,
@@ -144,7 +144,7 @@ class LanguageModel:
             raise InputError("prompt is given; expected none beside prompts")
         chosen = _chosen(settings, None, max_new_tokens, temperature, top_k)
         texts = [""] * (len(prompts) * num_samples)
-        ids = [self._ids(prompt) for prompt in prompts]
+        ids = [self.prompt_ids(prompt) for prompt in prompts]
         for row, piece in self._writer.write(ids, chosen, seed, num_samples):
             texts[row] += piece
         return texts
@@ -153,7 +153,7 @@ class LanguageModel:
     def _writer(self) -> Writer:
         return Writer(self.model, self.params, self.tokenizer, self.backend, self.eos_token_ids)
 
-    def _ids(self, prompt: str | None) -> list[int]:
+    def prompt_ids(self, prompt: str | None) -> list[int]:
         """Return the tokens of a prompt, or those that a text begins with."""
         if prompt is not None:
             return self.tokenizer.encode(prompt, allow_special=True).tolist()

@@ -96,7 +96,7 @@ def _streams(
     steps = generate_steps(
         model.model,
         model.params,
-        [model._ids(one.prompt) for one in group],
+        [model.prompt_ids(one.prompt) for one in group],
         Pipeline(settings, tokenizer.vocab_size, tokenizer, ends),
         backend=model.backend,
         seed=[one.seed for one in group],
