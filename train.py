@@ -18,9 +18,9 @@ from rich.console import Console
 import scratchgpt as sg
 from scratchgpt import cli, data, tokenizers
 from scratchgpt.corpora import Corpus, open_corpus
-from scratchgpt.fine_tuning import first_weights, shape_of
+from scratchgpt.fine_tuning import first_weights, keep_start, shape_of
 from scratchgpt.interrupt import signals_request_stop
-from scratchgpt.loading import begin_and_ends
+from scratchgpt.loading import begin_and_ends_of
 from scratchgpt.loggers import open_loggers
 from scratchgpt.passes import quiet_overflow
 from scratchgpt.progress import TrainingProgress
@@ -87,8 +87,7 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
 
     # What cannot be computed, or a prompt that cannot be encoded, is better known now than later.
     backend.check(config)
-    ends = begin_and_ends(corpus.generation_config(tokenizer.special_ids), corpus.name)
-    writer = sg.LanguageModel(model, params, tokenizer, backend, *ends)
+    writer = sg.LanguageModel(model, params, tokenizer, backend, *begin_and_ends_of(corpus, tokenizer))
     writer.stream(**dataclasses.asdict(settings.generation))
     if settings.resume:
         run.resume(settings, state)
@@ -96,6 +95,8 @@ def train(settings: RunSettings, corpus: Corpus, run: RunFolder, backend: sg.Bac
         run.begin(settings, model, tokenizer, corpus)
     run.about = describe(settings, model, train_text, val_text, backend)
     console.print(f"{run.about}\nrun folder {run.path}")
+    if source:
+        console.print(keep_start(run, state, held_out, settings.init_from))
     return loop(settings, state, held_out, writer, run)
 
 
@@ -123,8 +124,7 @@ def loop(
             lr = sg.learning_rate(training.schedule, step, **training.rates)
             x, y = state.batches.draw(rng)
             take_step(x, y, lr, rng)
-            if state.ema:
-                state.ema.update()
+            state.update_mean()
             evaluate_now = is_planned or stop.is_set()
             if evaluate_now or done % training.log_interval == 0:  # the loop waits for a GPU only here
                 loss = run.record.log_steps(done, take_step.read(), training.on_not_finite)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from scratchgpt.errors import InputError
 from scratchgpt.validation import check_types, from_mapping
 
+MOST_LAYERS = 10_000  # more is a typing error
 Activation = Literal["gelu_tanh", "gelu_exact"]
 
 
@@ -59,6 +60,8 @@ class GPTConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; expected a whole number of at least 1")
+        if self.n_layer > MOST_LAYERS:
+            raise InputError(f"n_layer is {self.n_layer}; expected at most {MOST_LAYERS:,}")
         if self.n_embd % self.n_head:
             raise InputError(
                 f"n_embd is {self.n_embd} and n_head is {self.n_head}; "

@@ -7,7 +7,10 @@ from scratchgpt.errors import InputError
 from scratchgpt.language_model import LanguageModel
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
+from scratchgpt.runs.folder import RunFolder
+from scratchgpt.runs.held_out import HeldOut
 from scratchgpt.settings import RunSettings
+from scratchgpt.training.state import TrainingState
 
 MAY_DIFFER = ("block_size", "dropout", "init_std")
 TABLES = ("wte.weight", "lm_head.weight", "wpe.weight")  # a row for each token or position
@@ -37,8 +40,14 @@ def shape_of(settings: RunSettings, vocab_size: int, source: LanguageModel | Non
             f"the tokenizer has {vocab_size:,} tokens; expected at most {theirs.vocab_size:,}, as many as "
             f"{name} has, whose adaptive head cannot grow"
         )
+    vocab_size = max(theirs.vocab_size, vocab_size)
+    if asked.get("vocab_size", vocab_size) != vocab_size:
+        raise InputError(
+            f"model.vocab_size is {asked['vocab_size']!r}; expected nothing, or {vocab_size}, as {name} and "
+            "the tokenizer need"
+        )
     changes = {field: asked[field] for field in MAY_DIFFER if field in asked}
-    return dataclasses.replace(theirs, vocab_size=max(theirs.vocab_size, vocab_size), **changes)
+    return dataclasses.replace(theirs, vocab_size=vocab_size, **changes)
 
 
 def first_weights(model: GPT, seed: int, source: LanguageModel | None = None) -> ParamVector:
@@ -58,3 +67,11 @@ def first_weights(model: GPT, seed: int, source: LanguageModel | None = None) ->
             n = min(len(view), len(theirs[name])) if name in TABLES else len(view)
             view[:n] = theirs[name][:n]
     return params
+
+
+def keep_start(run: RunFolder, state: TrainingState, held_out: HeldOut, name: str) -> str:
+    """Evaluate and save what training begins with, the best until it is beaten; return how good it is."""
+    figures = held_out.evaluate(state.model, state.weights())
+    run.record.log_evaluation(0, held_out.label, **figures)
+    run.save(state, 0, figures["val_loss"])
+    return f"{name} begins with a {held_out.label} loss of {figures['val_loss']:.4f}"

@@ -112,6 +112,8 @@ class LanguageModel:
         Raises:
             InputError: what `generate` raises, or a beam search, which knows its tokens only at the end.
         """
+        if not _is_whole(n_alternatives) or n_alternatives < 0:
+            raise InputError(f"n_alternatives is {n_alternatives!r}; expected a whole number of at least 0")
         chosen = _chosen(settings, prompt, max_new_tokens, temperature, top_k)
         return self._writer.tokens(self.prompt_ids(prompt), chosen, seed, n_alternatives)
 
@@ -138,8 +140,10 @@ class LanguageModel:
             num_samples: how many texts continue each prompt; they come one after the other. A beam search
                 returns its best ones.
         """
-        if num_samples < 1:
-            raise InputError(f"num_samples is {num_samples}; expected at least 1")
+        if not _is_whole(num_samples) or num_samples < 1:
+            raise InputError(f"num_samples is {num_samples!r}; expected a whole number of at least 1")
+        if isinstance(prompts, str):
+            raise InputError(f"prompts is {prompts!r}; expected a list of texts, as [{prompts!r}]")
         if settings.pop("prompt", None) is not None:
             raise InputError("prompt is given; expected none beside prompts")
         chosen = _chosen(settings, None, max_new_tokens, temperature, top_k)
@@ -156,7 +160,7 @@ class LanguageModel:
     def prompt_ids(self, prompt: str | None) -> list[int]:
         """Return the tokens of a prompt, or those that a text begins with."""
         if prompt is not None:
-            return self.tokenizer.encode(prompt, allow_special=True).tolist()
+            return self._encode(prompt).tolist()
         if self.bos_token_id is not None:
             return [self.bos_token_id]
         try:
@@ -218,7 +222,13 @@ class LanguageModel:
         return attention_maps(self.model, self.params, self._encode(text), self.backend)
 
     def _encode(self, text: str) -> Array:
+        if not isinstance(text, str):
+            raise InputError(f"the text is {text!r}; expected text")
         return self.tokenizer.encode(text, allow_special=True)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _chosen(

@@ -8,6 +8,7 @@ from scratchgpt import tokenizers
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.checkpoint import load_weights
 from scratchgpt.config import GPTConfig
+from scratchgpt.corpora import Corpus
 from scratchgpt.ecosystem import hub
 from scratchgpt.ecosystem.huggingface_config import is_huggingface
 from scratchgpt.ecosystem.huggingface_import import load_gpt2
@@ -16,6 +17,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.files import load_json
 from scratchgpt.language_model import LanguageModel
 from scratchgpt.model import GPT
+from scratchgpt.tokenizers import Tokenizer
 
 ENDING = ".safetensors"
 
@@ -34,6 +36,8 @@ def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | 
         InputError: no model there, another architecture, or a file that is missing, corrupted or of another
             shape.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"the model is {path!r}; expected a folder, a file or the name of one")
     path, backend = Path(path), backend or get_backend()
     if not path.exists() and path.suffix != ENDING and hub.is_model_name(path.as_posix()):
         path = hub.fetch(path.as_posix())
@@ -100,3 +104,8 @@ def begin_and_ends(ids: Mapping[str, Any], name: str) -> tuple[int | None, tuple
         if type(i) is not int:
             raise InputError(f"{name}: token id is {i!r}; expected a whole number")
     return begin, tuple(ends)
+
+
+def begin_and_ends_of(corpus: Corpus, tokenizer: Tokenizer) -> tuple[int | None, tuple[int, ...]]:
+    """Return the token that each text of a corpus begins with, and those that end it or a turn of it."""
+    return begin_and_ends(corpus.generation_config(tokenizer.special_ids), corpus.name)

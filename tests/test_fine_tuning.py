@@ -1,5 +1,6 @@
 """Beginning with another model's weights: `train.py --init-from`."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +142,30 @@ def test_an_adaptive_head_cannot_grow() -> None:
     )
     with pytest.raises(InputError, match="the tokenizer has 9 tokens; expected at most 8, as many as runs/a"):
         shape_of(settings(), 9, language_model(config))
+
+
+def test_what_training_begins_with_is_evaluated_and_stays_the_best_until_it_is_beaten(
+    command: Command, first: Path
+) -> None:
+    ruin = ("--training.learning_rate=5", "--training.min_learning_rate=5", "--training.grad_clip=null")
+    done = command("train.py", "--init-from", "a", "--data", "a.txt", "--out", "b", *SHORT, *ruin)
+    assert done.code == 0, done.err
+    assert "begins with a held-out loss of" in done.out
+    assert "at step 0 of 6" in done.out
+    assert np.array_equal(sg.load("a").params.flat, sg.load("b").params.flat)
+    assert sg.load("b", checkpoint="last").params.flat.std() > sg.load("a").params.flat.std()
+    records = [json.loads(line) for line in Path("b/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [r["step"] for r in records if "val_loss" in r] == [0, 3, 6]
+
+
+def test_without_a_configuration_the_steps_are_small(command: Command, first: Path) -> None:
+    done = command("train.py", "--init-from", "a", "--data", "a.txt", "--print-config")
+    settings = yaml.safe_load(done.out)
+    assert settings["training"]["learning_rate"] == 3e-4
+    assert settings["model"] == {}  # the source's
+
+
+@pytest.mark.parametrize("vocab_size", [4, 500])
+def test_a_vocabulary_that_nobody_needs_is_refused(vocab_size: int) -> None:
+    with pytest.raises(InputError, match=rf"vocab_size is {vocab_size}; expected nothing, or 8, as runs/a"):
+        shape_of(settings(vocab_size=vocab_size), 8, language_model())

@@ -83,3 +83,11 @@ def test_config_on_the_command_line_only(command: Command) -> None:
     done = command("train.py", "--config", "my.yaml")
     assert done.code == 2
     assert "my.yaml: print_config is True; expected it on the command line only" in done.err
+
+
+def test_an_error_in_a_file_names_the_file(command: Command) -> None:
+    Path("my.yaml").write_text("training:\n  max_stepz: 3\n", encoding="utf-8")
+    done = command("train.py", "--config", "my.yaml")
+    assert done.code == 2
+    assert "error: my.yaml: " in done.err
+    assert "did you mean 'training.max_steps'?" in done.err

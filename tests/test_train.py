@@ -158,7 +158,10 @@ def test_resuming_keeps_the_new_settings_and_a_finished_run_says_so(command: Com
     assert losses("run")[-1][0] == 50
     again = command("train.py", "--resume", "run")
     assert again.code == 2
-    assert "run is at step 50 already; expected a larger --training.max_steps (now 50)" in again.err
+    assert (
+        "run is at step 50 already; expected a longer budget, as a larger --training.max_steps (now 50)"
+        in again.err
+    )
 
 
 def test_flags_beat_the_file_wherever_they_stand(command: Command, text: str) -> None:
@@ -245,7 +248,9 @@ def test_settings_override_each_other_in_order(command: Command, text: str) -> N
     assert saved["training"]["beta1"] == 0.9  # the default of the field, not of configs/default.yaml
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "configs").glob("*.yaml")))
+@pytest.mark.parametrize(
+    "name", sorted({path.name for path in (ROOT / "configs").glob("*.yaml")} - {"fine-tune.yaml"})
+)
 def test_every_shipped_configuration_is_valid(name: str) -> None:
     from scratchgpt.cli import parse_train_args
 

@@ -12,15 +12,25 @@ DATA_HELP = (
     "the text to train on: a file or folder, a pattern such as 'texts/*.md' (.txt, .md, .jsonl, .gz), - for "
     "standard input, or a built-in set"
 )
+FOREIGN = "--print_shtab"  # jsonargparse adds it to every parser where shtab is installed
 
 
 class Parser(ArgumentParser):
-    """jsonargparse's parser, whose errors are one line and suggest the nearest option."""
+    """jsonargparse's parser, whose errors are one line and suggest the nearest option.
+
+    Attributes:
+        source: what is being read besides the command line, as "my.yaml: ", for messages.
+    """
+
+    source = ""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the message and the nearest known option, and exit with code 2."""
         message = " ".join(message.split())
-        print(f"{self.prog}: error: {_in_words(message)}{self._suggestion(message)}", file=sys.stderr)
+        print(
+            f"{self.prog}: error: {self.source}{_in_words(message)}{self._suggestion(message)}",
+            file=sys.stderr,
+        )
         sys.exit(2)
 
     def _suggestion(self, message: str) -> str:
@@ -32,7 +42,8 @@ class Parser(ArgumentParser):
             section, _, word = (option[1] or option[2]).rpartition(".")
         else:
             return ""
-        names = [name[2:] for action in self._actions for name in action.option_strings if name[:2] == "--"]
+        options = [name for action in self._actions for name in action.option_strings]
+        names = [name[2:] for name in options if name[:2] == "--" and name != FOREIGN]
         sections = {name.split(".")[0] for name in names if "." in name}
         if section in sections:  # the section is right, so the option is one of that section
             mine = [name.removeprefix(f"{section}.") for name in names if name.startswith(f"{section}.")]

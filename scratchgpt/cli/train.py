@@ -29,10 +29,12 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     parser = _train_parser()
     flags = parser.parse_args(argv, defaults=False).as_dict()
     _check_together(flags)
-    files = [_sections(file) for file in _files(flags, root)]
+    files = {file: _sections(file) for file in _files(flags, root)}
     settings = parser.get_defaults()
-    for content in files:
+    for file, content in files.items():
+        parser.source = f"{file}: "
         settings = parser.parse_object(content, settings)
+    parser.source = ""
     if flags.get("backend", settings.backend) != settings.backend:
         for name in ("threads", "precision", "graph", "device"):  # what the files say of them is for theirs
             settings[name] = parser.get_default(name)
@@ -42,9 +44,8 @@ def parse_train_args(argv: Sequence[str] | None, root: Path) -> RunSettings:
     values = parser.parse_args(argv, namespace=settings).as_dict()
     if not values["data"]:
         parser.error("data is missing; expected --data FILE, the text to train on")
-    if values["init_from"] and not values["resume"]:  # it has a shape, whatever configs/default.yaml says
-        asked = files[-1].get("model", {}) if "config" in flags else {}
-        values["model"] = {**asked, **flags.get("model", {})}
+    if values["init_from"] and not values["resume"]:  # it has a shape; what counts is what somebody has set
+        values["model"] = {**[*files.values()][-1].get("model", {}), **flags.get("model", {})}
     run_settings = _run_settings(values, root)
     if values["print_config"]:
         print(run_settings.as_yaml(), end="")
@@ -77,7 +78,7 @@ def _files(flags: Mapping[str, Any], root: Path) -> list[Path]:
     config = [find(flags["config"], root)] if flags.get("config") else []
     if flags.get("resume") is not None:
         return [Path(flags["resume"], "run.yaml"), *config]
-    return config or [find("configs/default.yaml", root)]
+    return config or [find(f"configs/{'fine-tune' if flags.get('init_from') else 'default'}.yaml", root)]
 
 
 def _run_settings(values: Mapping[str, Any], root: Path) -> RunSettings:
@@ -134,8 +135,8 @@ def _sections(file: Path) -> dict[str, Any]:
 def _train_parser() -> Parser:
     parser = Parser(
         prog=Path(sys.argv[0]).name,
-        description="Train a GPT on a text and let it write. Without --config: configs/default.yaml. "
-        "What the configuration does not say takes the defaults below.",
+        description="Train a GPT on a text and let it write. Without --config: configs/default.yaml, or "
+        "configs/fine-tune.yaml with --init-from. What it does not say takes the defaults below.",
         allow_abbrev=False,
     )
     parser.add_argument("--config", type=str, help="a YAML file of settings, see configs/")

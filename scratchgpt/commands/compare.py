@@ -42,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
     terminal.print(_table(runs))
     if len(tokenizers) > 1:
         terminal.print("the tokenizers differ: losses per token do not compare, bits per byte do")
+    if any(name == "data" or name.startswith("corpus.") for name in differences(list(runs.values()))):
+        terminal.print("the texts, or how they are read, differ: neither compares")
     terminal.print(f"picture: {printable(str(out))}")
     return 0
 

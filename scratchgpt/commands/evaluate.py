@@ -17,7 +17,7 @@ from scratchgpt.cli.parser import add_backend_arguments
 from scratchgpt.commands.runs import console
 from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, load_yaml
+from scratchgpt.files import atomic_path, load_yaml, make_folder
 from scratchgpt.language_model import LanguageModel
 from scratchgpt.loading import load
 from scratchgpt.metrics import meaning
@@ -36,20 +36,24 @@ def main(argv: Sequence[str]) -> int:
     """Print a table of measures, and with --json write them; return the exit code."""
     options, corpus_flags = _options(list(argv))
     run, out = Path(options.run), console()
+    if options.json:
+        make_folder(Path(options.json).parent)  # better known now than when everything is measured
     backend = get_backend(
         options.backend, options.threads, precision=options.precision, device=options.device
     )
-    checkpoint = options.checkpoint or ("best" if (run / "best.safetensors").exists() else "last")
-    model = load(run, checkpoint=checkpoint, backend=backend)
+    there = (name for name in CHECKPOINTS if (run / f"{name}.safetensors").exists())
+    checkpoint = options.checkpoint or next(there, None)  # a model of somebody else's has none
+    model = load(options.run, checkpoint=checkpoint, backend=backend)
     saved = _settings(run)
     corpus = _corpus(run, saved, options.data, corpus_flags)
     split = options.split or ("whole" if options.data else "held-out")
     batch_size, part = _part(saved, corpus, model, split, out)
 
     measures = _predicted(model, corpus, part, batch_size, options.tokens)
-    result: dict[str, Any] = {"run": str(run), "checkpoint": checkpoint, "text": corpus.name, "split": split}
-    result |= measures
-    out.print(printable(f"{run.name}, {checkpoint}: {corpus.name}, {split}"), soft_wrap=True)
+    result: dict[str, Any] = {"run": options.run, "checkpoint": checkpoint, "text": corpus.name}
+    result |= {"split": split, **measures}
+    which = ", ".join(filter(None, (run.name, checkpoint)))
+    out.print(printable(f"{which}: {corpus.name}, {split}"), soft_wrap=True)
     out.print(_table(measures))
     if SEP in corpus.specials and options.replies:
         result["replies"] = _replied(model, part, options.replies, out)
@@ -87,7 +91,9 @@ def _parser() -> Parser:
         help="which part of the text: held-out, training or whole; default: held-out, or whole with --data",
     )
     parser.add_argument("--data", type=str | None, help=f"{DATA_HELP}; default: the run's own")
-    parser.add_argument("--tokens", type=int | None, help="at most so many, spread evenly; default: all")
+    parser.add_argument(
+        "--tokens", type=int | None, help="about so many, in whole rows, spread evenly; default: all"
+    )
     parser.add_argument("--replies", type=int, default=200, help="of dialogues: how many replies to write")
     parser.add_argument("--json", type=str | None, help="a file to write the measures to")
     parser.add_class_arguments(CorpusSettings, "corpus")
@@ -96,8 +102,12 @@ def _parser() -> Parser:
 
 
 def _settings(run: Path) -> dict[str, Any]:
-    """Return the settings of a run, of which a section may be missing but is nothing else."""
-    saved = load_yaml(run / "run.yaml")
+    """Return the settings of a run, of which a section may be missing but is nothing else.
+
+    A model that is no run of ours has none.
+    """
+    path = run / "run.yaml"
+    saved = load_yaml(path) if path.exists() else {}
     for section in ("corpus", "training"):
         if not isinstance(saved.setdefault(section, {}), dict):
             raise InputError(
@@ -110,6 +120,8 @@ def _corpus(run: Path, saved: Mapping[str, Any], data: str | None, flags: Mappin
     """Return the text to evaluate on, read as the run has read its own unless flags say otherwise."""
     settings = from_mapping(CorpusSettings, {**saved["corpus"], **flags}, "corpus.")
     name = data or saved.get("data")
+    if name is None:
+        raise InputError(f"{run} has no run.yaml that names a text; expected --data")
     if not isinstance(name, str):
         raise InputError(f"{run / 'run.yaml'}: data is {name!r}; expected the name of a text, or --data")
     if name == "-" and data is None:
@@ -135,7 +147,7 @@ def _predicted(
     model: LanguageModel, corpus: Corpus, part: data.Part, batch_size: int, tokens: int | None
 ) -> dict[str, float]:
     """Return how well the text is predicted, by the names of the measures."""
-    loss, accuracy = score(
+    loss, accuracy, n_targets = score(
         model.model,
         model.params,
         data.rows_of(part, model.model.config.block_size),
@@ -145,7 +157,7 @@ def _predicted(
     )
     floor = reading.nats_per_token(corpus, part)
     return {
-        "tokens": len(part),
+        "tokens": n_targets,
         "loss": loss,
         **({} if floor is None else {"entropy_of_the_source": floor}),
         **meaning(loss, model.tokenizer, part),

@@ -156,7 +156,10 @@ def check_prompts(prompts: Sequence[Sequence[int]], model: GPT) -> None:
     block_size = model.config.block_size
     for prompt in prompts:
         if not 1 <= len(prompt) <= block_size:
-            raise InputError(f"the prompt has {len(prompt)} tokens; expected 1 to block_size = {block_size}")
+            hint = f", so keep the last {block_size}" if prompt else ""
+            raise InputError(
+                f"the prompt has {len(prompt)} tokens; expected 1 to block_size = {block_size}{hint}"
+            )
     for prompt in prompts:
         check_tokens(np.array([prompt]), model.config)
 
@@ -165,10 +168,14 @@ def _seeds(seed: Seed, n: int) -> Sequence[int | None]:
     """Return a seed for each of n texts."""
     if seed is None:
         return [None] * n
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer | Sequence | np.ndarray):
+        raise InputError(f"seed is {seed!r}; expected a whole number, several of them, or none")
     seeds = [seed + i for i in range(n)] if isinstance(seed, int | np.integer) else list(seed)
     if len(seeds) != n:
         raise InputError(f"seed has {len(seeds)} numbers; expected one for each of {n} texts")
     for one in seeds:
         if not isinstance(one, int | np.integer) or one < 0:
-            raise InputError(f"seed is {one!r}; expected at least 0, or none for another text each time")
+            raise InputError(
+                f"seed is {one!r}; expected a whole number of at least 0, or none for another text each time"
+            )
     return seeds

@@ -73,7 +73,11 @@ class GenerationSettings:
             share = getattr(self, name)
             self._expect(name, share is None or 0 < share <= 1, "a number in (0, 1], or null")
         self._expect("min_p", self.min_p is None or 0 <= self.min_p <= 1, "a number in [0, 1], or null")
-        self._expect("repetition_penalty", self.repetition_penalty > 0, "a positive number")
+        self._expect(
+            "repetition_penalty", 0 < self.repetition_penalty <= 100, "a positive number, at most 100"
+        )
+        for name in ("presence_penalty", "frequency_penalty"):
+            self._expect(name, abs(getattr(self, name)) <= 100, "a number in [-100, 100]")
         for name in ("banned", "stop"):
             good = all(isinstance(text, str) and text for text in getattr(self, name))
             self._expect(name, good, "a list of texts that are not empty")

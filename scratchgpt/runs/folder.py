@@ -121,8 +121,8 @@ class RunFolder:
             raise InputError(f"{checkpoint} does not say how far it is: {error!r}; expected a step") from None
         if self.step >= settings.training.max_steps:
             raise InputError(
-                f"{self.path} is at step {self.step} already; "
-                f"expected a larger --training.max_steps (now {settings.training.max_steps})"
+                f"{self.path} is at step {self.step} already; expected a longer budget, "
+                f"as a larger --training.max_steps (now {settings.training.max_steps})"
             )
         if began_with != state.text_key:
             self.best_loss = math.inf  # of another text

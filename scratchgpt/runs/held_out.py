@@ -46,7 +46,7 @@ class HeldOut:
         the floor is known bits_above_floor, per token.
         """
         training = self._training
-        val_loss, accuracy = score(
+        val_loss, accuracy, _ = score(
             model,
             params,
             rows_of(self._part, model.config.block_size),

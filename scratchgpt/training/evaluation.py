@@ -24,10 +24,12 @@ class Score(NamedTuple):
     Attributes:
         loss: the mean over the targets that count, in nats.
         accuracy: the share of these targets that are the likeliest token, in [0, 1].
+        n_targets: how many they are.
     """
 
     loss: float
     accuracy: float
+    n_targets: int
 
 
 def evaluate(
@@ -74,7 +76,7 @@ def score(
         total += n_counted * mean
         n_right += right
         n_targets += n_counted
-    return Score(total / n_targets, n_right / n_targets)
+    return Score(total / n_targets, n_right / n_targets, n_targets)
 
 
 def loss_and_right(

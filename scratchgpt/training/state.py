@@ -31,6 +31,11 @@ class TrainingState:
         """The weights that training changes."""
         return self.optimizer.params
 
+    def update_mean(self) -> None:
+        """Take the weights after a step into their running mean, if there is one."""
+        if self.ema:
+            self.ema.update()
+
     def weights(self) -> ParamVector:
         """Return the weights to evaluate and to keep as the best: their running mean, if there is one."""
         return self.ema.weights() if self.ema else self.params
