@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,15 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt import __main__
+from scratchgpt.chat import talking
 from scratchgpt.chat.commands import COMMANDS
 from scratchgpt.chat.conversation import Conversation, prompt_ids
-from scratchgpt.chat.session import without_space
-from scratchgpt.chat.talking import FORGETTING, LEAVING
+from scratchgpt.chat.session import Session, without_space
+from scratchgpt.chat.talking import FORGETTING, LEAVING, STOPPED
 from scratchgpt.corpora.dialogue import dialogue_pieces
 from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.data.tokenise import tokenise
+from scratchgpt.generation import GenerationSettings
 from scratchgpt.tokenizers import ByteTokenizer
 
 SPECIALS = ["<pad>", "<s>", "<sep>", "</s>"]
@@ -174,9 +176,12 @@ def test_what_the_model_cannot_read_is_said_and_the_chat_goes_on(talk: Talk) -> 
 
 def test_commands(talk: Talk) -> None:
     lines = [
+        "/temperature",
         "/temperature 0",
         "abc",
+        "/set top_p",
         "/set top_k 3",
+        "/set top-k",
         "/set stop [a, b]",
         "/reset",
         "/help",
@@ -189,9 +194,9 @@ def test_commands(talk: Talk) -> None:
     out = done.out.splitlines()
     assert done.code == 0 and out[0] == greedy and len(out) == 2
     assert out[1] == greedy.split("a")[0].split("b")[0].strip()
-    assert done.err.startswith(
-        "temperature is 0.0\ntop_k is 3\nstop is ['a', 'b']\nthe conversation begins anew\n"
-    )
+    told = ["temperature is 1.5", "temperature is 0.0", "top_p is null", "top_k is 3", "top_k is 3"]
+    told += ["stop is ['a', 'b']", "the conversation begins anew"]
+    assert done.err.splitlines()[: len(told)] == told
     assert all(command.usage in done.err and command.help in done.err for command in COMMANDS.values())
 
 
@@ -214,15 +219,70 @@ def test_wrong_commands_are_said_and_the_chat_goes_on(talk: Talk, line: str, wor
 
 
 def test_saved_conversations_are_text_to_train_on(talk: Talk) -> None:
-    Path("mine.jsonl").write_text('{"dialog": ["é", "f"]}', encoding="utf-8")
-    done = talk("abc\nde\n/save mine.jsonl\n/reset\nfg\n/save mine.jsonl\n/save no/where\n", "--seed", "6")
+    """Each of them once, however often they are saved."""
+    lines = [
+        "abc",
+        "/save my.jsonl",
+        "de",
+        "/save my.jsonl",
+        "/reset",
+        "/save my.jsonl",
+        "fg",
+        "/save my.jsonl",
+    ]
+    done = talk("\n".join([*lines, "/save no/where"]), "--seed", "6")
     replies = [line.strip() for line in done.out.splitlines()]
-    lines = Path("mine.jsonl").read_text(encoding="utf-8").splitlines()
-    dialogs = [["é", "f"], ["abc", replies[0], "de", replies[1]], ["fg", replies[2]]]
+    lines = Path("my.jsonl").read_text(encoding="utf-8").splitlines()
+    dialogs = [["abc", replies[0], "de", replies[1]], ["fg", replies[2]]]
     assert [json.loads(line) for line in lines] == [{"dialog": turns} for turns in dialogs]
-    corpus = open_corpus("mine.jsonl", format="daily-dialog")
+    corpus = open_corpus("my.jsonl", format="daily-dialog")
     assert list(corpus.pieces()) == [piece for turns in dialogs for piece in dialogue_pieces(turns)]
+    how = "to train on it: scratchgpt train --data my.jsonl --corpus.format daily-dialog\n"
+    assert f"my.jsonl has 1 conversation; {how}" in done.err
+    assert f"my.jsonl has 2 conversations; {how}" in done.err
     assert "cannot write no/where" in done.err.replace("\\", "/")
+
+
+def test_a_file_of_somebody_else_is_not_replaced(talk: Talk, run: Path) -> None:
+    Path("mine.jsonl").write_text("mine", encoding="utf-8")
+    done = talk("abc\n/save mine.jsonl\n")
+    assert Path("mine.jsonl").read_text(encoding="utf-8") == "mine"
+    assert "mine.jsonl holds what this chat has not written; expected the name of a new file" in done.err
+
+    session = Session(language_model(), GenerationSettings(), seed=0)
+    session.conversation.add("a", "b")
+    session.save(Path("new.jsonl"))
+    with Path("new.jsonl").open("a", encoding="utf-8") as file:
+        file.write("a note\n")
+    with pytest.raises(sg.InputError, match=r"new.jsonl holds what this chat has not written"):
+        session.save(Path("new.jsonl"))
+    assert Path("new.jsonl").read_text(encoding="utf-8").endswith("a note\n")
+
+
+def test_a_reply_that_was_stopped_is_no_example(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = iter(["abc", "de", "/quit"])
+    session = Session(language_model(), GenerationSettings(max_new_tokens=9, temperature=1.5), seed=6)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    answer, n_replies = session.reply, 0
+
+    def stopped_at_first(said: str) -> Iterator[str]:
+        nonlocal n_replies
+        n_replies += 1
+        for i, piece in enumerate(answer(said)):
+            if n_replies == 1 and i == 1:
+                signal.raise_signal(signal.SIGINT)
+            yield piece
+
+    monkeypatch.setattr(session, "reply", stopped_at_first)
+    assert talking.talk(session) == 0
+    captured = capsys.readouterr()
+    first, second = (line.removeprefix("Bot: ") for line in captured.out.splitlines())
+    assert first and first == reply("<s> User: abc<sep> Bot:", 6)[: len(first)]
+    assert session.conversation.turns == ["de", second] == ["de", reply("<s> User: de<sep> Bot:", 7)]
+    assert captured.err == f"{STOPPED}\n"
 
 
 def test_that_turns_are_forgotten_is_said_once(talk: Talk) -> None:
@@ -273,6 +333,7 @@ def test_on_a_terminal_ctrl_c_stops_the_reply_and_not_the_chat(run: Path) -> Non
         until("Bot: ", lambda: None)
         until("a", lambda: None)  # the reply has begun
         interrupt()
+        until(STOPPED, lambda: None)
         until("User: ", lambda: None)
         until(LEAVING, interrupt)
         for _ in range(60):

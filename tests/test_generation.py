@@ -81,7 +81,7 @@ def test_only_ids_of_the_tokenizer_are_generated(backend: Backend) -> None:
     ("prompt", "settings", "words"),
     [
         ([], {}, "the prompt has 0 tokens; expected 1 to block_size = 8"),
-        ([1] * 9, {}, "the prompt has 9 tokens; expected 1 to block_size = 8"),
+        ([1] * 9, {}, "the prompt has 9 tokens; expected 1 to block_size = 8, so keep the last 8"),
         ([1], {"temperature": -0.5}, "temperature is -0.5"),
         ([1], {"temperature": float("nan")}, "temperature is nan"),
         ([1], {"top_k": -1}, "top_k is -1"),

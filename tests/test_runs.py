@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from safetensors.numpy import save_file
 
 from scratchgpt.commands import compare, runs
@@ -64,6 +65,24 @@ def test_a_table_of_runs_the_most_recent_first(tmp_path: Path, capsys: pytest.Ca
         ["most", "have", "learning_rate", "0.001"],
         ["newer", "has", "learning_rate", "0.01"],
     ]
+
+
+def test_on_a_narrow_terminal_every_name_and_fact_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "a-run-with-quite-a-long-name", {10: 2.25}, changed=3)
+    make_run(tmp_path / "begun", changed=2)
+    make_run(tmp_path / "broken", {20: 2.0}, changed=1)
+    (tmp_path / "broken" / "config.json").unlink()
+    monkeypatch.setattr(runs, "console", lambda: Console(width=50))
+    assert runs.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    facts = "steps 10/20, best loss 2.2500, at step 10, tokens 640, time ~0:00:10"
+    words = (
+        f"a-run-with-quite-a-long-name {facts} begun steps 0/20, best loss none yet, tokens 0 broken damaged"
+    )
+    assert " ".join(out.split()).startswith(words)
 
 
 def test_time_that_was_recorded_is_no_estimate(tmp_path: Path) -> None:

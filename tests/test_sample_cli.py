@@ -87,9 +87,11 @@ def test_flags_override_what_the_run_has(run: str) -> None:
 def test_what_may_be_given_several_times(run: str) -> None:
     found = parsed(run, "--stop", r"\n\n", "--stop", "END", "--banned", "null", "--banned", "[1, 2]")
     assert found.stop == ["\n\n", "END"] and found.banned == ["null", "[1, 2]"]
-    flags = ("3=-5", "a=b=2.5", "'7'=1", r"\n=0.5")
+    flags = ("3=-5", "a=b=2.5", "'7'=1", r"\n=0.5", "'e'=100", '"\\t"=2', "'=3", "' '=4")
     found = parsed(run, *(word for bias in flags for word in ("--logit-bias", bias)))
-    assert found.logit_bias == {3: -5.0, "a=b": 2.5, "7": 1.0, "\n": 0.5}
+    assert found.logit_bias == {
+        3: -5.0, "a=b": 2.5, "7": 1.0, "\n": 0.5, "e": 100.0, "\t": 2.0, "'": 3.0, " ": 4.0
+    }  # fmt: skip
     for bias in ("3", "=2", "a=b"):
         with pytest.raises(sg.InputError, match=r"--logit-bias is .*; expected TOKEN=NUMBER"):
             parsed(run, "--logit-bias", bias)
@@ -208,6 +210,10 @@ def test_json_lines_say_everything(command: Command, run: str) -> None:
     single = json.loads(command("sample.py", run, "--json", "--seed", "3").out)
     assert single["seed"] == 3 and "alternatives" not in single["tokens"][0]
     assert "é" in command("sample.py", run, "--json", "--prompt", "é").out  # readable, not \u00e9
+    save(run, prompt=None)  # what the model begins with is said, so that it can be given again
+    begun = command("sample.py", run, "--json", "--seed", "3").out
+    assert json.loads(begun)["prompt"] == "\n"
+    assert command("sample.py", run, "--json", "--seed", "3", "--prompt", "\n").out == begun
 
 
 def test_texts_that_hold_tokens_back_do_not_disturb_each_other() -> None:
@@ -258,6 +264,22 @@ def test_probabilities_on_a_terminal_are_colours() -> None:
     assert "0.900" in plain.getvalue() and "over 50 %" not in plain.getvalue()
 
 
+@pytest.mark.parametrize(("width", "n_alternatives"), [(40, 4), (40, 12), (200, 40)])
+def test_where_alternatives_have_no_room_beside_each_other_they_are_below(
+    width: int, n_alternatives: int
+) -> None:
+    alternatives = [(f"t{i}", math.log(0.5 / (i + 1))) for i in range(n_alternatives)]
+    file = io.StringIO()
+    print_probabilities(
+        Console(file=file, width=width), [("x", [GeneratedToken(0, " the", math.log(0.25), alternatives)])]
+    )
+    shown = file.getvalue()
+    assert "…" not in shown and '" the"' in shown and "0.250" in shown
+    for text, logprob in alternatives:
+        assert f"{quoted(text)} {math.exp(logprob):.3f}" in shown
+    assert max(map(len, shown.splitlines())) <= width
+
+
 def test_a_terminal_obeys_nothing_that_a_model_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -275,11 +297,14 @@ def test_a_terminal_obeys_nothing_that_a_model_writes(monkeypatch: pytest.Monkey
         ("--prompts nowhere.txt", ["nowhere.txt does not exist"]),
         ("--prompts empty.txt", ["empty.txt is empty"]),
         ("--prompts blank.txt", ["blank.txt is only whitespace"]),
-        ("--prompts long.txt", ["long.txt, line 3: the prompt has 9 tokens; expected 1 to block_size = 8"]),
+        (
+            "--prompts long.txt",
+            ["long.txt, line 3: the prompt has 9 tokens; expected 1 to block_size = 8, so keep the last 8\n"],
+        ),
         ("--prompts odd.txt", ["odd.txt, line 2: character 'z'", "is not in the tokenizer's vocabulary"]),
         ("--prompts bytes.txt", ["bytes.txt is not UTF-8"]),
         ("--prompts bad.jsonl", ["bad.jsonl, line 2 has no field 'prompt'"]),
-        ("--prompts none.jsonl", ["none.jsonl, line 1: the prompt has 0 tokens"]),
+        ("--prompts none.jsonl", ["line 1: the prompt has 0 tokens; expected 1 to block_size = 8\n"]),
         ("--prompts long.txt --prompt a", ["--prompts long.txt has the prompts; expected no --prompt"]),
         ("--json --show-probabilities", ["--json writes the probability of each token, too"]),
         ("--json --beams 2 --temperature 0", ["generation.beams is 2; expected 1 beside --json"]),
@@ -303,6 +328,11 @@ def test_errors_in_words(command: Command, run: str, flags: str, words: list[str
         Path(name).write_text(text, encoding="utf-8")
     Path("bytes.txt").write_bytes(b"a\xff")
     refused(command("sample.py", run, *shlex.split(flags)), "sample.py: error: ", *words)
+
+
+def test_an_unknown_flag_names_ours_only(command: Command, run: str) -> None:
+    done = command("sample.py", run, "--zzz")
+    assert ", top-p, " in done.err and "shtab" not in done.err
 
 
 def test_scratchgpt_sample_is_the_same_program(

@@ -1,13 +1,10 @@
 """What was said so far, and as much of it as the model can read."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from scratchgpt.corpora.dialogue import dialogue_pieces
 from scratchgpt.data.tokenise import tokenise
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path
 from scratchgpt.tokenizers import Tokenizer
 
 
@@ -48,24 +45,6 @@ class Conversation:
     def add(self, said: str, reply: str) -> None:
         """Keep what the user said and the bot answered."""
         self.turns += [said, reply]
-
-    def save(self, path: Path) -> None:
-        """Add the whole conversation to a file of JSON lines, as `--corpus.format daily-dialog` reads them.
-
-        Raises:
-            InputError: nothing has been said yet, or the file cannot be read or written to.
-        """
-        if not self.turns:
-            raise InputError("nothing has been said yet; expected a conversation to save")
-        try:
-            before = path.read_bytes() if path.exists() else b""
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-        line = json.dumps({"dialog": self.turns}, ensure_ascii=False) + "\n"
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(
-                before + (b"\n" if before[-1:] not in (b"", b"\n") else b"") + line.encode()
-            )
 
 
 def prompt_ids(turns: Sequence[str], tokenizer: Tokenizer) -> list[int]:

@@ -1,4 +1,4 @@
-"""Who talks, and how the model is to answer."""
+"""Who talks, how the model is to answer, and what was said."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scratchgpt import tokenizers
 from scratchgpt.chat.conversation import Conversation
+from scratchgpt.chat.saving import Transcripts
 from scratchgpt.errors import InputError
 from scratchgpt.generation import GenerationSettings
 from scratchgpt.generation.writing import Writer
@@ -15,7 +16,7 @@ from scratchgpt.tokenizers.base import BOS, EOS, SEP
 
 
 class Session:
-    """A model, its settings, and the conversation with it.
+    """A model, its settings, and the conversations with it.
 
     Args:
         model: what answers.
@@ -24,16 +25,30 @@ class Session:
 
     Attributes:
         settings: how the model writes a reply.
-        conversation: what was said.
+        conversations: what was said; the last one goes on.
         is_over: whether the user wants to leave.
     """
 
     def __init__(self, model: LanguageModel, settings: GenerationSettings, seed: int) -> None:
         self.settings = settings
-        self.conversation = Conversation()
+        self.conversations = [Conversation()]
         self.is_over = False
         self._model = model
         self._seed = seed
+        self._transcripts = Transcripts()
+
+    @property
+    def conversation(self) -> Conversation:
+        """The one that goes on."""
+        return self.conversations[-1]
+
+    def begin_anew(self) -> None:
+        """Begin another conversation, in which the model knows nothing of those before."""
+        self.conversations.append(Conversation())
+
+    def save(self, path: Path) -> int:
+        """Write all conversations to a file as `Transcripts.save` does; return how many."""
+        return self._transcripts.save(self.conversations, path)
 
     @property
     def limit(self) -> int:
@@ -53,8 +68,9 @@ class Session:
         others = [name for name, i in tokenizer.special_ids.items() if i not in ends]  # a turn is text
         settings = replace(self.settings, banned=[*self.settings.banned, *others])
         writer = Writer(model.model, model.params, tokenizer, model.backend, ends)
-        seed = self._seed + len(self.conversation.turns) // 2
-        return without_space(piece for _, piece in writer.write([ids], settings, seed))
+        pieces = writer.write([ids], settings, self._seed)
+        self._seed += 1
+        return without_space(piece for _, piece in pieces)
 
 
 def can_chat(tokenizer: Tokenizer) -> bool:

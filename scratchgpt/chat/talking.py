@@ -12,6 +12,7 @@ from scratchgpt.interrupt import signals_request_stop
 from scratchgpt.progress import printable
 
 FORGETTING = "(the block is full: the model no longer reads the oldest turns)"
+STOPPED = "(stopped: what you said and this reply do not count as said)"
 LEAVING = "(/quit or Ctrl-D leaves)"
 
 
@@ -63,7 +64,7 @@ def _answer(line: str, session: Session, on_terminal: bool) -> int:
 
 
 def _say(said: str, session: Session, on_terminal: bool) -> int:
-    """Print what the model answers, and keep it, whole or up to where it was stopped."""
+    """Print what the model answers, and keep both turns, unless the answer was stopped: then neither."""
     forgotten_before = session.conversation.n_forgotten
     pieces = session.reply(said)
     if session.conversation.n_forgotten and not forgotten_before:
@@ -81,7 +82,12 @@ def _say(said: str, session: Session, on_terminal: bool) -> int:
         except KeyboardInterrupt:  # the second, while the model is still busy with the next token
             pass
     print(flush=True)
-    session.conversation.add(said, reply.strip())
-    if stop.signum == signal.SIGINT and not on_terminal:
+    if stop.signum is None:
+        session.conversation.add(said, reply.strip())
+        return 0
+    if stop.signum == signal.SIGTERM:
+        return stop.exit_code
+    if not on_terminal:
         raise KeyboardInterrupt
-    return stop.exit_code if stop.signum == signal.SIGTERM else 0
+    print(STOPPED, file=sys.stderr)
+    return 0

@@ -16,7 +16,7 @@ HINTS = get_type_hints(GenerationSettings)
 ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
 MANY = {  # fields that hold several things: what the flag takes, and how to say it
     list: ("TEXT", r"Once for each, '' for none; \n, \t and \\ are a line end, a tab and a backslash."),
-    dict: ("TOKEN=NUMBER", "Once for each, '' for none; 13 is an id, \"'13'\" a text."),
+    dict: ("TOKEN=NUMBER", "Once for each, '' for none; 13 is an id, the or 'the' a text, '13' too."),
 }
 
 
@@ -89,8 +89,8 @@ def _bias(text: str) -> tuple[int | str, float]:
     except ValueError:
         token = ""
     if not token:
-        raise InputError(f"--logit-bias is {text!r}; expected TOKEN=NUMBER, as 13=-5 or 'the=2.5'")
+        raise InputError(f"--logit-bias is {text!r}; expected TOKEN=NUMBER, as 13=-5 or the=2.5")
     if token.isdecimal():
         return int(token), bias
-    quoted = re.fullmatch(r"'(\d+)'", token)
-    return (quoted[1] if quoted else unescaped(token)), bias
+    quoted = re.fullmatch(r"""(['"])(.+)\1""", token, re.DOTALL)
+    return unescaped(quoted[2] if quoted else token), bias

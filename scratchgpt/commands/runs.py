@@ -1,5 +1,6 @@
 """`scratchgpt runs`: what the runs in a folder have reached, and how they differ."""
 
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
 
@@ -142,19 +144,35 @@ def main(argv: Sequence[str]) -> int:
 
 
 def print_table(out: Console, runs: Sequence[tuple[Path, Run | InputError]]) -> None:
-    """Print a row for each run, then how their settings differ and what is wrong with the damaged ones."""
+    """Print a row for each run, then how their settings differ and what is wrong with the damaged ones.
+
+    Where a row does not fit, the name has a line of its own, and below is what the row would say.
+    """
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
     for fact in FACTS:
         table.add_column(fact, justify="right", no_wrap=True)
     for path, run in runs:
         table.add_row(printable(path.name), *(run.in_words() if isinstance(run, Run) else ["damaged"]))
-    out.print(table)
+    room = out.options.update(max_width=sys.maxsize)
+    if out.measure(table, options=room).maximum <= out.width:
+        out.print(table)
+    else:
+        for path, run in runs:
+            out.print(printable(path.name), soft_wrap=True)
+            out.print(Padding(_facts(run), (0, 0, 1, 4)))
     for line in [
         *_settings([run for _, run in runs if isinstance(run, Run)]),
         *(f"{path.name} is damaged: {run}" for path, run in runs if isinstance(run, InputError)),
     ]:
         out.print(printable(line), soft_wrap=True)
+
+
+def _facts(run: Run | InputError) -> str:
+    """Return what the row of a run says."""
+    if isinstance(run, InputError):
+        return "damaged"
+    return ", ".join(f"{fact} {value}" for fact, value in zip(FACTS, run.in_words(), strict=True) if value)
 
 
 def _settings(runs: Sequence[Run]) -> Iterator[str]:

@@ -33,11 +33,13 @@ class Sample:
 
     Attributes:
         request: what was asked for.
+        prompt: what the text continues, or where none was asked for, what the model began with.
         tokens: what the model wrote.
         finish_reason: why the text ended.
     """
 
     request: Request
+    prompt: str
     tokens: list[GeneratedToken]
     finish_reason: FinishReason | None
 
@@ -78,7 +80,8 @@ def samples(
                 if stream.finish_reason:
                     finished.add(row)
         for one, found, stream in zip(group, tokens, streams, strict=True):
-            yield Sample(one, [*found, *stream], stream.finish_reason)
+            prompt = model.tokenizer.decode(model.prompt_ids(None)) if one.prompt is None else one.prompt
+            yield Sample(one, prompt, [*found, *stream], stream.finish_reason)
 
 
 def _streams(

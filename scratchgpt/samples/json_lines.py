@@ -11,7 +11,7 @@ from scratchgpt.samples.batches import Sample
 def as_json(sample: Sample) -> str:
     """Return a text as a JSON object on one line; probabilities are natural logarithms."""
     content = {
-        "prompt": sample.request.prompt,
+        "prompt": sample.prompt,
         "text": sample.text,
         "seed": sample.request.seed,
         "finish_reason": sample.finish_reason,

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -41,7 +42,10 @@ def print_probabilities(out: Console, texts: Iterable[tuple[str | None, Iterable
             out.print(coloured(token), end="", soft_wrap=True)
         out.print()
         if shown and (not has_colours(out) or any(token.alternatives for token in shown)):
-            out.print(table(shown))
+            side_by_side = table(shown)
+            room = out.options.update(max_width=sys.maxsize)
+            is_narrow = out.measure(side_by_side, options=room).maximum > out.width
+            out.print(table(shown, stacked=True) if is_narrow else side_by_side)
 
 
 def has_colours(out: Console) -> bool:
@@ -62,17 +66,21 @@ def coloured(token: GeneratedToken) -> Text:
     return Text(printable(token.text).replace("\n", LINE_END), style=style)
 
 
-def table(tokens: Sequence[GeneratedToken]) -> Table:
-    """Return a row for each token: its text, its probability, the alternatives with theirs."""
+def table(tokens: Sequence[GeneratedToken], stacked: bool = False) -> Table:
+    """Return a row for each token: its text, its probability, the alternatives with theirs.
+
+    These have a column each or, `stacked` for a narrow terminal, a line each in a single column.
+    """
     rows = Table(box=SIMPLE_HEAD, pad_edge=False)
-    rows.add_column("token")
-    rows.add_column("probability", justify="right")
+    rows.add_column("token", overflow="fold")
+    rows.add_column("probability", justify="right", no_wrap=True)
     most = max((len(token.alternatives) for token in tokens), default=0)
-    for i in range(most):
-        rows.add_column("likeliest" if i == 0 else f"{i + 1}.")
+    for i in range(min(most, 1) if stacked else most):
+        rows.add_column("likeliest" if i == 0 else f"{i + 1}.", overflow="fold")
     for token in tokens:
-        others = (f"{quoted(text)} {math.exp(logprob):.3f}" for text, logprob in token.alternatives)
-        rows.add_row(quoted(token.text), f"{math.exp(token.logprob):.3f}", *others)
+        others = [f"{quoted(text)} {math.exp(logprob):.3f}" for text, logprob in token.alternatives]
+        cells = ["\n".join(others)] if stacked else others
+        rows.add_row(quoted(token.text), f"{math.exp(token.logprob):.3f}", *cells)
     return rows
 
 

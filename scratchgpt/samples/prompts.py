@@ -8,6 +8,7 @@ from scratchgpt.corpora.jsonl import rows
 from scratchgpt.corpora.standard_input import standard_input
 from scratchgpt.corpora.text_files import file_source
 from scratchgpt.errors import InputError
+from scratchgpt.generation import sampling
 from scratchgpt.language_model import LanguageModel
 
 
@@ -40,16 +41,11 @@ def check_prompts(prompts: Sequence[Prompt], language_model: LanguageModel) -> N
     Raises:
         InputError: unknown characters, no token, or more than block_size; the message says where.
     """
-    block_size = language_model.model.config.block_size
     for prompt in prompts:
         try:
-            n_tokens = len(language_model.tokenizer.encode(prompt.text, allow_special=True))
+            sampling.check_prompts([language_model.prompt_ids(prompt.text)], language_model.model)
         except InputError as error:
             raise InputError(f"{prompt.where}: {error}") from None
-        if not 1 <= n_tokens <= block_size:
-            raise InputError(
-                f"{prompt.where}: the prompt has {n_tokens} tokens; expected 1 to block_size = {block_size}"
-            )
 
 
 def _lines(path: str) -> Iterator[Prompt]:
