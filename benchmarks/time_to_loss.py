@@ -34,7 +34,7 @@ from scratchgpt import cli
 from scratchgpt.settings import RunSettings
 
 TARGET = 1.8857  # nats per character: what nanoGPT's own program reached with this recipe
-RECIPE, OURS = "configs/shakespeare-cpu.yaml", "configs/shakespeare-cpu-fast.yaml"
+RECIPE, OURS = "configs/nanogpt-cpu.yaml", "configs/shakespeare-cpu-fast.yaml"
 SEEDS, EVERY = 3, 100
 ENGINES = ("PyTorch", "scratchgpt")
 Recipe = tuple[Callable[..., Trainer], RunSettings]  # who trains, and how

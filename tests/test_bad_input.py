@@ -116,7 +116,7 @@ def run(command: Command, text: str) -> Path:
         (["--checkpoint", "middle"], ["checkpoint is 'middle'; expected best or last"]),
         (["--tempreature", "1"], ["did you mean 'temperature'?"]),
         (["--seed", "x"], ["seed is x; expected a whole number or null"]),
-        (["--seed", "-1"], ["seed is -1; expected at least 0"]),
+        (["--seed", "-1"], ["seed is -1; expected a whole number of at least 0"]),
     ],
 )
 def test_bad_sampling(command: Command, run: Path, flags: list[str], words: list[str]) -> None:

@@ -205,7 +205,7 @@ def test_settings_do_what_they_say_in_the_loop(backend: Backend) -> None:
     greedy = tokens(backend, [1, 2], temperature=0.0)
     assert tokens(backend, [1, 2], temperature=3.0, top_p=1e-9, seed=0) == greedy
     assert tokens(backend, [1, 2], temperature=3.0, min_p=1.0, seed=0) == greedy
-    assert len(set(tokens(backend, [1], n=10, temperature=0.0, presence_penalty=1e9))) == 10
+    assert len(set(tokens(backend, [1], n=10, temperature=0.0, presence_penalty=100.0))) == 10
     assert len(set(tokens(backend, [1], n=10, temperature=0.0, repetition_penalty=1e9))) > 4
     banned = {"banned": ["b", "cd"], "tokenizer": sg.CharTokenizer("\nabcdefghij")}
     found = "".join("\nabcdefghij"[i] for i in tokens(backend, [1], n=300, seed=1, temperature=1.5, **banned))
@@ -229,9 +229,9 @@ def test_a_batch_with_strategies_is_what_its_prompts_are_alone(backend: Backend)
     ("settings", "words"),
     [
         ({"seed": [1, 2]}, "seed has 2 numbers; expected one for each of 1 texts"),
-        ({"seed": [-1]}, "seed is -1; expected at least 0"),
-        ({"seed": ["x"]}, "seed is 'x'; expected at least 0"),
-        ({"seed": -1}, "seed is -1; expected at least 0"),
+        ({"seed": [-1]}, "seed is -1; expected a whole number of at least 0"),
+        ({"seed": ["x"]}, "seed is 'x'; expected a whole number"),
+        ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
         ({"stop": ["a"]}, r"stop is \['a'\]; expected none here"),
         ({"beams": 2}, "beams is 2; expected none here"),
         ({"banned": ["a"]}, "generation.banned has the text 'a'; expected a tokenizer beside it"),
@@ -277,7 +277,7 @@ def test_several_samples_of_each_prompt_stand_side_by_side() -> None:
     lm = ending_model()
     found = lm.generate_batch(["abc", "d"], 12, seed=5, num_samples=2)
     assert found == [lm.generate(p, 12, seed=5 + i) for i, p in enumerate(["abc", "abc", "d", "d"])]
-    with pytest.raises(sg.InputError, match="num_samples is 0; expected at least 1"):
+    with pytest.raises(sg.InputError, match="num_samples is 0; expected a whole number of at least 1"):
         lm.generate_batch(["abc"], num_samples=0)
     with pytest.raises(sg.InputError, match="expected none beside prompts"):
         lm.generate_batch(["abc"], prompt="d")
@@ -320,7 +320,7 @@ def test_stream_tokens_ends_as_generate_does() -> None:
     assert list(stream) == [] and stream.finish_reason == "length"
     with pytest.raises(sg.InputError, match="beams is 2; expected 1 where tokens come"):
         lm.stream_tokens("abc", 5, beams=2)
-    with pytest.raises(sg.InputError, match="n_alternatives is -1; expected at least 0"):
+    with pytest.raises(sg.InputError, match="n_alternatives is -1; expected a whole number of at least 0"):
         lm.stream_tokens("abc", 5, n_alternatives=-1)
 
 

@@ -263,6 +263,7 @@ def test_every_shipped_configuration_is_valid(name: str) -> None:
             "default.yaml": 611_584,
             "gpt2-124m.yaml": 124_439_808,
             "grammar.yaml": 615_424,
+            "nanogpt-cpu.yaml": 804_096,
             "memorise-780.yaml": 65 * 4 * 2 + 508,
             "pydoc.yaml": 615_424,
             "shakespeare-cpu.yaml": 804_096,

@@ -22,6 +22,7 @@ import numpy as np
 from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
 from scratchgpt.generation.decoder import Decoder
+from scratchgpt.generation.sampling import check_prompts
 from scratchgpt.model import GPT
 from scratchgpt.ops.sampling import NOT_FINITE
 from scratchgpt.params import ParamVector
@@ -110,7 +111,7 @@ def beam_search(
         InputError: a prompt or a setting out of range, scores that are not finite, or no text that `process`
             allows.
     """
-    _check_prompt(prompt_ids, model.config.block_size)
+    check_prompts([prompt_ids], model)
     _check_settings(beams, max_new_tokens, length_penalty, early_stopping, beam_groups, diversity_penalty)
     if max_new_tokens == 0:
         return [Hypothesis((), 0.0)]
@@ -190,11 +191,6 @@ def _best_continuations(running: Sequence[Beam], log_probs: Array, penalty: Arra
 
 def _best_first(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
     return sorted(hypotheses, key=lambda hypothesis: hypothesis.score, reverse=True)
-
-
-def _check_prompt(prompt: Sequence[int], block_size: int) -> None:
-    if not 1 <= len(prompt) <= block_size:
-        raise InputError(f"the prompt has {len(prompt)} tokens; expected 1 to block_size = {block_size}")
 
 
 def _check_settings(
