@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Outcome
 from ecosystem_models import (
     CONFIGS,
     END,
@@ -116,6 +117,29 @@ def test_logits_loss_and_text_of_an_imported_model(tmp_path: Path, name: str) ->
     new = their_greedy(theirs, prompt, 10)
     assert lm.generate("one ", 10, 0) == lm.tokenizer.decode([i for i in new if i not in lm.eos_token_ids])
     assert lm.bos_token_id == (None if name == "no ends" else 256)
+
+
+def test_fine_tuning_begins_with_a_model_of_transformers(command: Callable[..., Outcome]) -> None:
+    theirs = random_gpt2()
+    saved(theirs, Path("hf"))
+    Path("text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 40, encoding="utf-8")
+    flags = (
+        "--init-from",
+        "hf",
+        "--data",
+        "text.txt",
+        "--training.max_steps=4",
+        "--training.eval_interval=2",
+    )
+    frozen = ("--training.learning_rate=0", "--training.min_learning_rate=0", "--training.weight_decay=0")
+    assert command("train.py", *flags, *frozen, "--out", "frozen").code == 0
+    lm = sg.load("frozen")
+    ids = tokens(lm.model.config)
+    assert relative_error(logits(lm), their_logits(theirs, ids)) < 1e-5
+    done = command("train.py", *flags, "--training.learning_rate=1e-2", "--out", "tuned")
+    assert done.code == 0, done.err
+    tuned, text = sg.load("tuned"), "the lazy fox jumps"
+    assert tuned.perplexity(text) < lm.perplexity(text)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -251,6 +251,16 @@ def test_runs_of_different_tokenizers_are_compared_by_bytes(
     assert drawn[1][1]["step"][str(folders[0])].values.tolist() == [1.5]
 
 
+def test_runs_of_different_texts_are_said_not_to_compare(
+    tmp_path: Path, drawn: list[tuple[str, dict[str, dict[str, Curve]]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [make_run(tmp_path / name, {20: 2.0}) for name in "ab"]
+    settings = yaml.safe_load((folders[0] / "run.yaml").read_text(encoding="utf-8"))
+    (folders[0] / "run.yaml").write_text(yaml.safe_dump(settings | {"data": "other.txt"}), encoding="utf-8")
+    assert compare.main([str(folder) for folder in folders]) == 0
+    assert "the texts, or how they are read, differ" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -40,10 +40,10 @@ def main(argv: Sequence[str]) -> int:
     plot_comparison(out, label, panels)
     terminal = console()
     terminal.print(_table(runs))
-    if len(tokenizers) > 1:
-        terminal.print("the tokenizers differ: losses per token do not compare, bits per byte do")
     if any(name == "data" or name.startswith("corpus.") for name in differences(list(runs.values()))):
-        terminal.print("the texts, or how they are read, differ: neither compares")
+        terminal.print("the texts, or how they are read, differ: their losses do not compare")
+    elif len(tokenizers) > 1:
+        terminal.print("the tokenizers differ: losses per token do not compare, bits per byte do")
     terminal.print(f"picture: {printable(str(out))}")
     return 0
 
