@@ -308,6 +308,8 @@ def test_on_a_terminal_ctrl_c_stops_the_reply_and_not_the_chat(run: Path) -> Non
     process = subprocess.Popen(
         [sys.executable, "-m", "scratchgpt", "chat", str(run), *flags],
         cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        # a job in the background would ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     os.close(terminal)
     seen = ""
