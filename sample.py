@@ -10,13 +10,13 @@ import secrets
 
 import scratchgpt as sg
 from scratchgpt import cli
-from scratchgpt.commands.runs import console
 from scratchgpt.samples.batches import requests, samples
 from scratchgpt.samples.json_lines import print_json
 from scratchgpt.samples.plain import print_texts
 from scratchgpt.samples.probabilities import print_probabilities
 from scratchgpt.samples.prompts import check_prompts, read_prompts
 from scratchgpt.samples.texts import best_texts, scored_texts, texts
+from scratchgpt.terminal import console
 
 
 def main() -> None:

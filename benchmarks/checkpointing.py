@@ -8,9 +8,10 @@ import json
 import subprocess
 import sys
 
-from benchmarks.checkpointing_probe import MODELS, training_step
+from benchmarks.checkpointing_probe import MODELS
 from benchmarks.memory import MIB, above_imports
 from benchmarks.models import Row
+from benchmarks.our_steps import training_step
 from benchmarks.program import (
     ROOT,
     Benchmark,

@@ -8,33 +8,16 @@ training steps.
 
 import json
 import sys
-from collections.abc import Callable
 
 import scratchgpt as sg
 from benchmarks.memory_probe import peak_bytes
-from benchmarks.models import ROWS, Row, random_batch
+from benchmarks.models import ROWS, Row
+from benchmarks.our_steps import training_step
 
 MODELS = {
     "12x6x384": Row(sg.GPTConfig(65, 256, 12, 6, 384), 4),
     "12x12x768": ROWS["12x12x768"],
 }
-
-
-def training_step(row: Row, threads: int, recompute: bool) -> Callable[[], float]:
-    """Return a function that takes one step (forward, backward, clipping, AdamW) and returns the loss."""
-    backend = sg.get_backend("numpy", threads)
-    model = sg.GPT(row.config, recompute=recompute)
-    params = model.init()
-    optimizer = sg.AdamW(params, backend=backend)
-    x, y = random_batch(row)
-
-    def step() -> float:
-        loss, grads = sg.loss_and_grads(model, params, x, y, backend=backend)
-        sg.clip_grad_norm(grads, 1.0)
-        optimizer.step(grads)
-        return loss
-
-    return step
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ import scratchgpt as sg
 from benchmarks.models import Row, random_batch
 
 
-def training_step(row: Row, threads: int) -> Callable[[], float]:
+def training_step(row: Row, threads: int, recompute: bool = False) -> Callable[[], float]:
     """Return a function that takes one step (forward, backward, clipping, AdamW) and returns the loss."""
     backend = sg.get_backend("numpy", threads)
-    model = sg.GPT(row.config)
+    model = sg.GPT(row.config, recompute=recompute)
     params = model.init()
     optimizer = sg.AdamW(params, backend=backend)
     x, y = random_batch(row)

@@ -112,8 +112,6 @@ class LanguageModel:
         Raises:
             InputError: what `generate` raises, or a beam search, which knows its tokens only at the end.
         """
-        if not _is_whole(n_alternatives) or n_alternatives < 0:
-            raise InputError(f"n_alternatives is {n_alternatives!r}; expected a whole number of at least 0")
         chosen = _chosen(settings, prompt, max_new_tokens, temperature, top_k)
         return self._writer.tokens(self.prompt_ids(prompt), chosen, seed, n_alternatives)
 
@@ -140,7 +138,7 @@ class LanguageModel:
             num_samples: how many texts continue each prompt; they come one after the other. A beam search
                 returns its best ones.
         """
-        if not _is_whole(num_samples) or num_samples < 1:
+        if type(num_samples) is not int or num_samples < 1:
             raise InputError(f"num_samples is {num_samples!r}; expected a whole number of at least 1")
         if isinstance(prompts, str):
             raise InputError(f"prompts is {prompts!r}; expected a list of texts, as [{prompts!r}]")
@@ -225,10 +223,6 @@ class LanguageModel:
         if not isinstance(text, str):
             raise InputError(f"the text is {text!r}; expected text")
         return self.tokenizer.encode(text, allow_special=True)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _chosen(

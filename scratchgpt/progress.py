@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from scratchgpt.terminal import printable
+
 REFRESH_SECONDS = 0.25
 WIDTH = 80  # at most: a terminal that is made narrower then has no line to break, and the display stays whole
 LABEL = 12  # the width of what stands in front
@@ -178,11 +180,6 @@ class TrainingProgress:
         n_shown = min(len(self._losses), max(0, self._width - LABEL - len(last)))
         line = sparkline(list(self._losses)[len(self._losses) - n_shown :], levels)
         return Text.assemble((line, "cyan"), last)
-
-
-def printable(text: str) -> str:
-    """Return a text without what a terminal would obey; lines stay lines."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def sparkline(values: Sequence[float], levels: str) -> str:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from scratchgpt.progress import TrainingProgress, printable, sparkline
+from scratchgpt.progress import TrainingProgress, sparkline
+from scratchgpt.terminal import printable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 

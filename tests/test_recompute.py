@@ -14,8 +14,8 @@ from test_faults import patched_module
 
 import scratchgpt as sg
 from benchmarks import checkpointing
-from benchmarks.checkpointing_probe import training_step
 from benchmarks.models import Row
+from benchmarks.our_steps import training_step
 from scratchgpt import model as model_module
 from scratchgpt import parallel
 from scratchgpt.backends import Backend

@@ -9,7 +9,7 @@ from scratchgpt.chat.commands import obey
 from scratchgpt.chat.session import Session
 from scratchgpt.errors import InputError
 from scratchgpt.interrupt import signals_request_stop
-from scratchgpt.progress import printable
+from scratchgpt.terminal import printable
 
 FORGETTING = "(the block is full: the model no longer reads the oldest turns)"
 STOPPED = "(stopped: what you said and this reply do not count as said)"

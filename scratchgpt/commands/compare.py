@@ -8,11 +8,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from scratchgpt.cli import Parser
-from scratchgpt.commands.runs import FACTS, Run, console, differences, read_run, short
+from scratchgpt.commands.runs import FACTS, Run, differences, read_run, short
 from scratchgpt.errors import InputError
-from scratchgpt.progress import printable
 from scratchgpt.runs.curves import Curve, curve
 from scratchgpt.runs.plot import plot_comparison
+from scratchgpt.terminal import console, printable
 
 
 def main(argv: Sequence[str]) -> int:

@@ -14,15 +14,14 @@ from scratchgpt import data, reading, replies
 from scratchgpt.backends import get_backend
 from scratchgpt.cli import DATA_HELP, Parser
 from scratchgpt.cli.parser import add_backend_arguments
-from scratchgpt.commands.runs import console
 from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.errors import InputError
 from scratchgpt.files import atomic_path, load_yaml, make_folder
 from scratchgpt.language_model import LanguageModel
 from scratchgpt.loading import load
 from scratchgpt.metrics import meaning
-from scratchgpt.progress import printable
 from scratchgpt.settings import CorpusSettings, TrainingSettings
+from scratchgpt.terminal import console, printable
 from scratchgpt.tokenizers.base import SEP
 from scratchgpt.training.evaluation import score
 from scratchgpt.validation import from_mapping

@@ -1,6 +1,5 @@
 """`scratchgpt runs`: what the runs in a folder have reached, and how they differ."""
 
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from scratchgpt.cli import Parser
 from scratchgpt.errors import InputError
 from scratchgpt.files import load_json, load_yaml
-from scratchgpt.progress import printable
 from scratchgpt.runs.curves import Curve, Record, curve, read_records
 from scratchgpt.runs.report import flat
+from scratchgpt.terminal import console, fits, printable
 
 RUN_FILES = ("run.yaml", "metrics.jsonl", "last.safetensors")  # any of them makes a run
 NOT_COMPARED = ("out", "logger", "model.vocab_size")  # the last may be null, and config.json knows it
@@ -154,8 +153,7 @@ def print_table(out: Console, runs: Sequence[tuple[Path, Run | InputError]]) -> 
         table.add_column(fact, justify="right", no_wrap=True)
     for path, run in runs:
         table.add_row(printable(path.name), *(run.in_words() if isinstance(run, Run) else ["damaged"]))
-    room = out.options.update(max_width=sys.maxsize)
-    if out.measure(table, options=room).maximum <= out.width:
+    if fits(out, table):
         out.print(table)
     else:
         for path, run in runs:
@@ -188,12 +186,6 @@ def _settings(runs: Sequence[Run]) -> Iterator[str]:
         ]
         if unusual:
             yield f"{run.folder.name} has {', '.join(unusual)}"
-
-
-def console() -> Console:
-    """Return where tables go; a file or a pipe is wide, so that nothing is broken into lines."""
-    out = Console(highlight=False, markup=False, emoji=False)
-    return out if out.is_terminal else Console(highlight=False, markup=False, emoji=False, width=200)
 
 
 def _read_or_problem(path: Path) -> tuple[Path, Run | InputError]:

@@ -115,6 +115,7 @@ def generate_steps(
     settings = pipeline.settings
 
     def pick(rows: list[int], texts: list[list[int]], logits: list[Array]) -> list[int]:
+        """Return the next token of these texts, given the scores (V,) of each."""
         scores = [row[: pipeline.vocab_size] for row in logits]
         uniforms = [rngs[row].random() for row in rows]
         if pipeline.is_plain:

@@ -79,8 +79,8 @@ class Writer:
                 f"generation.beams is {settings.beams}; expected 1 where tokens come one by one, because a "
                 "beam search knows them only at the end"
             )
-        if n_alternatives < 0:
-            raise InputError(f"n_alternatives is {n_alternatives}; expected at least 0")
+        if type(n_alternatives) is not int or n_alternatives < 0:
+            raise InputError(f"n_alternatives is {n_alternatives!r}; expected a whole number of at least 0")
         text = self._continuation(settings, settings.max_new_tokens)
         steps = self._steps([prompt], settings, seed)
         return TokenStream(steps, text, self.tokenizer, self.backend, n_alternatives)
@@ -118,6 +118,7 @@ class Writer:
         pipeline = self._pipeline(settings)
 
         def search(prompt: Sequence[int]) -> list[Hypothesis]:
+            """Return the best continuations of one prompt."""
             return beam_search(
                 self.model,
                 self.params,

@@ -11,7 +11,6 @@ from rich.table import Table
 from scratchgpt.backends import get_backend
 from scratchgpt.cli import Parser, errors_in_words
 from scratchgpt.cli.parser import add_backend_arguments
-from scratchgpt.commands.runs import console
 from scratchgpt.errors import InputError
 from scratchgpt.files import make_folder
 from scratchgpt.inspection import figures, residual
@@ -23,8 +22,9 @@ from scratchgpt.inspection.page import Picture, write_page
 from scratchgpt.language_model import LanguageModel
 from scratchgpt.loading import load
 from scratchgpt.metrics import perplexity
-from scratchgpt.progress import printable, progress_bar
+from scratchgpt.progress import progress_bar
 from scratchgpt.shapes import Array
+from scratchgpt.terminal import console, printable
 from scratchgpt.tokenizers.showing import counted
 
 LONGEST = 64  # tokens whose labels can be read

@@ -108,6 +108,7 @@ def _streams(
     waiting: list[deque[Step]] = [deque() for _ in group]
 
     def of(row: int) -> Iterator[Step]:
+        """Yield the steps of one text; what the others get by that waits for them."""
         while True:
             if not waiting[row]:
                 step = next(steps, None)

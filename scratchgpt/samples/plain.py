@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 
-from scratchgpt.progress import printable
+from scratchgpt.terminal import printable
 
 RULE = "-" * 72
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -11,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from scratchgpt.generation.token_stream import GeneratedToken
-from scratchgpt.progress import printable
 from scratchgpt.samples.plain import RULE
+from scratchgpt.terminal import fits, printable
 
 LEVELS = (  # from this probability on, in which colours, and how the legend calls it
     (0.5, "", "over 50 %"),
@@ -43,9 +42,7 @@ def print_probabilities(out: Console, texts: Iterable[tuple[str | None, Iterable
         out.print()
         if shown and (not has_colours(out) or any(token.alternatives for token in shown)):
             side_by_side = table(shown)
-            room = out.options.update(max_width=sys.maxsize)
-            is_narrow = out.measure(side_by_side, options=room).maximum > out.width
-            out.print(table(shown, stacked=True) if is_narrow else side_by_side)
+            out.print(side_by_side if fits(out, side_by_side) else table(shown, stacked=True))
 
 
 def has_colours(out: Console) -> bool:
