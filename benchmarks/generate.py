@@ -4,17 +4,19 @@ python -m benchmarks.generate
 python -m benchmarks.generate --rows 4x4x128 --turns 2 --tokens 20 --no-json
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from typing import NamedTuple
 
 import scratchgpt as sg
 from benchmarks import peers
-from benchmarks.models import weight_bytes
+from benchmarks.engine_process import EngineProcess, take_turns_apart
+from benchmarks.engine_server import ENGINES
+from benchmarks.models import PROMPT, Writing, weight_bytes
 from benchmarks.program import Benchmark, Content, new_console, options_of, positive, publish, read_options
 from benchmarks.rates import read_rate
 from benchmarks.tables import Table, ratio_text
-from benchmarks.timing import median, spread, take_turns
-from scratchgpt.generation import generate_tokens
+from benchmarks.timing import median, spread
 
 
 class Row(NamedTuple):
@@ -23,7 +25,7 @@ class Row(NamedTuple):
     config: sg.GPTConfig
     n_new: int
     turns: int
-    steps: int  # timed in a turn
+    texts: int  # timed in a turn
 
 
 ROWS = {
@@ -32,40 +34,27 @@ ROWS = {
     "12x12x768": Row(sg.GPTConfig(50257, 1024, 12, 12, 768), 64, 6, 1),
 }
 TARGETS = {"4x4x128": 6.0, "6x6x384": 2.5, "12x12x768": 1.8}
-PROMPT = 16  # tokens
 SAME = 12  # tokens that both must write alike; later ones may differ by rounding
-ENGINES = ("scratchgpt", "transformers")
+WRITERS = list(ENGINES[Writing])
 LARGE = 128 * 2**20  # bytes of weights that no cache here holds
 
 
-def ours(config: sg.GPTConfig, params: sg.ParamVector, n_new: int, threads: int) -> Callable[[], list[int]]:
-    """Return a function that continues the prompt greedily and returns the new tokens."""
-    model, backend = sg.GPT(config), sg.get_backend("numpy", threads)
-    prompt = prompt_of(config)
-    return lambda: list(generate_tokens(model, params, prompt, n_new, backend=backend, temperature=0.0))
-
-
-def prompt_of(config: sg.GPTConfig) -> list[int]:
-    """Return some tokens to begin with."""
-    return [7 * i % config.vocab_size for i in range(PROMPT)]
-
-
-def measure_row(row: Row, threads: int, turns: int, hf_gpt2: Any | None) -> Content:
+def measure_row(row: Row, threads: int, turns: int, engines: Sequence[str]) -> Content:
     """Return what the JSON file says of a row: its size, and the seconds of each text by engine."""
-    config, n_new = row.config, min(row.n_new, row.config.block_size - PROMPT)
-    params = sg.GPT(config).init()
-    writers = {"scratchgpt": ours(config, params, n_new, threads)}
-    if hf_gpt2:
-        theirs = hf_gpt2.with_weights_of(config, params)
-        writers["transformers"] = hf_gpt2.greedy(theirs, prompt_of(config), n_new, threads)
-    texts = {engine: write() for engine, write in writers.items()}
-    must_agree(texts)
+    writing = Writing(row.config, min(row.n_new, row.config.block_size - PROMPT))
+    with ExitStack() as stack:
+        processes = {
+            engine: stack.enter_context(closing(EngineProcess(engine, writing, threads)))
+            for engine in engines
+        }
+        must_agree({engine: process.first for engine, process in processes.items()})
+        seconds = take_turns_apart(processes, turns, row.texts)
     return {
-        "parameters": params.size,
-        "weight_bytes": weight_bytes(config),
+        "parameters": sg.GPT(row.config).size,
+        "weight_bytes": weight_bytes(row.config),
         "prompt": PROMPT,
-        "new_tokens": n_new,
-        "seconds": take_turns(writers, turns, row.steps),
+        "new_tokens": writing.n_new,
+        "seconds": seconds,
     }
 
 
@@ -86,7 +75,7 @@ def tables(content: Content) -> list[Table]:
     for name, row in content["rows"].items():
         rates = {
             engine: [row["new_tokens"] / seconds for seconds in row["seconds"][engine]]
-            for engine in ENGINES
+            for engine in WRITERS
             if engine in row["seconds"]
         }
         mine = median(rates["scratchgpt"])
@@ -97,13 +86,13 @@ def tables(content: Content) -> list[Table]:
                 name,
                 f"{row['parameters']:,}",
                 f"{row['prompt']} + {row['new_tokens']}",
-                *[spread(rates[engine]).text(1) if engine in rates else "–" for engine in ENGINES],
+                *[spread(rates[engine]).text(1) if engine in rates else "–" for engine in WRITERS],
                 ratio_text(ratio),
                 f"{TARGETS[name]:.1f}" if name in TARGETS else "–",
                 f"{mine * row['weight_bytes'] / content['read_rate']:.0%}" if is_large else "–",
             ]
         )
-    columns = ["model", "parameters", "prompt + new", *ENGINES, "ratio", "target", "bandwidth"]
+    columns = ["model", "parameters", "prompt + new", *WRITERS, "ratio", "target", "bandwidth"]
     title = f"New tokens per second, one text, on {content['threads']} threads: median, quartiles below"
     note = (
         "ratio: our median by that of transformers. bandwidth, where the weights fit no cache: the bytes of "
@@ -120,7 +109,9 @@ BENCHMARK = Benchmark(
     "Greedy continuation of one prompt, the prompt's own pass included in the time: our `generate_tokens` "
     "beside `GPT2LMHeadModel.generate(do_sample=False, use_cache=True)` of Hugging Face transformers, with "
     f"the same random weights in float32. The first {SAME} tokens must be the same, or the program stops. "
-    "The engines take turns.",
+    "Each engine has a process of its own, as people run them, and as many threads as the other; they take "
+    "turns after a pause and a text that is not timed, while the other waits. (In one process the idle "
+    "threads of one engine would disturb the other.)",
     tables,
 )
 
@@ -133,12 +124,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=positive, help="new tokens; default: depends on the row")
     options = read_options(parser)
     console = new_console()
-    hf_gpt2 = peers.load("hf_gpt2", ["torch", "transformers"], console)
+    with_peer = peers.are_installed(["torch", "transformers"], console)
+    engines = WRITERS if with_peer else ["scratchgpt"]
     rows = {}
     for name in options.rows:
         console.print(f"model {name} ...", highlight=False)
         row = ROWS[name]._replace(n_new=options.tokens or ROWS[name].n_new)
-        rows[name] = measure_row(row, options.threads, options.turns or row.turns, hf_gpt2)
+        rows[name] = measure_row(row, options.threads, options.turns or row.turns, engines)
     publish(BENCHMARK, {"read_rate": read_rate(options.threads), "rows": rows}, options, console)
 
 

@@ -1,11 +1,12 @@
 """Hugging Face's GPT-2 with our weights: the peer for generation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 import scratchgpt as sg
+from benchmarks.models import Writing
 from scratchgpt.config import GPTConfig
 
 
@@ -35,17 +36,16 @@ def with_weights_of(config: GPTConfig, params: sg.ParamVector) -> GPT2LMHeadMode
     return model.eval()
 
 
-def greedy(
-    model: GPT2LMHeadModel, prompt: Sequence[int], n_new: int, threads: int
-) -> Callable[[], list[int]]:
-    """Return a function that continues the prompt by `n_new` tokens with the KV cache, and returns them."""
+def greedy(writing: Writing, threads: int) -> Callable[[], list[int]]:
+    """Return a function that continues the prompt greedily with the KV cache and returns the new tokens."""
     torch.set_num_threads(threads)
-    tokens = torch.tensor([list(prompt)])
+    model = with_weights_of(writing.config, sg.GPT(writing.config).init())
+    tokens = torch.tensor([writing.prompt])
     mask = torch.ones_like(tokens)
-    settings = GenerationConfig(max_new_tokens=n_new, do_sample=False, use_cache=True)
+    settings = GenerationConfig(max_new_tokens=writing.n_new, do_sample=False, use_cache=True)
 
     def run() -> list[int]:
         generated = model.generate(tokens, attention_mask=mask, generation_config=settings)
-        return generated[0, len(prompt) :].tolist()
+        return generated[0, tokens.shape[1] :].tolist()
 
     return run

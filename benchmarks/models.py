@@ -1,4 +1,4 @@
-"""The models that are measured, the batches they get, and how much arithmetic a step of theirs is."""
+"""The models that are measured, what they train on or write, and how much arithmetic a step of theirs is."""
 
 from typing import NamedTuple
 
@@ -25,6 +25,21 @@ class Row(NamedTuple):
         """Tokens per batch."""
         return self.batch_size * self.config.block_size
 
+
+class Writing(NamedTuple):
+    """A model and how many tokens it writes after its prompt."""
+
+    config: sg.GPTConfig
+    n_new: int
+
+    @property
+    def prompt(self) -> list[int]:
+        """Tokens to begin with, always the same."""
+        return [7 * i % self.config.vocab_size for i in range(PROMPT)]
+
+
+Job = Row | Writing  # a training step on the row's batch, or a text
+PROMPT = 16  # tokens
 
 ROWS = {
     "780": Row(sg.GPTConfig(34, 64, 1, 1, 4, tie_weights=False), 1),

@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import peers
+from benchmarks.engine_process import EngineFailed, EngineProcess, take_turns_apart
+from benchmarks.engine_server import ENGINES
 from benchmarks.models import ROWS, Row, matmul_flops
 from benchmarks.plots import log_log
 from benchmarks.program import (
@@ -23,8 +25,6 @@ from benchmarks.program import (
     read_options,
 )
 from benchmarks.rates import matmul_rate
-from benchmarks.step_process import StepFailed, StepProcess, take_turns_apart
-from benchmarks.step_server import ENGINES
 from benchmarks.tables import Table, ratio_text
 from benchmarks.timing import STEPS, median, spread
 
@@ -33,17 +33,17 @@ TURN_SECONDS = 1.0  # of a turn of ours, about, unless STEPS take longer
 TARGETS = {"780": 2.0, "4x4x128": 1.2, "6x6x384": 1.3, "12x12x768": 1.3}
 SWEEP, BATCHES = "4x4x128", [1, 2, 4, 8, 16, 32, 64]
 SWEEP_TURNS = 3
-PEERS = [engine for engine in ENGINES if engine != "scratchgpt"]
+PEERS = [engine for engine in ENGINES[Row] if engine != "scratchgpt"]
 IN_TARGET = ("PyTorch", "PyTorch compiled")  # float32, as ours
 
 
-def start(row: Row, threads: int, engines: Sequence[str], console: Console) -> dict[str, StepProcess]:
+def start(row: Row, threads: int, engines: Sequence[str], console: Console) -> dict[str, EngineProcess]:
     """Return a process for each engine that works here; each has taken one step."""
     processes = {}
     for engine in engines:
         try:
-            processes[engine] = StepProcess(engine, row, threads)
-        except StepFailed as error:
+            processes[engine] = EngineProcess(engine, row, threads)
+        except EngineFailed as error:
             if engine != "PyTorch compiled":
                 raise
             console.print(f"torch.compile does not work here and is left out: {error}", markup=False)

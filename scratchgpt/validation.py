@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 import numbers
 import types
@@ -19,7 +20,7 @@ def check_types(settings: Any, section: str = "") -> None:
     Raises:
         InputError: a field of another type, or a number that is not finite.
     """
-    for name, hint in get_type_hints(type(settings)).items():
+    for name, hint in _hints(type(settings)).items():  # type: ignore[arg-type]  # a class is hashable
         value = getattr(settings, name)
         if hint in (int, int | None) and isinstance(value, numbers.Integral) and not isinstance(value, bool):
             object.__setattr__(settings, name, int(value))
@@ -49,6 +50,12 @@ def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     if found:
         return f"; did you mean {prefix + found[0]!r}?"
     return f"; expected one of {', '.join(prefix + name for name in known)}"
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Read the annotations of a class; once, because that takes longer than to check them."""
+    return get_type_hints(cls)
 
 
 def _fits(value: Any, hint: Any) -> bool:

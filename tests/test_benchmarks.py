@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmarks import (
     generate,
     kernels,
     memory,
+    our_writer,
     peers,
     report,
     scaling,
@@ -25,14 +27,14 @@ from benchmarks import (
     train_step,
 )
 from benchmarks.curve import Curve, Text, follow
+from benchmarks.engine_process import EngineFailed, EngineProcess, take_turns_apart
 from benchmarks.machine import OtherPrograms, describe
-from benchmarks.models import ROWS, Row, matmul_flops, random_batch, weight_bytes
+from benchmarks.models import PROMPT, ROWS, Job, Row, Writing, matmul_flops, random_batch, weight_bytes
 from benchmarks.op_inputs import op_inputs
 from benchmarks.our_steps import training_step
 from benchmarks.our_trainer import OurTrainer
 from benchmarks.program import publish
 from benchmarks.rates import matmul_rate, read_rate
-from benchmarks.step_process import StepFailed, StepProcess, take_turns_apart
 from benchmarks.tables import Table
 from benchmarks.timing import spread, take_turns
 from scratchgpt.backends import reference
@@ -41,6 +43,7 @@ from scratchgpt.errors import InputError
 TINY = sg.GPTConfig(11, 8, n_layer=2, n_head=2, n_embd=12)
 ROW = Row(TINY, 3)
 WRITER = generate.Row(sg.GPTConfig(11, 48, n_layer=2, n_head=2, n_embd=12), 40, 1, 1)
+WRITING = Writing(WRITER.config, 3)
 HINT = "pip install -e '.[bench]'"
 QUIET = Console(quiet=True)
 
@@ -115,18 +118,22 @@ def test_pytorch_takes_the_same_steps(bfloat16: bool) -> None:
         assert float(theirs()) == pytest.approx(ours(), rel=2e-2 if bfloat16 else 1e-5)
 
 
-def test_engines_take_turns_in_processes_of_their_own() -> None:
-    processes = {"a": StepProcess("scratchgpt", ROW, 1), "b": StepProcess("scratchgpt", ROW, 1)}
-    seconds = take_turns_apart(processes, turns=2, steps=3)
+@pytest.mark.parametrize(("job", "make"), [(ROW, training_step), (WRITING, our_writer.greedy)])
+def test_engines_take_turns_in_processes_of_their_own(job: Job, make: Callable[..., Any]) -> None:
+    processes = {"a": EngineProcess("scratchgpt", job, 1), "b": EngineProcess("scratchgpt", job, 1)}
+    seconds = take_turns_apart(processes, turns=2, calls=3)
     for process in processes.values():
         process.close()
+    assert processes["a"].first == processes["b"].first == make(job, 1)()
     assert {name: len(times) for name, times in seconds.items()} == {"a": 6, "b": 6}
     assert all(0 < each < 60 for times in seconds.values() for each in times)
 
 
-def test_a_process_that_cannot_take_a_step_says_why() -> None:
-    with pytest.raises(StepFailed, match="no such engine"):
-        StepProcess("no such engine", ROW, 1)
+def test_a_process_that_cannot_make_a_first_call_says_why() -> None:
+    with pytest.raises(EngineFailed, match="no such engine"):
+        EngineProcess("no such engine", ROW, 1)
+    with pytest.raises(EngineFailed, match="block_size"):
+        EngineProcess("scratchgpt", Writing(TINY, 3), 1)  # the prompt alone is longer than 8 tokens
 
 
 @pytest.mark.peers
@@ -142,10 +149,10 @@ def test_an_engine_of_each_name_starts() -> None:
 def test_a_compiler_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def process(engine: str, row: Row, threads: int) -> str:
         if engine == "PyTorch compiled":
-            raise StepFailed("no C++ compiler")
+            raise EngineFailed("no C++ compiler")
         return engine
 
-    monkeypatch.setattr(train_step, "StepProcess", process)
+    monkeypatch.setattr(train_step, "EngineProcess", process)
     console = Console(width=200)
     with console.capture() as captured:
         processes = train_step.start(ROW, 1, ["scratchgpt", *train_step.PEERS], console)
@@ -162,13 +169,12 @@ def test_missing_libraries_are_named() -> None:
 
 
 def test_ours_writes_greedily_what_the_logits_say() -> None:
-    config = WRITER.config
-    params = sg.GPT(config).init(1)
-    text = generate.ours(config, params, 3, threads=1)()
-    tokens = generate.prompt_of(config)
-    for _ in range(3):
-        tokens.append(int(sg.logits(sg.GPT(config), params, np.array([tokens]))[0, -1].argmax()))
-    assert text == tokens[generate.PROMPT :]
+    model = sg.GPT(WRITING.config)
+    params = model.init()
+    tokens = WRITING.prompt
+    for _ in range(WRITING.n_new):
+        tokens.append(int(sg.logits(model, params, np.array([tokens]))[0, -1].argmax()))
+    assert our_writer.greedy(WRITING, threads=1)() == tokens[PROMPT:]
 
 
 @pytest.mark.peers
@@ -177,20 +183,46 @@ def test_transformers_has_our_weights_and_writes_our_tokens(tied: bool) -> None:
     pytest.importorskip("transformers", reason=f"transformers is not installed: {HINT}")
     hf_gpt2 = torch_module("hf_gpt2")
     config = sg.GPTConfig(11, 48, n_layer=2, n_head=2, n_embd=12, tie_weights=tied, init_std=0.5)
-    params = sg.GPT(config).init(3)
-    prompt = generate.prompt_of(config)
+    writing, params = Writing(config, 30), sg.GPT(config).init(3)
     theirs = hf_gpt2.with_weights_of(config, params)
-    logits = theirs(hf_gpt2.torch.tensor([prompt])).logits.detach().numpy()
-    np.testing.assert_allclose(logits, sg.logits(sg.GPT(config), params, np.array([prompt])), atol=2e-4)
-    ours = generate.ours(config, params, 30, threads=1)()
-    assert hf_gpt2.greedy(theirs, prompt, 30, threads=1)() == ours
+    logits = theirs(hf_gpt2.torch.tensor([writing.prompt])).logits.detach().numpy()
+    np.testing.assert_allclose(
+        logits, sg.logits(sg.GPT(config), params, np.array([writing.prompt])), atol=2e-4
+    )
+    ours = our_writer.greedy(writing, threads=1)()
+    assert hf_gpt2.greedy(writing, threads=1)() == ours
     assert len(set(ours)) > 1  # the test says something
 
 
-def test_engines_that_disagree_stop_the_benchmark() -> None:
+@pytest.mark.peers
+def test_both_engines_generate_the_same_text_in_their_processes() -> None:
+    pytest.importorskip("torch", reason=f"PyTorch is not installed: {HINT}")
+    pytest.importorskip("transformers", reason=f"transformers is not installed: {HINT}")
+    row = generate.measure_row(WRITER, 1, 1, generate.WRITERS)  # raises unless they agree
+    assert {engine: len(seconds) for engine, seconds in row["seconds"].items()} == {
+        "scratchgpt": 1,
+        "transformers": 1,
+    }
+    assert row["new_tokens"] == WRITER.config.block_size - PROMPT
+
+
+def test_engines_that_disagree_stop_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     generate.must_agree({"scratchgpt": [1] * 12 + [2], "transformers": [1] * 12 + [3]})
     with pytest.raises(RuntimeError, match="not the same model"):
         generate.must_agree({"scratchgpt": [1, 2, 3], "transformers": [1, 2, 4]})
+    closed = []
+
+    class Process:
+        def __init__(self, engine: str, job: Job, threads: int) -> None:
+            self.first = [len(engine)]
+
+        def close(self) -> None:
+            closed.append(self.first)
+
+    monkeypatch.setattr(generate, "EngineProcess", Process)
+    with pytest.raises(RuntimeError, match="not the same model"):
+        generate.measure_row(WRITER, 1, 1, generate.WRITERS)
+    assert len(closed) == 2
 
 
 def test_thread_counts() -> None:
@@ -314,7 +346,7 @@ def measured() -> dict[str, Any]:
     return {
         "train_step": step,
         "time_to_loss": {"target": 2.0, "every": 1, "curves": {"scratchgpt": [curve, curve]}},
-        "generate": {"read_rate": 1e9, "rows": {"new": generate.measure_row(WRITER, 1, 1, None)}},
+        "generate": {"read_rate": 1e9, "rows": {"new": generate.measure_row(WRITER, 1, 1, ["scratchgpt"])}},
         "scaling": {"model": "tiny", "seconds": scaling.measure(ROW, [1, 2], 1)},
         "memory": {"rows": {"780": {"scratchgpt": [{"imported": 2**20, "peak": 4 * 2**20}]}}},
         "kernels": {"rows": {"tiny": {"linear": kernels.measure_op("linear", pairs["linear"], ROW, 1)}}},

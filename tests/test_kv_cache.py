@@ -1,5 +1,7 @@
 """The KV cache against the full forward pass: the same logits at every position, whatever the lengths."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scratchgpt as sg
-from scratchgpt.backends import Backend
+from scratchgpt.backends import Backend, reference
 from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.generation import generate_batch, generate_tokens
 from scratchgpt.generation.decoder import Decoder
-from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
+from scratchgpt.generation.next_token import NextToken
+from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, CONFIGS, awkward_params
 from scratchgpt.kv_cache import KVCache, NextTokens
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -20,7 +23,7 @@ RNG = np.random.default_rng(0)
 
 
 def model_and_params(name: str, dtype: str) -> tuple[sg.GPT, sg.ParamVector]:
-    model = sg.GPT(CONFIGS[name])
+    model = sg.GPT((CONFIGS | ADAPTIVE_CONFIGS)[name])
     return model, awkward_params(model).map(lambda flat: flat.astype(dtype))
 
 
@@ -110,19 +113,164 @@ def test_a_bad_token_leaves_the_texts_as_they_were() -> None:
     assert_same_as_full(decoder, model, params, sg.get_backend(), "float64")
 
 
-def test_only_as_much_is_computed_as_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("token", [-1, 11, np.int64(-1), np.int64(2**40)])
+def test_a_bad_token_of_a_lone_text_leaves_it_as_it_was(backend: Backend, token: int) -> None:
+    model, params = model_and_params("tied", "float64")
+    decoder = Decoder(model, params, [[1, 2]], backend=backend)
+    (logits,) = decoder.logits
+    with pytest.raises(sg.InputError, match=rf"token at \[0, 0\] is {token}; expected an id in \[0, voc"):
+        decoder.step([token])
+    assert decoder.texts == [[1, 2]]
+    assert decoder.logits[0] is logits
+    decoder.step([4])
+    assert_same_as_full(decoder, model, params, backend, "float64")
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
+def test_a_token_may_be_a_number_of_numpy(backend: Backend, kind: Any) -> None:
+    model, params = model_and_params("tied", "float64")
+    decoder = Decoder(model, params, [[kind(1)]], backend=backend)
+    for token in (0, 10, 3):
+        decoder.step([kind(token)])
+        assert_same_as_full(decoder, model, params, backend, "float64")
+    assert decoder.texts == [[1, 0, 10, 3]]
+
+
+@pytest.mark.parametrize("block_size", [1, 2])
+def test_a_lone_text_outgrows_the_smallest_block(backend: Backend, block_size: int) -> None:
+    model = sg.GPT(dataclasses.replace(CONFIGS["tied"], block_size=block_size))
+    params = awkward_params(model)
+    decoder = Decoder(model, params, [[5]], backend=backend)
+    for token in (3, 3, 0, 9):
+        decoder.step([token])
+        assert_same_as_full(decoder, model, params, backend, "float64")
+
+
+def test_a_token_that_is_no_number_spoils_its_own_text_alone(backend: Backend) -> None:
+    """From the token of broken weights on nothing is a number; the text beside it does not notice."""
+    model, params = model_and_params("untied", "float64")
+    sound = params.copy()
+    params["wte.weight"][5] = np.nan
+    decoder = Decoder(model, params, [[1], [2]], backend=backend)
+    decoder.step([5, 3])
+    decoder.keep([1, 0, 0])
+    decoder.step([4, 1, 2])
+    assert np.isnan(decoder.logits[1]).all()
+    assert np.isnan(decoder.logits[2]).all()
+    decoder.keep([0])
+    decoder.step([7])
+    assert_same_as_full(decoder, model, sound, backend, "float64")
+
+
+def test_generation_stops_where_a_score_is_no_number(backend: Backend) -> None:
+    """The prompt is sound; the fourth position is not, and only a token of its own goes there."""
+    model, params = model_and_params("tied", "float64")
+    params["wpe.weight"][3] = np.nan
+    tokens = generate_tokens(model, params, [1, 2], 6, backend=backend)
+    assert all(0 <= next(tokens) < 11 for _ in range(2))
+    with pytest.raises(sg.InputError, match="scores of the next token are not finite"):
+        next(tokens)
+
+
+@pytest.mark.parametrize(
+    ("name", "passes", "in_vectors"),
+    [("reference", [(1, 4), (1, 1), (1, 1)], 0), ("numpy", [(1, 4)], 2)],
+)
+def test_only_as_much_is_computed_as_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, name: str, passes: list[tuple[int, int]], in_vectors: int
+) -> None:
     """Three tokens after a prompt of four: one pass over four rows, then two over one row."""
     model, params = model_and_params("tied", "float32")
-    widths = []
-    next_logits = model.next_logits
+    shapes, calls = [], []
+    next_logits, next_token = model.next_logits, NextToken.__call__
 
     def counted(ctx: Context, tokens: np.ndarray, places: NextTokens) -> np.ndarray:
-        widths.append(tokens.shape)
+        shapes.append(tokens.shape)
         return next_logits(ctx, tokens, places)
 
+    def counted_vector(self: NextToken, row: int, token: int) -> np.ndarray:
+        calls.append((row, token))
+        return next_token(self, row, token)
+
     monkeypatch.setattr(model, "next_logits", counted)
-    list(generate_tokens(model, params, [1, 2, 3, 4], 3, backend=sg.get_backend()))
-    assert widths == [(1, 4), (1, 1), (1, 1)]
+    monkeypatch.setattr(NextToken, "__call__", counted_vector)
+    tokens = list(generate_tokens(model, params, [1, 2, 3, 4], 3, backend=sg.get_backend(name)))
+    assert shapes == passes
+    assert calls == [(0, token) for token in tokens[:in_vectors]]
+
+
+def next_token_of(model: sg.GPT, params: sg.ParamVector, cache: KVCache) -> NextToken:
+    backend = sg.get_backend("numpy")
+    ops = backend.row_ops(model.config, params.flat.dtype)
+    assert ops is not None
+    return NextToken(model, Context(params, NO_GRADS, backend.ops), cache, ops)
+
+
+def cache_of_nothing(config: sg.GPTConfig, n_rows: int, like: np.ndarray) -> KVCache:
+    """Return a cache in which whatever is read before it was written spoils the result."""
+    cache = KVCache(config, n_rows, like)
+    for array in (*cache.keys, *cache.values):
+        array.fill(np.nan)
+    return cache
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("name", CONFIGS | ADAPTIVE_CONFIGS)
+def test_a_token_in_vectors_is_a_token_in_arrays(name: str, recompute: bool, dtype: str) -> None:
+    """In row 2 of three, at every position; of the cache nothing changes but this row's next place."""
+    model, params = model_and_params(name, dtype)
+    model = sg.GPT(model.config, recompute=recompute)
+    textbook = Context(params, NO_GRADS, reference.OPS)
+    found, expected = (cache_of_nothing(model.config, 3, params.flat) for _ in range(2))
+    for cache in (found, expected):
+        for row, n_time in ((0, 5), (1, 1)):
+            model.next_logits(textbook, RNG.integers(0, 11, (1, n_time)), cache.next([row], n_time))
+    weights = params.flat.copy()
+    next_token = next_token_of(model, params, found)
+    earlier: list[tuple[np.ndarray, np.ndarray]] = []
+    for position in range(model.config.block_size):
+        token = int(RNG.integers(11))
+        before = [array.copy() for array in (*found.keys, *found.values)]
+        logits = next_token(2, token)
+        places = expected.next([2], 1)
+        wanted = model.next_logits(textbook, np.array([[token]]), places)[0, 0]
+        assert logits.dtype == dtype
+        atol = TOLERANCE[dtype] * max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(logits, wanted, rtol=0, atol=atol)
+        assert found.lengths == expected.lengths == [5, 1, position + 1]
+        arrays = zip((*found.keys, *found.values), (*expected.keys, *expected.values), before, strict=True)
+        for array, same, old in arrays:
+            np.testing.assert_allclose(array[2], same[2], rtol=0, atol=atol)
+            old[2, :, position] = array[2, :, position]
+            np.testing.assert_array_equal(array, old)
+        earlier.append((logits, logits.copy()))
+    for logits, copy in earlier:  # no later token wrote over them
+        np.testing.assert_array_equal(logits, copy)
+    np.testing.assert_array_equal(params.flat, weights)
+
+
+def test_a_token_in_vectors_sees_the_cache_as_it_is_now() -> None:
+    """Rows may be kept, left out and emptied between two tokens."""
+    model, params = model_and_params("tied", "float64")
+    cache = cache_of_nothing(model.config, 2, params.flat)
+    next_token = next_token_of(model, params, cache)
+    for row, token in ((0, 1), (1, 4), (1, 9), (0, 2)):
+        next_token(row, token)
+
+    def expect(row: int, tokens: Sequence[int]) -> None:
+        found = next_token(row, tokens[-1])
+        wanted = sg.logits(model, params, np.array([tokens]))[0, -1]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-11)
+
+    cache.keep([1, 1, 0])
+    expect(1, [4, 9, 3])
+    expect(0, [4, 9, 7])
+    expect(2, [1, 2, 0])
+    cache.keep([2])
+    expect(0, [1, 2, 0, 5])
+    cache.lengths[0] = 0
+    expect(0, [8])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
+from scratchgpt.backends.base import blas_threads
 from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
@@ -337,16 +339,40 @@ def test_unknown_and_missing_backends_are_named() -> None:
         sg.get_backend("numpy", threads=0)
 
 
-def test_threads_limit_blas_inside_a_pass_and_no_longer() -> None:
-    from threadpoolctl import threadpool_info
-
-    def blas_threads() -> set[int]:
-        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-
-    before = blas_threads()
-    if not before:
+def threads_of_blas() -> set[int]:
+    """Return how many threads each BLAS library uses now; skips where threadpoolctl knows none."""
+    found = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    if not found:
         pytest.skip("threadpoolctl knows no BLAS here (Apple's Accelerate, for one)")
+    return found
+
+
+def test_threads_limit_blas_inside_a_pass_and_no_longer() -> None:
+    before = threads_of_blas()
     for name, side_by_side, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
         with sg.get_backend(name, threads=2).active(side_by_side):
-            assert blas_threads() == {inside}
-        assert blas_threads() == before
+            assert threads_of_blas() == {inside}
+        assert threads_of_blas() == before
+
+
+def test_limits_of_threads_nest() -> None:
+    before = threads_of_blas()
+    with blas_threads(2):
+        for inside in (1, 2, 3):
+            with blas_threads(inside):
+                assert threads_of_blas() == {inside}
+            assert threads_of_blas() == {2}
+    assert threads_of_blas() == before
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_limit_of_threads_ends_with_an_error(error: type[BaseException]) -> None:
+    before = threads_of_blas()
+    for threads in (1, 2):
+        with blas_threads(3 - threads):
+            with pytest.raises(error, match="in the middle"), blas_threads(threads):
+                raise error("in the middle")
+            assert threads_of_blas() == {3 - threads}
+        with pytest.raises(error, match="in the middle"), blas_threads(3 - threads), blas_threads(threads):
+            raise error("in the middle")
+        assert threads_of_blas() == before

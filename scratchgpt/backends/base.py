@@ -1,8 +1,8 @@
 """What a backend is: a table of ops, and where arrays live."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -50,6 +50,25 @@ class Ops:
     dropout: Op
     unembedding: Op
     linear_cross_entropy: Op
+
+
+class RowOps(Protocol):
+    """What a pass of one new token of one text calls: vectors instead of arrays (B, T, C), no `saved`.
+
+    Every function returns what the textbook pair of its name returns for a single row.
+    """
+
+    def layernorm(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        """Take x, weight and bias (C,)."""
+
+    def linear(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        """Take x (I,), weight (I, O) and bias (O,)."""
+
+    def attention(self, q: Array, k: Array, v: Array) -> Array:
+        """Take the query (H, D) of the new token, and the keys and values (H, S, D) of all up to it."""
+
+    def gelu(self, x: Array) -> Array:
+        """Take x (F,); which GELU it is stands in the configuration."""
 
 
 class Backend:
@@ -160,6 +179,10 @@ class Backend:
             InputError: it cannot.
         """
 
+    def row_ops(self, config: GPTConfig, dtype: np.dtype) -> RowOps | None:
+        """Return faster ops for one new token of one text; None if it goes through `ops` like all others."""
+        return None
+
     def losses(self) -> Losses:
         """Return a record of losses and gradient norms, to be read when somebody wants to know."""
         return Losses()
@@ -174,12 +197,25 @@ class Backend:
         ]
 
 
-def blas_threads(threads: int) -> AbstractContextManager[Any]:
-    """Return a context in which matrix products use so many threads, in the whole process."""
-    return _blas().limit(limits=threads, user_api="blas")
+@contextmanager
+def blas_threads(threads: int) -> Iterator[None]:
+    """Let matrix products use so many threads, in the whole process, while the context lasts.
+
+    ThreadpoolController's own context does the same and takes ten times as long, 10 µs: much for one token.
+    """
+    before = [(library, library.num_threads) for library in _blas_libraries()]
+    for library, usual in before:
+        if usual != threads:
+            library.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        for library, usual in before:
+            if usual != threads:
+                library.set_num_threads(usual)
 
 
 @functools.cache
-def _blas() -> ThreadpoolController:
+def _blas_libraries() -> list[Any]:
     """Find the loaded BLAS libraries; once, because the search takes milliseconds."""
-    return ThreadpoolController()
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)

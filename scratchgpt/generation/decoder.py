@@ -7,6 +7,7 @@ import numpy as np
 from scratchgpt.backends import Backend
 from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.errors import InputError
+from scratchgpt.generation.next_token import NextToken
 from scratchgpt.kv_cache import KVCache
 from scratchgpt.model import GPT
 from scratchgpt.params import ParamVector
@@ -34,6 +35,8 @@ class Decoder:
         self._backend = backend
         self._ctx = Context(weights_for_passes(params, backend), NO_GRADS, backend.ops)
         self._cache = KVCache(model.config, len(prompts), like=self._ctx.params.flat)
+        row_ops = backend.row_ops(model.config, self._ctx.params.flat.dtype)
+        self._next_token = NextToken(model, self._ctx, self._cache, row_ops) if row_ops else None
         self.texts = [list(prompt) for prompt in prompts]
         self.logits: list[Array] = []
         for row, text in enumerate(self.texts):
@@ -46,7 +49,8 @@ class Decoder:
         Raises:
             InputError: a token out of range; the texts are then as they were.
         """
-        check_tokens(np.array(tokens, dtype=np.int64).reshape(-1, 1), self._model.config)
+        if not all(0 <= token < self._model.config.vocab_size for token in tokens):
+            check_tokens(np.array(tokens, dtype=np.int64).reshape(-1, 1), self._model.config)  # says which
         for text, token in zip(self.texts, tokens, strict=True):
             text.append(token)
         block_size = self._model.config.block_size
@@ -81,6 +85,9 @@ class Decoder:
 
     def _pass(self, rows: list[int], tokens: list[list[int]]) -> list[Array]:
         """Return the logits (V,) after the last token of each row."""
+        if self._next_token and len(rows) == len(tokens[0]) == 1:
+            with self._backend.active(side_by_side=False):
+                return [self._next_token(rows[0], tokens[0][0])]
         places = self._cache.next(rows, n_time=len(tokens[0]))
         with self._backend.active(side_by_side=False):
             logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), places)

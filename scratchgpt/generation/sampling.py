@@ -141,9 +141,10 @@ def generate_steps(
             going_on = [i for i, row in enumerate(rows) if row not in finished]
             if not going_on or n_generated == settings.max_new_tokens:
                 return
-            rows = [rows[i] for i in going_on]
-            decoder.keep(going_on)
-            decoder.step([tokens[i] for i in going_on])
+            if len(going_on) < len(rows):
+                rows, tokens = [rows[i] for i in going_on], [tokens[i] for i in going_on]
+                decoder.keep(going_on)
+            decoder.step(tokens)
 
     return follow()  # a function of its own, so that bad input raises now and not at the first token
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
+
 from scratchgpt.backends import reference
 from scratchgpt.backends.base import Backend, Item, Result, blas_threads
 from scratchgpt.backends.numpy import (
@@ -19,6 +21,8 @@ from scratchgpt.backends.numpy import (
     linear_cross_entropy,
 )
 from scratchgpt.backends.numpy.memory import keep_freed_memory
+from scratchgpt.backends.numpy.row_ops import RowOps
+from scratchgpt.config import GPTConfig
 from scratchgpt.ops.adamw import Update
 from scratchgpt.parallel import Workers, share_out, usable_cores
 
@@ -52,6 +56,10 @@ class NumpyBackend(Backend):
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`, computed by this backend's threads."""
         return self.workers.map(function, items)
+
+    def row_ops(self, config: GPTConfig, dtype: np.dtype) -> RowOps:
+        """Return ops on vectors."""
+        return RowOps(config, dtype)
 
     def adamw(self, step: Update, norm: Any = 0.0) -> None:
         """Take a step of AdamW, in place, by this backend's threads; none if the norm is not finite."""

@@ -3,6 +3,7 @@
 A chunk of logits becomes its own gradient in place, and goes into dx and dW before the next one comes.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
-CHUNK = 1 << 23  # logits: 32 MiB in float32
+CHUNK = 13 << 20  # logits, 52 MiB in float32: 256 rows of GPT-2's vocabulary
 WORDS = 4096  # rows of dW that one product adds to
 
 
@@ -34,9 +35,11 @@ def forward(
         raise ValueError(f"linear_cross_entropy: all {targets.size} targets are {IGNORE_INDEX} (ignored)")
     words = np.where(valid, flat_targets, 0)
     share = (valid / n_targets).astype(x.dtype)  # of every row in the mean
-    step = max(1, CHUNK // V)
-    dx, dweight = np.empty(rows.shape, x.dtype), np.zeros(weight.shape, x.dtype)
-    logits_chunk = np.empty((min(step, len(rows)), V), x.dtype)
+    n_chunks = max(1, math.ceil(len(rows) * V / CHUNK))
+    step = max(1, math.ceil(len(rows) / n_chunks))  # of one size: each chunk costs a pass over W and dW
+    dx = np.empty(rows.shape, x.dtype)
+    dweight = np.empty(weight.shape, x.dtype) if len(rows) else np.zeros(weight.shape, x.dtype)
+    logits_chunk = np.empty((step, V), x.dtype)
     loss = 0.0
     for start in range(0, len(rows), step):
         chunk = slice(start, start + step)
@@ -53,8 +56,11 @@ def forward(
             z *= (part / total)[:, None]  # z is dlogits from here on
             z[position, word] -= part
             np.matmul(z, weight, out=dx[chunk])
-            for first in range(0, V, WORDS):
-                dweight[first : first + WORDS] += z[:, first : first + WORDS].T @ x_chunk
+            if start == 0:
+                np.matmul(z.T, x_chunk, out=dweight)
+            else:
+                for first in range(0, V, WORDS):
+                    dweight[first : first + WORDS] += z[:, first : first + WORDS].T @ x_chunk
     mean: Array = np.asarray(loss, dtype=x.dtype)
     return mean, Saved(dx.reshape(x.shape), dweight) if needs_backward else None
 
