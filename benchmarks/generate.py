@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "4x4x128": Row(sg.GPTConfig(65, 64, 4, 4, 128), 48, 12, 5),
+    "4x4x128": Row(sg.GPTConfig(65, 64, 4, 4, 128), 48, 8, 40),
     "6x6x384": Row(sg.GPTConfig(65, 256, 6, 6, 384), 192, 6, 2),
     "12x12x768": Row(sg.GPTConfig(50257, 1024, 12, 12, 768), 64, 6, 1),
 }

@@ -201,7 +201,7 @@ def test_only_as_much_is_computed_as_is_asked_for(
 
 def next_token_of(model: sg.GPT, params: sg.ParamVector, cache: KVCache) -> NextToken:
     backend = sg.get_backend("numpy")
-    ops = backend.row_ops(model.config, params.flat.dtype)
+    ops = backend.row_ops(model.config, params.flat)
     assert ops is not None
     return NextToken(model, Context(params, NO_GRADS, backend.ops), cache, ops)
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from shape_checker import checked
+from threadpoolctl import threadpool_info
 
 import scratchgpt as sg
 from scratchgpt.backends import base, get_backend, reference
-from scratchgpt.backends.numpy.row_ops import RowOps
+from scratchgpt.backends.numpy.row_ops import SMALL, RowOps
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 sizes = st.integers(1, 40)
@@ -25,7 +26,7 @@ biases = st.booleans()
 
 def row_ops(dtype: str, n_embd: int = 1, **shape: Any) -> RowOps:
     config = sg.GPTConfig(**({"vocab_size": 1, "n_layer": 1, "n_head": 1, "n_embd": n_embd} | shape))
-    return RowOps(config, np.dtype(dtype))
+    return RowOps(config, np.empty(0, dtype), 1)
 
 
 def normal(seed: int, dtype: str, *shape: int) -> np.ndarray:
@@ -145,11 +146,20 @@ def test_gelu(activation: str, width: int, size: float, seed: int, dtype: str) -
 
 def test_every_row_op_is_compared_here() -> None:
     names = {name for name in vars(base.RowOps) if not name.startswith("_")}
-    assert names == {"layernorm", "linear", "attention", "gelu"}
-    assert all(f"test_{name}" in globals() for name in names)
+    assert names == {"active", "layernorm", "linear", "attention", "gelu"}
+    assert all(f"test_{name}" in globals() for name in names - {"active"})
+
+
+@pytest.mark.parametrize(("n_weights", "expected"), [(SMALL - 1, 1), (SMALL, 2)])
+def test_a_small_model_is_read_by_one_core(n_weights: int, expected: int) -> None:
+    config = sg.GPTConfig(vocab_size=3, n_layer=1, n_head=1, n_embd=2)
+    ops = RowOps(config, np.empty(n_weights, "float32"), threads=2)
+    with ops.active():
+        found = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    assert found == {expected}
 
 
 def test_the_textbook_has_no_row_ops() -> None:
     config = sg.GPTConfig(vocab_size=3, n_layer=1, n_head=1, n_embd=2)
-    assert get_backend("reference").row_ops(config, np.dtype("float32")) is None
-    assert isinstance(get_backend("numpy").row_ops(config, np.dtype("float32")), RowOps)
+    assert get_backend("reference").row_ops(config, np.empty(0, "float32")) is None
+    assert isinstance(get_backend("numpy").row_ops(config, np.empty(0, "float32")), RowOps)

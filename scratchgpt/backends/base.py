@@ -55,8 +55,11 @@ class Ops:
 class RowOps(Protocol):
     """What a pass of one new token of one text calls: vectors instead of arrays (B, T, C), no `saved`.
 
-    Every function returns what the textbook pair of its name returns for a single row.
+    Every function but `active` returns what the textbook pair of its name returns for a single row.
     """
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Return a context for the pass, as `Backend.active` does."""
 
     def layernorm(self, x: Array, weight: Array, bias: Array | None) -> Array:
         """Take x, weight and bias (C,)."""
@@ -179,8 +182,11 @@ class Backend:
             InputError: it cannot.
         """
 
-    def row_ops(self, config: GPTConfig, dtype: np.dtype) -> RowOps | None:
-        """Return faster ops for one new token of one text; None if it goes through `ops` like all others."""
+    def row_ops(self, config: GPTConfig, weights: Array) -> RowOps | None:
+        """Return faster ops for one new token of one text; None if it goes through `ops` like all others.
+
+        `weights` are those of the model, flat.
+        """
         return None
 
     def losses(self) -> Losses:

@@ -35,7 +35,7 @@ class Decoder:
         self._backend = backend
         self._ctx = Context(weights_for_passes(params, backend), NO_GRADS, backend.ops)
         self._cache = KVCache(model.config, len(prompts), like=self._ctx.params.flat)
-        row_ops = backend.row_ops(model.config, self._ctx.params.flat.dtype)
+        row_ops = backend.row_ops(model.config, self._ctx.params.flat)
         self._next_token = NextToken(model, self._ctx, self._cache, row_ops) if row_ops else None
         self.texts = [list(prompt) for prompt in prompts]
         self.logits: list[Array] = []
@@ -86,8 +86,7 @@ class Decoder:
     def _pass(self, rows: list[int], tokens: list[list[int]]) -> list[Array]:
         """Return the logits (V,) after the last token of each row."""
         if self._next_token and len(rows) == len(tokens[0]) == 1:
-            with self._backend.active(side_by_side=False):
-                return [self._next_token(rows[0], tokens[0][0])]
+            return [self._next_token(rows[0], tokens[0][0])]
         places = self._cache.next(rows, n_time=len(tokens[0]))
         with self._backend.active(side_by_side=False):
             logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), places)

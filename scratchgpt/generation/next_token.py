@@ -66,6 +66,14 @@ class NextToken:
 
     def __call__(self, row: int, token: int) -> Array:
         """Run the token through the model and keep its keys and values; the row must have room for it."""
+        with self._ops.active():
+            x = self._features(row, token)
+            logits: Array = self._model.lm_head.logits(self._ctx, x[None, None])[0, 0]
+        self._cache.lengths[row] += 1
+        return logits
+
+    def _features(self, row: int, token: int) -> VectorC:
+        """Return what the head reads."""
         ops = self._ops
         x: VectorC = self._wte[token] + self._wpe[self._cache.lengths[row]]
         for layer, (ln_1, c_attn, attn_c_proj, ln_2, c_fc, mlp_c_proj) in enumerate(self._blocks):
@@ -75,10 +83,7 @@ class NextToken:
             h = ops.layernorm(x, *ln_2)
             h = ops.gelu(ops.linear(h, *c_fc))
             x += ops.linear(h, *mlp_c_proj)
-        self._cache.lengths[row] += 1
-        x = ops.layernorm(x, *self._ln_f)
-        logits: Array = self._model.lm_head.logits(self._ctx, x[None, None])[0, 0]
-        return logits
+        return ops.layernorm(x, *self._ln_f)
 
     def _attention(self, layer: int, row: int, qkv: Array) -> VectorC:
         """Let the token look at itself and at what is in the cache, where its key and value stay."""

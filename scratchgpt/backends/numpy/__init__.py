@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
-
 from scratchgpt.backends import reference
 from scratchgpt.backends.base import Backend, Item, Result, blas_threads
 from scratchgpt.backends.numpy import (
@@ -25,6 +23,7 @@ from scratchgpt.backends.numpy.row_ops import RowOps
 from scratchgpt.config import GPTConfig
 from scratchgpt.ops.adamw import Update
 from scratchgpt.parallel import Workers, share_out, usable_cores
+from scratchgpt.shapes import Array
 
 OPS = dataclasses.replace(
     reference.OPS,
@@ -57,9 +56,9 @@ class NumpyBackend(Backend):
         """Return `[function(item) for item in items]`, computed by this backend's threads."""
         return self.workers.map(function, items)
 
-    def row_ops(self, config: GPTConfig, dtype: np.dtype) -> RowOps:
+    def row_ops(self, config: GPTConfig, weights: Array) -> RowOps:
         """Return ops on vectors."""
-        return RowOps(config, dtype)
+        return RowOps(config, weights, self.workers.threads)
 
     def adamw(self, step: Update, norm: Any = 0.0) -> None:
         """Take a step of AdamW, in place, by this backend's threads; none if the norm is not finite."""

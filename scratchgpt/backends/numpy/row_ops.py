@@ -6,25 +6,32 @@ called, and constants are arrays (), for which NumPy takes half the time that it
 """
 
 import math
+from contextlib import AbstractContextManager
 
 import numpy as np
 
+from scratchgpt.backends.base import blas_threads
 from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.config import GPTConfig
 from scratchgpt.ops import gelu_exact
 from scratchgpt.ops.gelu_tanh import CUBIC, SQRT_2_OVER_PI
 from scratchgpt.shapes import HD, HSD, IO, Array, VectorC, VectorI, VectorO
 
+SMALL = 6_000_000  # weights: below, one core reads them from its cache before a second one is awake
+
 
 class RowOps:
-    """The ops for a model of some shape in some type; for one thread, because it has places for numbers.
+    """The ops for a model, for one thread of Python at a time, because they keep places for numbers.
 
     Args:
-        config: the shape.
-        dtype: of weights and activations.
+        config: its shape.
+        weights: its weights, flat.
+        threads: for the products of a model that is not SMALL.
     """
 
-    def __init__(self, config: GPTConfig, dtype: np.dtype) -> None:
+    def __init__(self, config: GPTConfig, weights: Array, threads: int) -> None:
+        dtype = weights.dtype
+        self._threads = 1 if weights.size < SMALL else threads
         self._C, self._eps = config.n_embd, config.layer_norm_epsilon
         self._average = filled((config.n_embd,), 1.0 / config.n_embd, dtype)
         self._mean, self._rstd = np.empty((), dtype), np.empty((), dtype)
@@ -36,6 +43,10 @@ class RowOps:
             filled((), SQRT_2_OVER_PI * CUBIC, dtype),
         )
         self._gelu = self._gelu_tanh if config.activation == "gelu_tanh" else self._gelu_exact
+
+    def active(self) -> AbstractContextManager[None]:
+        """Return a context in which BLAS uses as many threads as pay."""
+        return blas_threads(self._threads)
 
     def layernorm(self, x: VectorC, weight: VectorC, bias: VectorC | None) -> VectorC:
         """Normalise, scale by γ and shift by β, as `ops.layernorm` does."""
