@@ -156,6 +156,13 @@ ADAMW_FAULTS = [
     Fault("69b", "ops.adamw", "(1.0 - beta2) * (g * g)", "(1.0 - beta2) * g", "g for its square"),
     Fault("69c", "ops.adamw", "beta1, beta2 = step.betas", "beta2, beta1 = step.betas", "betas swapped"),
     Fault("70", "optim.adamw", "self.v = self.m.zeros_like()", "self.v = self.m", "one buffer for both moments"),
+    Fault("66d", "backends.numpy.adamw", "lr * correction2 / correction1", "lr / correction1", "no correction of the square"),
+    Fault("66e", "backends.numpy.adamw", "lr * correction2 / correction1", "lr * correction2", "no correction of the mean"),
+    Fault("69d", "backends.numpy.adamw", "correction2 * step.eps", "step.eps", "eps divided by the correction"),
+    Fault("69e", "backends.numpy.adamw", "np.multiply(g, g, out=between)", "np.multiply(g, 1.0, out=between)",
+          "g for its square"),
+    Fault("70c", "backends.numpy.adamw", "step.n_decaying - first", "len(step.w) - first",
+          "decay on biases and LayerNorms"),
     Fault("70b", "ops.adamw", "step.n_decaying - first", "len(step.w) - first",
           "decay on biases and LayerNorms"),
 ]  # fmt: skip

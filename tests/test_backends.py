@@ -17,6 +17,7 @@ from scratchgpt.backends.numpy import (
     layernorm,
     linear,
     linear_cross_entropy,
+    split_heads,
 )
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 
@@ -94,6 +95,28 @@ def test_attention(
             self.forward = lambda q, k, v: op.forward(q, k, v, p, np.random.default_rng(seed))
 
     agree(Seeded(attention), Seeded(reference.OPS.attention), [q, k, v], seed, dtype)
+
+
+def test_split_heads() -> None:
+    """Gradients are copied only where they must be: the three views of one array are that array."""
+    whole = normal(0, "float32", 2, 5, 3, 3, 4)
+    dq, dk, dv = whole.transpose(2, 0, 3, 1, 4)
+    (dqkv,) = split_heads.backward(split_heads.Saved(), (dq, dk, dv))
+    assert np.shares_memory(dqkv, whole)
+    np.testing.assert_array_equal(dqkv, whole.reshape(2, 5, 36))
+    for parts in ((dk, dq, dv), (dq, dk, dk), (dq, dk, dv.copy()), (dq.copy(), dk.copy(), dv.copy())):
+        (dqkv,) = split_heads.backward(split_heads.Saved(), parts)
+        (expected,) = reference.OPS.split_heads.backward(None, parts)
+        np.testing.assert_array_equal(dqkv, expected)
+
+
+@pytest.mark.parametrize("n_time", [1, 63, 65, 200])
+def test_gradients_of_attention_lie_as_split_heads_wants_them(n_time: int) -> None:
+    q, k, v = (normal(seed, "float32", 2, 3, n_time, 4) for seed in (0, 2, 4))
+    y, saved = attention.forward(q, k, v)
+    parts = attention.backward(saved, y)
+    (dqkv,) = split_heads.backward(split_heads.Saved(), parts)
+    assert all(np.shares_memory(dqkv, part) for part in parts)
 
 
 @given(

@@ -12,7 +12,8 @@ from test_optim import assert_follows_the_definition
 
 import scratchgpt as sg
 from scratchgpt import layers, model, parallel, passes
-from scratchgpt.backends import reference
+from scratchgpt.backends import Backend, reference
+from scratchgpt.backends.numpy import adamw as faster_formula
 from scratchgpt.gradcheck import Result, check, check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS
 from scratchgpt.gradcheck.op_cases import op_cases
@@ -94,19 +95,31 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("fault", ADAMW_FAULTS, ids=ids(ADAMW_FAULTS))
 def test_a_wrong_adamw_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((AssertionError, ZeroDivisionError, RuntimeWarning)):
-        assert_follows_the_definition(patched_adamw(fault.module, fault.old, fault.new, monkeypatch))
+        assert_follows_the_definition(*patched_adamw(fault.module, fault.old, fault.new, monkeypatch))
 
 
-@pytest.mark.parametrize("module, name", [("optim.adamw", "def change("), ("ops.adamw", "def update(")])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("optim.adamw", "def change("),
+        ("ops.adamw", "def update("),
+        ("backends.numpy.adamw", "def _update_block("),
+    ],
+)
 def test_a_sound_adamw_passes_the_same_way(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_follows_the_definition(patched_adamw(module, name, f"{name} ", monkeypatch))
+    assert_follows_the_definition(*patched_adamw(module, name, f"{name} ", monkeypatch))
 
 
-def patched_adamw(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> type[sg.AdamW]:
-    """Return AdamW with a patch in the optimizer or in the formula that it uses."""
+def patched_adamw(
+    module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[type[sg.AdamW], Backend]:
+    """Return AdamW and a backend, with a patch in the optimizer or in the formula that the backend uses."""
     patched = patched_module(f"scratchgpt.{module}", old, new)
     if module == "optim.adamw":
-        return patched.AdamW
+        return patched.AdamW, sg.get_backend("reference")
+    if module == "backends.numpy.adamw":
+        monkeypatch.setattr(faster_formula, "update", patched.update)
+        return sg.AdamW, sg.get_backend("numpy")
     monkeypatch.setattr(formula, "update", patched.update)
     monkeypatch.setattr(optimizer, "scalars_of", patched.scalars_of)
-    return sg.AdamW
+    return sg.AdamW, sg.get_backend("reference")

@@ -23,14 +23,15 @@ RATES = [0.1, 0.05, 0.2, 0.1]
 MODEL = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8, tie_weights=False))
 
 
-def assert_follows_the_definition(optimizer_class: type[sg.AdamW]) -> None:
+def assert_follows_the_definition(optimizer_class: type[sg.AdamW], backend: Backend | None = None) -> None:
     """Compare four steps, element by element, gradients from tiny to large, with decay on matrices only."""
     params = ParamVector.initial(LAYOUT, seed=0, dtype="float64")
     start = params.copy()
     rng = np.random.default_rng(1)
     scales = 10.0 ** rng.uniform(-6, 2, params.size)
     gradients = [params.map(lambda flat: rng.standard_normal(flat.shape) * scales) for _ in RATES]
-    optimizer = optimizer_class(params, lr=123.0, betas=BETAS, eps=EPS, weight_decay=DECAY)
+    settings = {"lr": 123.0, "betas": BETAS, "eps": EPS, "weight_decay": DECAY, "backend": backend}
+    optimizer = optimizer_class(params, **settings)
     for step, (grads, lr) in enumerate(zip(gradients, RATES, strict=True)):
         before = grads.flat.copy()
         optimizer.step(grads, lr)
@@ -43,8 +44,8 @@ def assert_follows_the_definition(optimizer_class: type[sg.AdamW]) -> None:
                 assert view[index] == pytest.approx(path[step], rel=1e-12), (name, index, step)
 
 
-def test_adamw_follows_the_definition() -> None:
-    assert_follows_the_definition(sg.AdamW)
+def test_adamw_follows_the_definition(backend: Backend) -> None:
+    assert_follows_the_definition(sg.AdamW, backend)
 
 
 def test_adamw_in_blocks_smaller_than_the_vector(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,12 @@ from scratchgpt.shapes import Array
 def clip(flat: Array, max_norm: float) -> float:
     """Scale a flat vector in place so that its norm √(Σ g²) is at most `max_norm`; return the norm before."""
     norm = math.sqrt(float(flat @ flat))
-    scale = max_norm / (norm + 1e-6)
+    scale = scale_to(norm, max_norm)
     if scale < 1.0:
         flat *= scale
     return norm
+
+
+def scale_to(norm: float, max_norm: float) -> float:
+    """Return the factor of a vector whose norm is to be at most `max_norm`; it acts where it is below 1."""
+    return max_norm / (norm + 1e-6)

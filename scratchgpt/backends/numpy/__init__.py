@@ -12,11 +12,13 @@ from scratchgpt.backends.base import Backend, Item, Result, blas_threads
 from scratchgpt.backends.numpy import (
     adamw,
     attention,
+    clip,
     embedding,
     gelu_tanh,
     layernorm,
     linear,
     linear_cross_entropy,
+    split_heads,
 )
 from scratchgpt.backends.numpy.memory import keep_freed_memory
 from scratchgpt.backends.numpy.row_ops import RowOps
@@ -33,6 +35,7 @@ OPS = dataclasses.replace(
     layernorm=layernorm,
     linear=linear,
     linear_cross_entropy=linear_cross_entropy,
+    split_heads=split_heads,
 )
 
 
@@ -59,6 +62,10 @@ class NumpyBackend(Backend):
     def row_ops(self, config: GPTConfig, weights: Array) -> RowOps:
         """Return ops on vectors."""
         return RowOps(config, weights, self.workers.threads)
+
+    def clip(self, gradient: Array, max_norm: float) -> float:
+        """Scale a flat gradient so that its norm is at most `max_norm`, by this backend's threads."""
+        return clip.clip(gradient, max_norm, self.workers)
 
     def adamw(self, step: Update, norm: Any = 0.0) -> None:
         """Take a step of AdamW, in place, by this backend's threads; none if the norm is not finite."""

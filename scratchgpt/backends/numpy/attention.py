@@ -4,6 +4,7 @@ Scores are kept transposed, (S, T) per head, so that the sums over keys are matr
 exponentials are never normalised: the division by their sum is done on y and dy, which are smaller.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -44,12 +45,11 @@ def forward(
     for first in range(0, T, QUERIES):
         last = min(first + QUERIES, T)
         seen = S - T + last  # keys that the block's last query sees
-        scores = k[:, :, :seen] @ q[:, :, first:last].swapaxes(2, 3)  # (B, H, seen, queries)
-        scores *= 1.0 / math.sqrt(D)
+        q_block = np.multiply(q[:, :, first:last], 1.0 / math.sqrt(D), order="C")
+        scores = k[:, :, :seen] @ q_block.swapaxes(2, 3)  # (B, H, seen, queries)
         n = last - first
         if n > 1:
-            hidden = np.tri(n, n, -1, dtype=bool)  # [s, t]: key s of the diagonal square comes after query t
-            np.copyto(scores[:, :, seen - n :], -math.inf, where=hidden)
+            np.copyto(scores[:, :, seen - n :], -math.inf, where=_hidden(n))
         scores -= _max_over_keys(scores)
         exponentials = np.exp(scores, out=scores)
         total = (filled((seen,), 1.0, q.dtype) @ exponentials)[..., None]  # (B, H, queries, 1)
@@ -67,29 +67,52 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
 
     The sum of the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y: each row of y is the same
     weighted sum. (Source: Dao et al., "FlashAttention" (2022), appendix B.2.)
+
+    The last block of queries comes first: it sees every key, so its dk and dv need nothing to be added to.
     """
     q, k, v, y, all_exponentials, totals, mask = saved
     T, S, D = q.shape[2], k.shape[2], q.shape[3]
-    dq = np.empty_like(q)
-    dk, dv = np.zeros(k.shape, k.dtype), np.zeros(v.shape, v.dtype)
-    for i, first in enumerate(range(0, T, QUERIES)):
+    dq, dk, dv = _empty_gradients(q, k)
+    for first in reversed(range(0, T, QUERIES)):
         last = min(first + QUERIES, T)
         seen = S - T + last
-        exponentials = all_exponentials[i]
-        dy_block = dy[:, :, first:last] / totals[i]  # with it, exponentials stand for probabilities
-        dscores = v[:, :, :seen] @ dy_block.swapaxes(2, 3)  # (B, H, seen, queries)
+        exponentials, total = all_exponentials[first // QUERIES], totals[first // QUERIES]
+        # Divided by the total, dy makes probabilities of exponentials.
+        dy_block = np.divide(dy[:, :, first:last], total, order="C")
+        scaled = dy_block * (1.0 / math.sqrt(D))
+        dscores = v[:, :, :seen] @ scaled.swapaxes(2, 3)  # (B, H, seen, queries)
         dropped = exponentials
         if mask is not None:
             block_mask = _transposed(mask, first, last, seen)
             dropped = exponentials * block_mask
             dscores *= block_mask
-        dv[:, :, :seen] += dropped @ dy_block
-        dscores -= np.vecdot(dy_block, y[:, :, first:last])[:, :, None]
+        dscores -= np.vecdot(scaled, y[:, :, first:last])[:, :, None]
         dscores *= exponentials
-        dscores *= 1.0 / math.sqrt(D)
         np.matmul(dscores.swapaxes(2, 3), k[:, :, :seen], out=dq[:, :, first:last])
-        dk[:, :, :seen] += dscores @ q[:, :, first:last]
+        if last == T:
+            np.matmul(dscores, q[:, :, first:last], out=dk)
+            np.matmul(dropped, dy_block, out=dv)
+        else:
+            dk[:, :, :seen] += dscores @ q[:, :, first:last]
+            dv[:, :, :seen] += dropped @ dy_block
     return dq, dk, dv
+
+
+def _empty_gradients(q: BHTD, k: BHSD) -> tuple[BHTD, BHSD, BHSD]:
+    """Return arrays for dq, dk and dv: side by side, as `split_heads` cut q, k and v, if S = T."""
+    B, H, T, D = q.shape
+    if k.shape != q.shape:
+        return np.empty_like(q), np.empty(k.shape, k.dtype), np.empty(k.shape, k.dtype)
+    dq, dk, dv = np.empty((B, T, 3, H, D), q.dtype).transpose(2, 0, 3, 1, 4)
+    return dq, dk, dv
+
+
+@functools.lru_cache(maxsize=64)
+def _hidden(n: int) -> Array:
+    """Return whether key s of a diagonal square (s, t) comes after query t; the array is read-only."""
+    hidden = np.tri(n, n, -1, dtype=bool)
+    hidden.flags.writeable = False
+    return hidden
 
 
 def _max_over_keys(scores: Array) -> Array:

@@ -1,5 +1,7 @@
 """LayerNorm with its sums by BLAS, which adds faster than `sum`."""
 
+import math
+
 import numpy as np
 
 from scratchgpt.backends.numpy.filled import filled
@@ -12,11 +14,10 @@ def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 
     C = x.shape[-1]
     mean = x @ filled((C, 1), 1.0 / C, x.dtype)
     x_hat = x - mean
-    variance = np.vecdot(x_hat, x_hat)[..., None]
-    variance *= 1.0 / C
-    variance += eps
+    variance = np.vecdot(x_hat, x_hat)[..., None]  # C times it
+    variance += C * eps
     rstd = np.sqrt(variance, out=variance)
-    np.divide(1.0, rstd, out=rstd)
+    np.divide(math.sqrt(C), rstd, out=rstd)
     x_hat *= rstd
     y = x_hat * weight
     if bias is not None:

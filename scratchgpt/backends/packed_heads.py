@@ -1,0 +1,23 @@
+"""Gradients of queries, keys and values that lie in one array, as attention's backward may leave them."""
+
+from collections.abc import Callable
+
+from scratchgpt.shapes import BHTD, QKV, Array
+
+
+def packed(dqkv: tuple[BHTD, BHTD, BHTD], address: Callable[[Array], int]) -> QKV | None:
+    """Return the array (B, T, 3C) that the three are views of, cut as by `split_heads`; None if none is.
+
+    `address` returns where an array begins. That the three share memory is not enough: they must be the
+    very same numbers in the very same places.
+    """
+    B, H, T, D = dqkv[0].shape
+    whole: Array | None = dqkv[0].base
+    if whole is None or whole.shape != (B, T, 3, H, D):
+        return None
+    in_place = whole.transpose(2, 0, 3, 1, 4)  # 3 x (B, H, T, D)
+    for part, place in zip(dqkv, in_place, strict=True):
+        same_view = part.shape == place.shape and part.strides == place.strides and part.dtype == place.dtype
+        if not same_view or address(part) != address(place):
+            return None
+    return whole.reshape(B, T, 3 * H * D)
