@@ -2,16 +2,19 @@
 
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from threading import Lock
+from types import MappingProxyType
 
 import numpy as np
 
 from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
 from scratchgpt.params import Param, ParamVector
+from scratchgpt.row_gradient import RowGradient
 from scratchgpt.shapes import Array
 
-Place = tuple[str, int]  # a parameter's name, and how often this micro-batch has added to it before
+NEIGHBOURS = 2  # micro-batches whose second uses of a parameter come after their first uses
 
 
 def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumulate: int) -> list[slice]:
@@ -37,19 +40,29 @@ def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumul
 class GradientAccumulator:
     """One gradient vector for all micro-batches, however many threads work on them.
 
-    Floating-point addition rounds, so the order of the terms must not depend on chance. A term that
-    comes before its turn is put aside; who adds the term before it adds it, too. So nobody waits. A
-    parameter that is used twice (a tied head) has a sum for each use.
+    Floating-point addition rounds, so the order of the terms must not depend on chance. A term that comes
+    before its turn is put aside; who adds the term before it adds it, too. So nobody waits.
+
+    The order is that of the micro-batches. A parameter that is used twice (a tied head) has a term for each
+    use: of two neighbouring micro-batches, which two threads compute side by side, the first use of both
+    comes first, then the second of both. So no large term is put aside for long.
+
+    Args:
+        params: whose gradient it is.
+        n_micro_batches: how many there are.
+        n_uses: of every parameter that each micro-batch uses more than once.
     """
 
-    def __init__(self, params: ParamVector, n_micro_batches: int) -> None:
+    def __init__(
+        self, params: ParamVector, n_micro_batches: int, n_uses: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._grads = params.map(np.zeros_like if n_micro_batches == 1 else np.empty_like)
         self._n_micro_batches = n_micro_batches
-        self._later_uses: dict[Place, Array] = {}
+        self._n_uses = n_uses
         self._lock = Lock()
-        self._turn: defaultdict[Place, int] = defaultdict(int)
-        self._early: defaultdict[Place, dict[int, Array]] = defaultdict(dict)
-        self._busy: set[Place] = set()
+        self._turn: Counter[str] = Counter()
+        self._early: defaultdict[str, dict[int, Array | RowGradient]] = defaultdict(dict)
+        self._busy: set[str] = set()
 
     def micro_batch(self, index: int) -> "ParamVector | MicroBatchGradients":
         """Return where micro-batch `index` (0, 1, 2, ...; each once) adds its gradients.
@@ -58,41 +71,45 @@ class GradientAccumulator:
         """
         return self._grads if self._n_micro_batches == 1 else MicroBatchGradients(self, index)
 
-    def add(self, place: Place, index: int, gradient: Array) -> None:
-        """Add a term of micro-batch `index` once all earlier ones are in; its memory may become the sum's."""
+    def add(self, name: str, index: int, use: int, gradient: Array | RowGradient) -> None:
+        """Add a term, of the use 0, 1, ... of a parameter by a micro-batch, once all earlier ones are in."""
         with self._lock:
-            early = self._early[place]
-            early[index] = gradient
-            if place in self._busy:
+            early = self._early[name]
+            early[self._number(name, index, use)] = gradient
+            if name in self._busy:
                 return
-            self._busy.add(place)
+            self._busy.add(name)
         while True:
             with self._lock:
-                turn = self._turn[place]
+                turn = self._turn[name]
                 if turn not in early:
-                    self._busy.remove(place)
+                    self._busy.remove(name)
                     return
                 gradient = early.pop(turn)
-                self._turn[place] += 1
-            self._add_next(place, gradient, is_first=turn == 0)
+                self._turn[name] += 1
+            _add(self._grads[name], gradient, is_first=turn == 0)
 
-    def _add_next(self, place: Place, gradient: Array, is_first: bool) -> None:
-        name, use = place
-        if use > 0 and is_first:
-            self._later_uses[place] = gradient
-            return
-        total = self._later_uses[place] if use > 0 else self._grads[name]
-        if is_first:
-            total[...] = gradient
-        else:
-            total += gradient
+    def _number(self, name: str, index: int, use: int) -> int:
+        """Return which term of a parameter's sum this is: 0, 1, ..."""
+        first = index - index % NEIGHBOURS
+        n_neighbours = min(NEIGHBOURS, self._n_micro_batches - first)
+        return first * self._n_uses.get(name, 1) + use * n_neighbours + index - first
 
     def total(self) -> ParamVector:
         """Return the sum over all micro-batches, which must all be done."""
-        for (name, _), gradient in sorted(self._later_uses.items()):
-            self._grads[name] += gradient
-        self._later_uses.clear()
         return self._grads
+
+
+def _add(total: Array, gradient: Array | RowGradient, is_first: bool) -> None:
+    """Add a term to a sum in place; the first one replaces what was there."""
+    if isinstance(gradient, RowGradient):
+        if is_first:
+            total[...] = 0.0
+        gradient.add_to(total)
+    elif is_first:
+        total[...] = gradient
+    else:
+        total += gradient
 
 
 class MicroBatchGradients:
@@ -103,8 +120,8 @@ class MicroBatchGradients:
         self._index = index
         self._uses: Counter[str] = Counter()
 
-    def add(self, param: Param, gradient: Array) -> None:
+    def add(self, param: Param, gradient: Array | RowGradient) -> None:
         """Add the gradient of one use of a parameter."""
-        place = (param.name, self._uses[param.name])
+        use = self._uses[param.name]
         self._uses[param.name] += 1
-        self._accumulator.add(place, self._index, gradient)
+        self._accumulator.add(param.name, self._index, use, gradient)

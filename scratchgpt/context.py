@@ -6,20 +6,21 @@ from typing import Protocol
 from scratchgpt.backends.base import Ops
 from scratchgpt.params import Param, ParamVector
 from scratchgpt.rng import UniformSource
+from scratchgpt.row_gradient import RowGradient
 from scratchgpt.shapes import Array
 
 
 class Gradients(Protocol):
     """Where backward leaves its results: a `ParamVector`, or one micro-batch's share in an accumulator."""
 
-    def add(self, param: Param, gradient: Array) -> None:
+    def add(self, param: Param, gradient: Array | RowGradient) -> None:
         """Add to the gradient of a parameter."""
 
 
 class NoGradients:
     """The gradients of a pass that has no backward."""
 
-    def add(self, param: Param, gradient: Array) -> None:
+    def add(self, param: Param, gradient: Array | RowGradient) -> None:
         """Refuse."""
         raise TypeError(f"a gradient of {param.name!r} in a pass without gradients")
 

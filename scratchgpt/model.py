@@ -1,5 +1,6 @@
 """The map: GPT-2 from tokens to logits, and back."""
 
+from collections import Counter
 from typing import Any
 
 from scratchgpt.config import GPTConfig
@@ -25,6 +26,7 @@ class GPT:
         config: the shape.
         recompute: as given.
         params: the handle of every parameter, each once, in the order of the forward pass.
+        n_uses: how often a pass uses each parameter, by name: a tied head's weight twice.
         size: number of values of all parameters together.
     """
 
@@ -48,6 +50,7 @@ class GPT:
             handles += block.params
         handles += [*self.ln_f.params, *self.lm_head.params]
         self.params = tuple(dict.fromkeys(handles))  # a tied head's weight is wte, once
+        self.n_uses = Counter(param.name for param in handles)
         self.size = sum(param.size for param in self.params)
 
     def init(self, seed: int = 1337, dtype: str = "float32") -> ParamVector:

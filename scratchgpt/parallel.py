@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TOKENS = 512  # of a micro-batch, about, unless a row has more: for the cache's sake
+LARGE = 50_000_000  # parameters: from there on half as many tokens, whose activations take half the memory
 SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other, so one piece
 
 
@@ -28,12 +29,13 @@ def share_out(n_rows: int, n_time: int, n_params: int) -> list[slice]:
     Two or four threads should have equal shares, so there are one, two or a multiple of four.
     """
     n_tokens = n_rows * n_time
+    most = TOKENS if n_params < LARGE else TOKENS // 2
     if n_tokens * n_params < SMALL:
         n_parts = 1
-    elif n_tokens <= 2 * TOKENS:
+    elif n_tokens <= 2 * most:
         n_parts = 2
     else:
-        n_parts = 4 * math.ceil(n_tokens / (4 * TOKENS))
+        n_parts = 4 * math.ceil(n_tokens / (4 * most))
     n_parts = min(n_rows, n_parts)
     bounds = [n_rows * part // n_parts for part in range(n_parts + 1)]
     return [slice(start, end) for start, end in itertools.pairwise(bounds)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scratchgpt.errors import InputError
+from scratchgpt.row_gradient import RowGradient
 from scratchgpt.shapes import Array
 
 LARGEST = 10**12  # parameters; more is a typing error
@@ -112,9 +113,12 @@ class ParamVector:
         """Return a vector with memory of its own and the same values."""
         return self.map(lambda flat: flat.copy())
 
-    def add(self, param: Param, gradient: Array) -> None:
+    def add(self, param: Param, gradient: Array | RowGradient) -> None:
         """Add to the values of one parameter: what backward does with each gradient."""
-        self[param] += gradient
+        if isinstance(gradient, RowGradient):
+            gradient.add_to(self[param])
+        else:
+            self[param] += gradient
 
     @property
     def decaying(self) -> Array:

@@ -138,7 +138,7 @@ def run_passes(
     """
     params = params.map(backend.to_device)
     micro_batches = cut_batch(tokens.shape[0], tokens.shape[1], params.size, backend, accumulate)
-    accumulator = GradientAccumulator(params, len(micro_batches)) if with_grads else None
+    accumulator = GradientAccumulator(params, len(micro_batches), model.n_uses) if with_grads else None
     weights = params.map(backend.to_compute)
 
     def run(index: int, rows: slice) -> Array:

@@ -9,6 +9,7 @@ import pytest
 import scratchgpt as sg
 from scratchgpt.accumulation import GradientAccumulator
 from scratchgpt.params import Param
+from scratchgpt.row_gradient import RowGradient
 
 MATRIX, VECTOR = Param("matrix", (3, 4)), Param("vector", (5,))
 PARAMS = sg.ParamVector([MATRIX, VECTOR], np.ones(17, np.float32))
@@ -36,10 +37,10 @@ def test_the_order_of_arrival_changes_no_bit(order: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(accumulator.total()["matrix"], in_order(gradients))
 
 
-def test_a_second_use_has_a_sum_of_its_own_and_is_added_at_the_end() -> None:
-    accumulator = GradientAccumulator(PARAMS, 3)
+def test_second_uses_of_two_neighbours_come_after_their_first_uses() -> None:
+    accumulator = GradientAccumulator(PARAMS, 3, {"matrix": 2})
     first, second = terms(3), [100 * gradient for gradient in terms(3)]
-    expected = in_order(first) + in_order(second)
+    expected = in_order([first[0], first[1], second[0], second[1], first[2], second[2]])
     parts = [accumulator.micro_batch(index) for index in range(3)]
     parts[1].add(MATRIX, first[1])
     parts[1].add(MATRIX, second[1])
@@ -47,6 +48,26 @@ def test_a_second_use_has_a_sum_of_its_own_and_is_added_at_the_end() -> None:
         parts[index].add(MATRIX, first[index])
         parts[index].add(MATRIX, second[index])
     np.testing.assert_array_equal(accumulator.total()["matrix"], expected)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_gradients_of_some_rows_are_terms_like_others(order: tuple[int, ...]) -> None:
+    accumulator = GradientAccumulator(PARAMS, 3)
+    rows, dense = [np.array([0, 2]), np.array([2])], terms(3)
+    sparse = RowGradient(rows[0], dense[0][rows[0]]), dense[1], RowGradient(rows[1], dense[2][rows[1]])
+    expected = np.zeros((3, 4), np.float32)
+    expected[rows[0]] = dense[0][rows[0]]
+    expected += dense[1]
+    expected[rows[1]] += dense[2][rows[1]]
+    for index in order:
+        accumulator.micro_batch(index).add(MATRIX, sparse[index])
+    np.testing.assert_array_equal(accumulator.total()["matrix"], expected)
+
+
+def test_a_gradient_of_some_rows_is_added_to_these() -> None:
+    grads = PARAMS.copy()
+    grads.add(MATRIX, RowGradient(np.array([2]), np.full((1, 4), 5, np.float32)))
+    np.testing.assert_array_equal(grads["matrix"], [[1] * 4, [1] * 4, [6] * 4])
 
 
 def test_many_threads_lose_nothing() -> None:

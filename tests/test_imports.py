@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "scratchgpt"
 
 LEVELS = [
     {"openblas", "shapes", "errors", "shipped"},
-    {"rng", "parallel", "validation", "terminal"},
+    {"row_gradient", "rng", "parallel", "validation", "terminal"},
     {"ops", "files", "config", "cache_folder", "progress", "interrupt"},
     {"loggers"},
     {"params", "backends"},

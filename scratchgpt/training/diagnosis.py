@@ -11,6 +11,7 @@ from scratchgpt.context import Context
 from scratchgpt.model import GPT
 from scratchgpt.params import Param, ParamVector
 from scratchgpt.rng import RowStreams
+from scratchgpt.row_gradient import RowGradient
 from scratchgpt.shapes import Array, Tokens
 
 
@@ -105,8 +106,10 @@ class _Watch:
         for array in _arrays(y):
             self._check(problem, array)
 
-    def add(self, param: Param, gradient: Array) -> None:
+    def add(self, param: Param, gradient: Array | RowGradient) -> None:
         """Look at a gradient; so this is also what the walk has for `Context.grads`."""
+        if isinstance(gradient, RowGradient):
+            gradient = gradient.values
         self._check(f"every output is finite, but the gradient of {param.name} is not", gradient)
         self.sum_of_squares += float(np.square(self._on_host(gradient)).sum())
         size = self._size(gradient)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from scratchgpt.ops.embedding import Saved, forward
+from scratchgpt.row_gradient import RowGradient
 from scratchgpt.shapes import BTC, PC, VC, Array
 
 __all__ = ["Saved", "backward", "forward"]
@@ -10,11 +11,14 @@ __all__ = ["Saved", "backward", "forward"]
 ONE_HOT_LIMIT = 512  # vocabularies up to here: one_hotᵀ dx costs less than sorting
 
 
-def backward(saved: Saved, dx: BTC) -> tuple[VC, PC]:
-    """Return dwte and dwpe, as sums in an order that does not depend on chance."""
+def backward(saved: Saved, dx: BTC) -> tuple[VC | RowGradient, PC]:
+    """Return dwte and dwpe, as sums in an order that does not depend on chance.
+
+    Of a large vocabulary a batch has few words, so dwte is only their rows.
+    """
     tokens, wte, wpe = saved
     ids, rows = tokens.reshape(-1), dx.reshape(-1, dx.shape[-1])  # (N,), (N, C)
-    dwte: Array
+    dwte: Array | RowGradient
     if len(wte) <= ONE_HOT_LIMIT:
         one_hot = np.zeros((len(wte), len(ids)), dtype=dx.dtype)  # (V, N)
         one_hot[ids, np.arange(len(ids))] = 1.0
@@ -22,8 +26,7 @@ def backward(saved: Saved, dx: BTC) -> tuple[VC, PC]:
     else:
         order = np.argsort(ids, kind="stable")
         words, starts = np.unique(ids[order], return_index=True)
-        dwte = np.zeros_like(wte)
-        dwte[words] = np.add.reduceat(rows[order], starts, axis=0)
+        dwte = RowGradient(words, np.add.reduceat(rows[order], starts, axis=0))
     dwpe = np.zeros_like(wpe)
     dwpe[: tokens.shape[1]] = dx.sum(axis=0)
     return dwte, dwpe
