@@ -79,8 +79,9 @@ class Workers:
         try:
             work()
         finally:
-            wait(helpers)
-        for helper in helpers:
+            begun = [helper for helper in helpers if not helper.cancel()]  # nothing is left for the others
+            wait(begun)
+        for helper in begun:
             helper.result()  # raises what the helper raised
         return [results[i] for i in range(len(items))]
 

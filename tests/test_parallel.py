@@ -37,6 +37,24 @@ def test_workers_keep_the_order_and_pass_errors_on(threads: int) -> None:
         workers.map(lambda i: 1 // i, [1, 0])
 
 
+def test_a_worker_may_ask_for_workers() -> None:
+    workers = Workers(2)
+    table = workers.map(lambda i: workers.map(lambda j: i * j, range(5)), range(6))
+    assert table == [[i * j for j in range(5)] for i in range(6)]
+
+
+def test_nothing_is_begun_after_an_exception() -> None:
+    begun = []
+
+    def fail(i: int) -> None:
+        begun.append(i)
+        raise RuntimeError(f"item {i}")
+
+    with pytest.raises(RuntimeError, match="item"):
+        Workers(3).map(fail, range(1000))
+    assert len(begun) <= 3
+
+
 def test_at_least_one_core_is_usable() -> None:
     assert usable_cores() >= 1
     assert sg.get_backend("numpy").threads == usable_cores()
