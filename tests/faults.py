@@ -101,8 +101,7 @@ OP_FAULTS = [
 
 MODEL_FAULTS = [
     # Sharing
-    Fault("23", "accumulation", "self._grads[name] += gradient", "self._grads[name][...] = gradient",
-          "tied weight: the embedding's gradient overwrites the head's"),
+    Fault("23", "accumulation", "+ use * n_neighbours", "", "a tied weight's second gradient takes the place of its first"),
     Fault("23d", "accumulation", "        total += gradient", "        total[...] = gradient",
           "a micro-batch overwrites the one before"),
     Fault("23b", "layers.unembedding", "ctx.grads.add(self.weight, dweight)", "dweight",

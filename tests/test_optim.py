@@ -13,7 +13,9 @@ from safetensors.numpy import load_file, save_file
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.backends.numpy import adamw as adamw_module
+from scratchgpt.backends.numpy import clip as clip_module
 from scratchgpt.checkpoint import load_training_state, load_weights, save_training_state
+from scratchgpt.ops import clip
 from scratchgpt.optim import OPTIMIZERS, Lion, Muon, Optimizer, make_optimizer
 from scratchgpt.params import Param, ParamVector
 
@@ -72,6 +74,23 @@ def test_moments_are_float32_at_least() -> None:
 def test_bad_hyperparameters_are_named(bad: dict) -> None:
     with pytest.raises(sg.InputError, match=next(iter(bad))):
         sg.AdamW(ParamVector(LAYOUT, np.zeros(17)), **bad)
+
+
+def test_clipping_in_parts_has_the_same_norm_whatever_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clip_module, "SMALL", 1)
+    gradient = np.random.default_rng(0).standard_normal(1003).astype(np.float32)
+    expected = gradient.copy()
+    norm = clip.clip(expected, 2.0)
+    found = []
+    for threads in (1, 2, 4):
+        clipped = gradient.copy()
+        found.append(sg.get_backend("numpy", threads).clip(clipped, 2.0))
+        np.testing.assert_allclose(clipped, expected, rtol=1e-6)
+    assert found == [pytest.approx(norm, rel=1e-6)] * 3
+    assert len(set(found)) == 1
+    assert math.isnan(sg.get_backend("numpy", 2).clip(np.full(9, np.nan, np.float32), 2.0))
 
 
 def test_clipping_scales_everything_together() -> None:

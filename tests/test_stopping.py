@@ -1,12 +1,14 @@
 """Where a text ends, and what is held back until that is certain."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgpt as sg
+from scratchgpt.generation.decoder import Decoder
 from scratchgpt.generation.stopping import Continuation, find_stop, n_uncertain
 from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
@@ -156,14 +158,14 @@ def test_generate_stream_and_batch_stop_at_the_same_place(seed: int) -> None:
 def test_nothing_is_computed_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = LM.generate("abc", 30, seed=1)
     n_passes = 0
-    next_logits = MODEL.next_logits
+    run_pass = Decoder._pass
 
-    def counted(*args: object) -> object:
+    def counted(*args: Any) -> Any:
         nonlocal n_passes
         n_passes += 1
-        return next_logits(*args)
+        return run_pass(*args)
 
-    monkeypatch.setattr(MODEL, "next_logits", counted)
+    monkeypatch.setattr(Decoder, "_pass", counted)
     stop = [whole[3:5]]
     expected = cut(whole, stop)[0]
     assert LM.generate("abc", 30, seed=1, stop=stop) == expected
