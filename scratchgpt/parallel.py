@@ -52,8 +52,8 @@ class Workers:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`, computed side by side.
 
-        The calling thread takes its share: it is awake already, while to wake another takes some 100 µs.
-        After an exception no further item is begun.
+        The calling thread takes its share: it is awake already, while to wake another takes longer than
+        many a small item. After an exception no further item is begun.
         """
         items = list(items)
         if self.threads == 1 or len(items) <= 1:
@@ -62,10 +62,11 @@ class Workers:
         waiting = deque(enumerate(items))
 
         def work() -> None:
-            while waiting:
+            """Take one item after the other, until none is left."""
+            while True:
                 try:
                     i, item = waiting.popleft()
-                except IndexError:  # somebody else took the last one
+                except IndexError:
                     return
                 try:
                     results[i] = function(item)

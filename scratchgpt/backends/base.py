@@ -207,7 +207,7 @@ class Backend:
 def blas_threads(threads: int) -> Iterator[None]:
     """Let matrix products use so many threads, in the whole process, while the context lasts.
 
-    ThreadpoolController's own context does the same and takes ten times as long, 10 µs: much for one token.
+    ThreadpoolController's own context does the same and takes several times as long: much for one token.
     """
     before = [(library, library.num_threads) for library in _blas_libraries()]
     for library, usual in before:

@@ -51,7 +51,7 @@ class Decoder:
         """
         if not all(0 <= token < self._model.config.vocab_size for token in tokens):
             check_tokens(np.array(tokens, dtype=np.int64).reshape(-1, 1), self._model.config)  # says which
-        for text, token in zip(self.texts, tokens, strict=True):
+        for text, token in list(zip(self.texts, tokens, strict=True)):  # a list: all or none
             text.append(token)
         block_size = self._model.config.block_size
         rows = range(len(self.texts))

@@ -1,4 +1,4 @@
-"""Where NumPy's arrays lie: in memory that is kept when it is freed, on pages of 2 MiB."""
+"""Where NumPy's arrays lie: in memory that is kept when it is freed, on huge pages."""
 
 import ctypes
 import functools
@@ -6,7 +6,7 @@ import mmap
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # the names and numbers of glibc's malloc.h
-HEAP = 1 << 29  # bytes of addresses, at the beginning of the heap, that large pages are asked for
+HEAP = 1 << 29  # bytes of addresses, at the beginning of the heap, that huge pages are asked for
 
 
 @functools.cache
@@ -25,11 +25,11 @@ def keep_freed_memory() -> None:
         library.mallopt(M_MMAP_THRESHOLD, 1 << 30)
         library.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
         library.mallopt(M_ARENA_MAX, 1)
-        _ask_for_large_pages(library)
+        _ask_for_huge_pages(library)
 
 
-def _ask_for_large_pages(library: ctypes.CDLL) -> None:
-    """Advise Linux to back the heap with pages of 2 MiB, of which a core remembers more memory than of 4 KiB.
+def _ask_for_huge_pages(library: ctypes.CDLL) -> None:
+    """Advise Linux to back the heap with pages of 2 MiB: a core's TLB covers more memory with them.
 
     NumPy does so itself for arrays of 4 MiB and more; most activations are smaller. The heap has to be there
     to be advised, so it is made to grow, and freed untouched: no memory is taken before it is used.

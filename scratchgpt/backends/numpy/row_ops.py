@@ -38,10 +38,8 @@ class RowOps:
         self._scale = filled((), 1.0 / math.sqrt(config.n_embd // config.n_head), dtype)
         self._ones = filled((config.block_size,), 1.0, dtype)
         self._one, self._half = filled((), 1.0, dtype), filled((), 0.5, dtype)
-        self._linear, self._cubic = (
-            filled((), SQRT_2_OVER_PI, dtype),
-            filled((), SQRT_2_OVER_PI * CUBIC, dtype),
-        )
+        self._sqrt_2_over_pi = filled((), SQRT_2_OVER_PI, dtype)
+        self._cubic = filled((), SQRT_2_OVER_PI * CUBIC, dtype)
         self._gelu = self._gelu_tanh if config.activation == "gelu_tanh" else self._gelu_exact
 
     def active(self) -> AbstractContextManager[None]:
@@ -82,7 +80,7 @@ class RowOps:
     def _gelu_tanh(self, x: Array) -> Array:
         y = x * x
         y *= self._cubic
-        y += self._linear
+        y += self._sqrt_2_over_pi
         y *= x
         np.tanh(y, y)
         y += self._one
