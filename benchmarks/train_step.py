@@ -1,10 +1,11 @@
 """How long is a training step: ours beside PyTorch's, taking turns, on the same number of threads.
 
-python -m benchmarks.train_step                              every row and the sweep over batches
+python -m benchmarks.train_step                              every row and the sweeps over batches
 python -m benchmarks.train_step --rows 780 4x4x128 --no-compile --no-sweep --no-json
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from rich.console import Console
@@ -26,23 +27,26 @@ from benchmarks.program import (
 )
 from benchmarks.rates import matmul_rate
 from benchmarks.tables import Table, ratio_text
-from benchmarks.timing import STEPS, median, spread
+from benchmarks.timing import median, spread
 
-TURNS = {"780": 6, "4x4x128": 6, "6x6x384": 2, "12x12x768": 2}
-TURN_SECONDS = 1.0  # of a turn of ours, about, unless STEPS take longer
+TURNS = {"780": 6, "4x4x128": 12, "6x6x384": 8, "12x12x768": 6}
+TURN_SECONDS = 1.0  # of a turn of ours, about: short turns, because a machine's speed drifts
+TRIAL_STEPS = 3  # that tell how many steps make a turn
 TARGETS = {"780": 2.0, "4x4x128": 1.2, "6x6x384": 1.3, "12x12x768": 1.3}
-SWEEP, BATCHES = "4x4x128", [1, 2, 4, 8, 16, 32, 64]
-SWEEP_TURNS = 3
+SWEEPS = {"4x4x128": [1, 2, 4, 8, 16, 32, 64], "6x6x384": [4, 16, 64]}
+SWEEP_TURNS = 4
 PEERS = [engine for engine in ENGINES[Row] if engine != "scratchgpt"]
 IN_TARGET = ("PyTorch", "PyTorch compiled")  # float32, as ours
 
 
-def start(row: Row, threads: int, engines: Sequence[str], console: Console) -> dict[str, EngineProcess]:
-    """Return a process for each engine that works here; each has taken one step."""
+def start(
+    row: Row, threads: int, engines: Sequence[str], console: Console, stack: ExitStack
+) -> dict[str, EngineProcess]:
+    """Return a process for each engine that works here, which the stack closes; each has taken one step."""
     processes = {}
     for engine in engines:
         try:
-            processes[engine] = EngineProcess(engine, row, threads)
+            processes[engine] = stack.enter_context(closing(EngineProcess(engine, row, threads)))
         except EngineFailed as error:
             if engine != "PyTorch compiled":
                 raise
@@ -52,13 +56,10 @@ def start(row: Row, threads: int, engines: Sequence[str], console: Console) -> d
 
 def measure_row(row: Row, threads: int, turns: int, engines: Sequence[str], console: Console) -> Content:
     """Return what the JSON file says of a row: its size, and the seconds of each timed step by engine."""
-    processes = start(row, threads, engines, console)
-    try:
-        trial = median(processes["scratchgpt"].turn(STEPS))
-        seconds = take_turns_apart(processes, turns, max(STEPS, round(TURN_SECONDS / trial)))
-    finally:
-        for process in processes.values():
-            process.close()
+    with ExitStack() as stack:
+        processes = start(row, threads, engines, console, stack)
+        trial = median(processes["scratchgpt"].turn(TRIAL_STEPS))
+        seconds = take_turns_apart(processes, turns, max(1, round(TURN_SECONDS / trial)))
     return {
         "parameters": row.n_params,
         "batch_size": row.batch_size,
@@ -76,7 +77,7 @@ def ratio(row: Content) -> float | None:
 
 
 def tables(content: Content) -> list[Table]:
-    """Return the table of the rows, and that of the batches."""
+    """Return the table of the rows, and one for each model's batches."""
     engines = ["scratchgpt", *PEERS]
     engines = [each for each in engines if any(each in row["seconds"] for row in content["rows"].values())]
     lines = []
@@ -106,23 +107,23 @@ def tables(content: Content) -> list[Table]:
         "our step. "
         "bfloat16 is less exact arithmetic and not part of the target."
     )
-    result = [Table(title, columns, lines, note)]
-    return result + ([_sweep_table(content)] if content["sweep"] else [])
+    sweeps = [_sweep_table(name, sweep, content["sgemm"]) for name, sweep in content["sweeps"].items()]
+    return [Table(title, columns, lines, note), *sweeps]
 
 
-def _sweep_table(content: Content) -> Table:
-    engines = list(next(iter(content["sweep"].values()))["seconds"])
+def _sweep_table(name: str, sweep: Content, sgemm: float) -> Table:
+    engines = list(next(iter(sweep.values()))["seconds"])
     lines = [
         [
             batch,
             f"{row['tokens']:,}",
             *[spread(row["seconds"][engine], 1e3).text(2) for engine in engines],
             ratio_text(ratio(row)),
-            f"{row['flops'] / content['sgemm'] * 1e3:.2f}",
+            f"{row['flops'] / sgemm * 1e3:.2f}",
         ]
-        for batch, row in content["sweep"].items()
+        for batch, row in sweep.items()
     ]
-    title = f"Milliseconds per training step of {SWEEP}, by batch"
+    title = f"Milliseconds per training step of {name}, by batch"
     return Table(title, ["B", "tokens", *engines, "ratio", "floor"], lines, "As above; PyTorch eager only.")
 
 
@@ -138,11 +139,10 @@ def draw(content: Content, folder: Path) -> list[Picture]:
         pictures.append(
             Picture(path, "Step time against the number of parameters; B and T are the row's batch")
         )
-    batches = list(content["sweep"].values())
-    if len(batches) > 1:
-        path = folder / "train-step-batches.png"
-        _draw(path, "tokens per batch", "tokens", batches, content["sgemm"], [])
-        pictures.append(Picture(path, f"Step time of {SWEEP} against the tokens in a batch"))
+    for name, sweep in content["sweeps"].items():
+        path = folder / f"train-step-{name}.png"
+        _draw(path, "tokens per batch", "tokens", list(sweep.values()), content["sgemm"], [])
+        pictures.append(Picture(path, f"Step time of {name} against the tokens in a batch"))
     return pictures
 
 
@@ -162,7 +162,7 @@ BENCHMARK = Benchmark(
     "A step is forward, backward, clipping and AdamW on one batch in float32. PyTorch has the same weights, "
     "scaled_dot_product_attention and fused AdamW; compiled, its whole loss is one compiled function. Each "
     "engine has a process of its own, as people run them, and as many threads as the others; they take "
-    f"turns of about a second, at least {STEPS} steps, after a pause and a step that is not timed, while the "
+    "turns of about a second, at least one step, after a pause and a step that is not timed, while the "
     "others wait. (In one process PyTorch would profit from what our backend tells the system's allocator.)",
     tables,
     draw,
@@ -177,24 +177,27 @@ def main() -> None:
     parser.add_argument(
         "--no-compile", action="store_true", help="leave out torch.compile, which takes a while"
     )
-    parser.add_argument("--no-sweep", action="store_true", help=f"leave out the batches of {SWEEP}")
+    parser.add_argument("--no-sweep", action="store_true", help="leave out the sweeps over batches")
     options = read_options(parser)
     console = new_console()
     with_torch = peers.are_installed(["torch"], console)
     theirs = [engine for engine in PEERS if not (options.no_compile and engine == "PyTorch compiled")]
     engines = ["scratchgpt", *(theirs if with_torch else [])]
     sgemm = matmul_rate(options.threads)
-    figures: Content = {"rows": {}, "sweep": {}}
+    figures: Content = {"rows": {}, "sweeps": {}}
     for name in options.rows:
         console.print(f"model {name} ...", highlight=False)
         turns = options.turns or TURNS[name]
         row = measure_row(ROWS[name], options.threads, turns, engines, console)
         figures["rows"][name] = row
-    for batch in [] if options.no_sweep else BATCHES:
-        console.print(f"{SWEEP}, batch of {batch} ...", highlight=False)
-        model = Row(ROWS[SWEEP].config, batch)
-        turns = options.turns or SWEEP_TURNS
-        figures["sweep"][str(batch)] = measure_row(model, options.threads, turns, engines[:2], console)
+    for name, batches in SWEEPS.items() if not options.no_sweep else ():
+        figures["sweeps"][name] = {}
+        for batch in batches:
+            console.print(f"{name}, batch of {batch} ...", highlight=False)
+            model = Row(ROWS[name].config, batch)
+            turns = options.turns or SWEEP_TURNS
+            row = measure_row(model, options.threads, turns, engines[:2], console)
+            figures["sweeps"][name][str(batch)] = row
     figures["sgemm"] = max(sgemm, matmul_rate(options.threads))  # the better moment of the machine
     publish(BENCHMARK, figures, options, console)
 

@@ -4,8 +4,10 @@ import argparse
 import json
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -140,22 +142,29 @@ def test_a_process_that_cannot_make_a_first_call_says_why() -> None:
 def test_an_engine_of_each_name_starts() -> None:
     torch_module("torch_steps")
     engines = ["scratchgpt", "PyTorch", "PyTorch bfloat16"]
-    processes = train_step.start(ROW, 1, engines, QUIET)
-    for process in processes.values():
-        process.close()
-    assert list(processes) == engines
+    with ExitStack() as stack:
+        assert list(train_step.start(ROW, 1, engines, QUIET, stack)) == engines
+
+
+def test_an_engine_that_fails_leaves_none_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    close = EngineProcess.close
+    monkeypatch.setattr(EngineProcess, "close", lambda self: closed.append(self) or close(self))
+    with pytest.raises(EngineFailed, match="no such engine"):
+        train_step.measure_row(ROW, 1, 1, ["scratchgpt", "no such engine"], QUIET)
+    assert len(closed) == 2
 
 
 def test_a_compiler_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def process(engine: str, row: Row, threads: int) -> str:
+    def process(engine: str, row: Row, threads: int) -> Mock:
         if engine == "PyTorch compiled":
             raise EngineFailed("no C++ compiler")
-        return engine
+        return Mock(name=engine)
 
     monkeypatch.setattr(train_step, "EngineProcess", process)
     console = Console(width=200)
-    with console.capture() as captured:
-        processes = train_step.start(ROW, 1, ["scratchgpt", *train_step.PEERS], console)
+    with console.capture() as captured, ExitStack() as stack:
+        processes = train_step.start(ROW, 1, ["scratchgpt", *train_step.PEERS], console, stack)
     assert list(processes) == ["scratchgpt", "PyTorch", "PyTorch bfloat16"]
     assert captured.get() == "torch.compile does not work here and is left out: no C++ compiler\n"
 
@@ -340,7 +349,7 @@ def measured() -> dict[str, Any]:
     """Measure everything once, as small as it gets, without any peer."""
     row = train_step.measure_row(ROW, 1, 1, ["scratchgpt"], QUIET)
     bigger = train_step.measure_row(Row(TINY, 6), 1, 1, ["scratchgpt"], QUIET)
-    step = {"sgemm": 1e9, "rows": {"780": row, "new": bigger}, "sweep": {"3": row, "6": bigger}}
+    step = {"sgemm": 1e9, "rows": {"780": row, "new": bigger}, "sweeps": {"tiny": {"3": row, "6": bigger}}}
     curve = Curve([1, 2], [1.0, 2.0], [3.0, 1.0])._asdict()
     pairs = kernels.replaced()
     return {

@@ -1,5 +1,6 @@
 """Texts that grow: the logits of their next tokens, with everything before them kept in a KV cache."""
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,11 +48,17 @@ class Decoder:
         """Append one token to every text.
 
         Raises:
-            InputError: a token out of range; the texts are then as they were.
+            InputError: not one token for each text, or one out of range.
+            TypeError: a token is no integer. The texts are then as they were, after either.
         """
+        if len(tokens) != len(self.texts):
+            raise InputError(
+                f"the number of tokens is {len(tokens)}; expected {len(self.texts)}, one for each text"
+            )
+        tokens = [operator.index(token) for token in tokens]
         if not all(0 <= token < self._model.config.vocab_size for token in tokens):
             check_tokens(np.array(tokens, dtype=np.int64).reshape(-1, 1), self._model.config)  # says which
-        for text, token in list(zip(self.texts, tokens, strict=True)):  # a list: all or none
+        for text, token in zip(self.texts, tokens, strict=True):
             text.append(token)
         block_size = self._model.config.block_size
         rows = range(len(self.texts))
