@@ -29,7 +29,7 @@ from benchmarks.rates import matmul_rate
 from benchmarks.tables import Table, ratio_text
 from benchmarks.timing import median, spread
 
-TURNS = {"780": 6, "4x4x128": 12, "6x6x384": 8, "12x12x768": 6}
+TURNS = {"780": 12, "4x4x128": 24, "6x6x384": 12, "12x12x768": 6}
 TURN_SECONDS = 1.0  # of a turn of ours, about: short turns, because a machine's speed drifts
 TRIAL_STEPS = 3  # that tell how many steps make a turn
 TARGETS = {"780": 2.0, "4x4x128": 1.2, "6x6x384": 1.3, "12x12x768": 1.3}
