@@ -50,8 +50,9 @@ def test_adamw_follows_the_definition(backend: Backend) -> None:
     assert_follows_the_definition(sg.AdamW, backend)
 
 
-def test_adamw_in_blocks_smaller_than_the_vector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adamw_module, "BLOCK", 5)
+@pytest.mark.parametrize("block", [1, 5, 16])  # 8 parts of 3 blocks, 4 of one, 2 of one
+def test_adamw_in_blocks_smaller_than_the_vector(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(adamw_module, "BLOCK", block)
     assert_follows_the_definition(sg.AdamW)
 
 

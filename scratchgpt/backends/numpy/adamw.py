@@ -1,18 +1,22 @@
 """AdamW's update by several threads, a block at a time, with one array for everything in between."""
 
+import math
+
 import numpy as np
 
 from scratchgpt.ops.adamw import Update
 from scratchgpt.parallel import Workers
 
 BLOCK = 1 << 18  # elements updated at a time, so that a chain of ufuncs stays in the last-level cache
-PARTS = 8  # of the vectors, for as many threads at most
+PARTS = 8  # of the vectors, at most; more than one are an even number of equal ones, so that two threads share
 
 
 def update(step: Update, workers: Workers) -> None:
     """Update w, m and v in place; the formula is the textbook's, `ops.adamw.update`."""
     size = step.w.size
-    part = max(BLOCK, -(-size // PARTS))
+    n_blocks = math.ceil(size / BLOCK)
+    n_parts = 1 if n_blocks == 1 else min(PARTS, n_blocks + n_blocks % 2)
+    part = math.ceil(size / n_parts)
 
     def update_part(first: int) -> None:
         last = min(first + part, size)
