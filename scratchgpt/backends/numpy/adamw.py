@@ -8,7 +8,7 @@ from scratchgpt.ops.adamw import Update
 from scratchgpt.parallel import Workers
 
 BLOCK = 1 << 18  # elements updated at a time, so that a chain of ufuncs stays in the last-level cache
-PARTS = 8  # of the vectors, at most; more than one are an even number of equal ones, so that two threads share
+PARTS = 8  # of the vectors, at most; more than one are equal, and an even number, which two threads share
 
 
 def update(step: Update, workers: Workers) -> None:
