@@ -164,7 +164,8 @@ BENCHMARK = Benchmark(
     "scaled_dot_product_attention and fused AdamW; compiled, its whole loss is one compiled function. Each "
     "engine has a process of its own, as people run them, and as many threads as the others; they take "
     f"turns of about a second, 1 to {MOST_STEPS} steps, after a pause and a step that is not timed, while "
-    "the others wait. (In one process PyTorch would profit from what our backend tells the system's allocator.)",
+    "the others wait. (In one process PyTorch would profit from what our backend tells the system's "
+    "allocator.)",
     tables,
     draw,
 )
