@@ -1,3 +1,3 @@
 """Measurements: one module, one command, one table. Nothing here is a test."""
 
-import scratchgpt as scratchgpt  # before any module here loads NumPy, see scratchgpt/openblas.py
+import scratchgpt as scratchgpt  # before any module here loads NumPy, see scratchgpt/utils/openblas.py

@@ -5,10 +5,10 @@ from typing import NamedTuple, Protocol
 
 import scratchgpt as sg
 from scratchgpt import data
-from scratchgpt.files import read_text
-from scratchgpt.settings import RunSettings, TrainingSettings
+from scratchgpt.evaluation.text_loss import evaluate
 from scratchgpt.shapes import Array
-from scratchgpt.training.evaluation import evaluate
+from scratchgpt.training.settings import RunSettings, TrainingSettings
+from scratchgpt.utils.files import read_text
 
 EVALUATION_BATCH = 64  # windows at once; the result does not depend on it
 

@@ -29,7 +29,7 @@ from benchmarks.gpu_report import figures_of
 from benchmarks.machine import describe
 from benchmarks.program import RESULTS, ROOT, Content, positive
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, load_json, make_folder
+from scratchgpt.utils.files import atomic_path, load_json, make_folder
 
 BUDGET = 540  # seconds
 SHORTEST = 5.0  # seconds of a task; with less it is not begun

@@ -15,10 +15,10 @@ import scratchgpt as sg
 from benchmarks.gpu_job import Job, LeftOut
 from benchmarks.program import ROOT
 from scratchgpt import data
-from scratchgpt.files import read_text
-from scratchgpt.rng import step_rng
+from scratchgpt.ops.rng import step_rng
 from scratchgpt.shapes import Array
 from scratchgpt.training.step import TrainingStep
+from scratchgpt.utils.files import read_text
 
 # The tests of the backend itself; those of the emulator, which is not in use here, are left out.
 TESTS = ("tests", "-k", "cupy and not fake_cupy", "-m", "not peers", "--maxfail=50")

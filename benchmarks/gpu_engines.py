@@ -25,7 +25,7 @@ from benchmarks.gpu_job import LeftOut, emulate, load_torch, one_line
 from benchmarks.models import Row, random_batch
 from benchmarks.program import ROOT
 from scratchgpt.config import GPTConfig
-from scratchgpt.rng import step_rng
+from scratchgpt.ops.rng import step_rng
 from scratchgpt.training.step import TrainingStep
 
 WARM_UP = 3  # steps: a graph is recorded in the second one

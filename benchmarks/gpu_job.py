@@ -9,7 +9,7 @@ from typing import Any
 
 import scratchgpt as sg
 from benchmarks.models import Row
-from scratchgpt.files import atomic_path
+from scratchgpt.utils.files import atomic_path
 
 RESERVE = 3.0  # seconds that a task keeps for its end
 

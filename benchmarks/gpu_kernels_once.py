@@ -18,7 +18,7 @@ import scratchgpt as sg
 from benchmarks.gpu_job import emulate
 from benchmarks.gpu_profile import watch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.ops.rng import RowStreams, step_rng
 from scratchgpt.training.step import TrainingStep
 
 PRECISIONS = ("float32", "bf16", "float16")

@@ -11,7 +11,7 @@ import numpy as np
 import scratchgpt as sg
 from benchmarks.gpu_job import Job
 from benchmarks.models import random_batch
-from scratchgpt.rng import step_rng
+from scratchgpt.ops.rng import step_rng
 from scratchgpt.training.step import TrainingStep
 
 STEPS = 5  # that are measured, each by itself

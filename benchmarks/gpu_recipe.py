@@ -14,12 +14,13 @@ from benchmarks.curve import EVALUATION_BATCH, Text, learning_rate
 from benchmarks.gpu_job import Job, LeftOut, load_torch
 from benchmarks.program import ROOT
 from benchmarks.time_to_loss import find_text
-from scratchgpt import cli, data
+from scratchgpt import data
+from scratchgpt.cli.options.train import parse_train_args
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
-from scratchgpt.rng import step_rng
-from scratchgpt.settings import RunSettings, TrainingSettings
-from scratchgpt.training.evaluation import evaluate
+from scratchgpt.evaluation.text_loss import evaluate
+from scratchgpt.ops.rng import step_rng
+from scratchgpt.training.settings import RunSettings, TrainingSettings
 
 RECIPE = "configs/shakespeare.yaml"
 TINY = (
@@ -202,7 +203,7 @@ def theirs(job: Job) -> None:
 def read_settings(flags: Sequence[str]) -> RunSettings:
     """Return what train.py would make of these flags."""
     try:
-        return cli.parse_train_args(list(flags), ROOT)
+        return parse_train_args(list(flags))
     except SystemExit as stop:  # the parser has printed why
         raise InputError("train.py's flags are not valid any more") from stop
 

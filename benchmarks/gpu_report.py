@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.program import Content
 from benchmarks.tables import Table, ratio_text
 from benchmarks.timing import median, spread
-from scratchgpt.files import load_json
+from scratchgpt.utils.files import load_json
 
 COMMAND = "python -m benchmarks.gpu"
 INTRODUCTION = """\

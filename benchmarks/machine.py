@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from scratchgpt.parallel import usable_cores
+from scratchgpt.utils.cores import usable_cores
 
 
 def describe() -> dict[str, Any]:

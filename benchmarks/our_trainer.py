@@ -5,8 +5,8 @@ import math
 import scratchgpt as sg
 from benchmarks.curve import Text, learning_rate
 from scratchgpt import data
-from scratchgpt.rng import step_rng
-from scratchgpt.settings import TrainingSettings
+from scratchgpt.ops.rng import step_rng
+from scratchgpt.training.settings import TrainingSettings
 
 
 class OurTrainer:

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scratchgpt.files import atomic_path
+from scratchgpt.utils.files import atomic_path
 
 Line = tuple[Sequence[float], Sequence[float]]  # x and y
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from benchmarks.machine import OtherPrograms, describe
 from benchmarks.tables import Table
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, make_folder
-from scratchgpt.parallel import usable_cores
+from scratchgpt.utils.cores import usable_cores
+from scratchgpt.utils.files import atomic_path, make_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

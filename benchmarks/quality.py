@@ -20,8 +20,8 @@ from benchmarks.program import BUSY, RESULTS, ROOT, Content, new_console
 from benchmarks.tables import Table
 from benchmarks.time_to_loss import find_text
 from benchmarks.timing import median
-from scratchgpt.files import atomic_path, load_json, load_yaml
 from scratchgpt.runs.curves import read_records
+from scratchgpt.utils.files import atomic_path, load_json, load_yaml
 
 PAGE = ROOT / "docs" / "results.md"
 SHAKESPEARE = "shakespeare"  # read from the shared data if it is there, and else downloaded

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratchgpt.backends.base import blas_threads
-from scratchgpt.parallel import Workers
+from scratchgpt.backends.numpy.workers import Workers
 from scratchgpt.shapes import Array
 
 TRIES = 5

@@ -22,7 +22,7 @@ from benchmarks import (
     train_step,
 )
 from benchmarks.program import BUSY, RESULTS, ROOT, Benchmark, Content
-from scratchgpt.files import atomic_path, load_json, make_folder
+from scratchgpt.utils.files import atomic_path, load_json, make_folder
 
 BENCHMARKS = [
     module.BENCHMARK

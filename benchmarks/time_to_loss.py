@@ -30,8 +30,9 @@ from benchmarks.program import (
 )
 from benchmarks.tables import Table, ratio_text
 from benchmarks.timing import median
-from scratchgpt import cli
-from scratchgpt.settings import RunSettings
+from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.options.train import parse_train_args
+from scratchgpt.training.settings import RunSettings
 
 TARGET = 1.8857  # nats per character: what nanoGPT's own program reached with this recipe
 RECIPE, OURS = "configs/nanogpt-cpu.yaml", "configs/shakespeare-cpu-fast.yaml"
@@ -50,7 +51,7 @@ def find_text(given: str | None) -> Path | None:
 def read_settings(config: str, text: Path, max_steps: int | None) -> RunSettings:
     """Return what train.py would make of this configuration and text."""
     flags = [] if max_steps is None else [f"--training.max_steps={max_steps}"]
-    return cli.parse_train_args([f"--config={config}", f"--data={text}", "--out=unused", *flags], ROOT)
+    return parse_train_args([f"--config={config}", f"--data={text}", "--out=unused", *flags])
 
 
 def measure(
@@ -196,5 +197,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with cli.errors_in_words("python -m benchmarks.time_to_loss"):
+    with errors_in_words("python -m benchmarks.time_to_loss"):
         main()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from scratchgpt.config import GPTConfig
-from scratchgpt.params import ParamVector
+from scratchgpt.nn.params import ParamVector
 
 
 def tensors_of(params: ParamVector) -> dict[str, torch.Tensor]:

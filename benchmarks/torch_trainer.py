@@ -9,8 +9,8 @@ from benchmarks import torch_gpt
 from benchmarks.curve import Text, learning_rate
 from benchmarks.torch_steps import adamw
 from scratchgpt import data
-from scratchgpt.rng import step_rng
-from scratchgpt.settings import TrainingSettings
+from scratchgpt.ops.rng import step_rng
+from scratchgpt.training.settings import TrainingSettings
 
 
 class TorchTrainer:

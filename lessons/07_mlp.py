@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from kit import Lesson, files
 
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
 from scratchgpt.ops import cross_entropy, embedding, linear
 from scratchgpt.tokenizers.char import CharTokenizer
 from scratchgpt.training.step import TrainingStep

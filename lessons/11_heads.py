@@ -15,7 +15,7 @@ import numpy as np
 from kit import Lesson
 
 import scratchgpt as sg
-from scratchgpt.context import NO_GRADS, Context
+from scratchgpt.nn.context import NO_GRADS, Context
 from scratchgpt.ops import attention, merge_heads, split_heads
 from scratchgpt.training.step import TrainingStep
 

@@ -14,8 +14,8 @@ from kit import Lesson
 import scratchgpt as sg
 from lessons.kit import files
 from scratchgpt import data
-from scratchgpt.context import Context
-from scratchgpt.layers import Block
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.layers import Block
 
 lesson = Lesson(12)
 

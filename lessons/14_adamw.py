@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from kit import Lesson
 
-from scratchgpt.ops import adamw
+from scratchgpt.ops.updates import adamw
 
 lesson = Lesson(14)
 

@@ -14,9 +14,10 @@ from kit import Lesson
 import scratchgpt as sg
 from lessons.kit import files
 from scratchgpt import data
-from scratchgpt.accumulation import GradientAccumulator
-from scratchgpt.ops import clip, cross_entropy
+from scratchgpt.nn.accumulation import GradientAccumulator
+from scratchgpt.ops import cross_entropy
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+from scratchgpt.ops.updates import clip
 
 lesson = Lesson(15)
 

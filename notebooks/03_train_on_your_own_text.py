@@ -17,14 +17,14 @@ import matplotlib.pyplot as plt
 
 import scratchgpt as sg
 from scratchgpt import data
-from scratchgpt.cache_folder import cache_folder
 from scratchgpt.corpora import open_corpus
-from scratchgpt.metrics import meaning
-from scratchgpt.rng import step_rng
+from scratchgpt.evaluation.metrics import meaning
+from scratchgpt.evaluation.text_loss import evaluate
+from scratchgpt.ops.rng import step_rng
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
 from scratchgpt.tokenizers.split_patterns import pattern_named
-from scratchgpt.training.evaluation import evaluate
 from scratchgpt.training.step import TrainingStep
+from scratchgpt.utils.cache_folder import cache_folder
 
 # %% [markdown]
 # ## The text

@@ -1,6 +1,6 @@
 """scratchgpt: a GPT written from scratch, every gradient by hand and every gradient checked."""
 
-from scratchgpt import openblas as openblas  # first, because it acts before NumPy is loaded
+from scratchgpt.utils import openblas as openblas  # first, because it acts before NumPy is loaded
 
 # isort: split
 
@@ -8,12 +8,12 @@ from scratchgpt import gradcheck
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
-from scratchgpt.language_model import LanguageModel
-from scratchgpt.loading import load
-from scratchgpt.model import GPT
+from scratchgpt.language_model.lm import LanguageModel
+from scratchgpt.language_model.loading import load
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import Param, ParamVector
+from scratchgpt.nn.passes import logits, loss, loss_and_grads
 from scratchgpt.optim import EMA, AdamW, clip_grad_norm, cosine_with_warmup, learning_rate, make_optimizer
-from scratchgpt.params import Param, ParamVector
-from scratchgpt.passes import logits, loss, loss_and_grads
 from scratchgpt.tokenizers import CharTokenizer
 
 __all__ = [

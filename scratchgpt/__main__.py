@@ -1,27 +1,24 @@
-"""`scratchgpt COMMAND`: everything that can be run."""
+"""`scratchgpt COMMAND`: everything that can be run. `python -m scratchgpt` is the same."""
 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from scratchgpt import shipped
-from scratchgpt.cli import errors_in_words
-from scratchgpt.validation import nearest
+from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.utils.validation import nearest
 
-COMMANDS = {  # a program that comes along, or a module with `main(arguments) -> exit code`; what it does
-    "train": ("train.py", "train a GPT on a text and let it write"),
-    "sample": ("sample.py", "let a trained run write"),
-    "chat": ("scratchgpt.chat.__main__", "a conversation with a run that was trained on dialogues"),
-    "learn": ("lessons.kit.stepper", "the lessons: check N, watch, hint N, reveal N, reset N, hunt N, list"),
-    "runs": ("scratchgpt.commands.runs", "the runs in a folder: how far they are, and how they differ"),
-    "inspect": ("scratchgpt.inspection.__main__", "a look inside a trained model while it reads a text"),
-    "evaluate": ("scratchgpt.commands.evaluate", "how well a run predicts a text, and replies in dialogues"),
-    "compare": ("scratchgpt.commands.compare", "the curves of several runs in one picture"),
-    "export": ("scratchgpt.commands.exporting", "a model for transformers (hf) or llama.cpp (gguf)"),
-    "import": (
-        "scratchgpt.commands.importing",
-        "a model of Hugging Face's format (hf) or nanoGPT's (nanogpt) as a run",
-    ),
+COMMANDS = {  # name: (module with `main(arguments) -> exit code`, what it does)
+    "train": ("scratchgpt.cli.commands.train", "train a GPT on a text and let it write"),
+    "sample": ("scratchgpt.cli.commands.sample", "generate text with a trained model"),
+    "chat": ("scratchgpt.cli.commands.chat", "talk with a model that was trained on dialogues"),
+    "runs": ("scratchgpt.cli.commands.runs", "list the runs in a folder and how their settings differ"),
+    "compare": ("scratchgpt.cli.commands.compare", "draw the curves of several runs in one picture"),
+    "evaluate": ("scratchgpt.cli.commands.evaluate", "measure how well a model predicts a text and replies"),
+    "inspect": ("scratchgpt.cli.commands.inspect", "look inside a model while it reads a text"),
+    "export": ("scratchgpt.cli.commands.export", "write a model for transformers (hf) or llama.cpp (gguf)"),
+    "import": ("scratchgpt.cli.commands.import_", "turn a model of Hugging Face (hf) or nanoGPT into a run"),
+    "tokenizer": ("scratchgpt.cli.commands.tokenizer", "train tokenizers, encode, decode, show the tokens"),
+    "gradcheck": ("scratchgpt.cli.commands.gradcheck", "check every gradient against finite differences"),
 }
 USAGE = "usage: scratchgpt COMMAND ...\n\n" + "\n".join(
     f"  {name:<9} {help_}" for name, (_, help_) in COMMANDS.items()
@@ -35,26 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0
     if name not in COMMANDS:
-        wrong = (
-            f"scratchgpt: error: there is no command {name!r}{nearest(name, COMMANDS)}\n\n" if name else ""
-        )
-        print(wrong + USAGE, file=sys.stderr)
+        wrong = f"scratchgpt: error: there is no command {name!r}{nearest(name, COMMANDS)}\n\n"
+        print((wrong if name else "") + USAGE, file=sys.stderr)
         return 2
-    typed, (what, _) = f"scratchgpt {name}", COMMANDS[name]
-    try:
-        with errors_in_words(typed):
-            if what in shipped.PROGRAMS:
-                shipped.run(what, typed, arguments)
-                return 0
-            return int(import_module(what).main(arguments))
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("lessons"):
-            raise
-        print(
-            "scratchgpt: the lessons are files to edit; expected a clone and pip install -e .",
-            file=sys.stderr,
-        )
-        return 2
+    module, _ = COMMANDS[name]
+    with errors_in_words(f"scratchgpt {name}"):
+        return int(import_module(module).main(arguments))
 
 
 if __name__ == "__main__":

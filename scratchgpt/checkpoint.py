@@ -18,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.optim import EMA, OPTIMIZERS, Optimizer
-from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
+from scratchgpt.utils.files import atomic_path
 
 FORMAT_VERSION = 2  # version 1 had no checksum; it is read as well
 

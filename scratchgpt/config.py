@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 from scratchgpt.errors import InputError
-from scratchgpt.validation import check_types, from_mapping
+from scratchgpt.utils.validation import check_types, from_mapping
 
 MOST_LAYERS = 10_000  # more is a typing error
 Activation = Literal["gelu_tanh", "gelu_exact"]

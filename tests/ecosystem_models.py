@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 import scratchgpt as sg
-from scratchgpt.language_model import LanguageModel
+from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 
 END = "<|endoftext|>"

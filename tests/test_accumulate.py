@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from test_faults import patched_module
 
 import scratchgpt as sg
-from scratchgpt import parallel, passes
-from scratchgpt.accumulation import cut_batch
 from scratchgpt.backends import Backend
+from scratchgpt.backends.numpy import workers
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
+from scratchgpt.nn import passes
+from scratchgpt.nn.accumulation import cut_batch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.ops.rng import RowStreams, step_rng
 
 MODEL = sg.GPT(CONFIGS["dropout, narrow MLP"])
 PARAMS = awkward_params(MODEL)
@@ -53,7 +54,7 @@ def assert_equal_to_one_batch(backend: Backend, targets: np.ndarray, accumulate:
 def test_the_parts_add_up_to_the_whole_batch(
     monkeypatch: pytest.MonkeyPatch, name: str, targets: np.ndarray, accumulate: int, small: int
 ) -> None:
-    monkeypatch.setattr(parallel, "SMALL", small)
+    monkeypatch.setattr(workers, "SMALL", small)
     assert_equal_to_one_batch(BACKENDS[name](), targets, accumulate)
 
 
@@ -106,7 +107,7 @@ def test_no_two_groups_are_alive_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "SMALL", 0)
+    monkeypatch.setattr(workers, "SMALL", 0)
     grads = [
         sg.loss_and_grads(
             MODEL, PARAMS, TOKENS, IGNORED, backend=sg.get_backend("numpy", threads), accumulate=3

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import scratchgpt as sg
-from scratchgpt.accumulation import GradientAccumulator
-from scratchgpt.params import Param
-from scratchgpt.row_gradient import RowGradient
+from scratchgpt.nn.accumulation import GradientAccumulator
+from scratchgpt.nn.params import Param
+from scratchgpt.ops.row_gradient import RowGradient
 
 MATRIX, VECTOR = Param("matrix", (3, 4)), Param("vector", (5,))
 PARAMS = sg.ParamVector([MATRIX, VECTOR], np.ones(17, np.float32))

@@ -9,10 +9,10 @@ import pytest
 from test_faults import patched_module
 
 import scratchgpt as sg
-from scratchgpt import parallel
-from scratchgpt.context import Context
-from scratchgpt.layers import Block, RecomputedBlock
-from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.backends.numpy import workers
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.layers import Block, RecomputedBlock
+from scratchgpt.ops.rng import RowStreams, step_rng
 from scratchgpt.training.activation_memory import activation_bytes, activations_in_words, in_words
 
 BASE = sg.GPTConfig(vocab_size=29, block_size=24, n_layer=3, n_head=3, n_embd=24)
@@ -141,8 +141,8 @@ def test_only_rows_that_are_in_memory_at_once_count(monkeypatch: pytest.MonkeyPa
     assert "(12 x 24 tokens at once)" in activations_in_words(model, sg.get_backend("reference"), 12)
     in_groups = activations_in_words(model, sg.get_backend("reference"), 12, accumulate=5)
     assert "(3 x 24 tokens at once)" in in_groups
-    monkeypatch.setattr(parallel, "SMALL", 0)
-    monkeypatch.setattr(parallel, "TOKENS", 48)  # micro-batches of 2 rows or less
+    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "TOKENS", 48)  # micro-batches of 2 rows or less
     for threads in (1, 3):
         words = activations_in_words(model, sg.get_backend("numpy", threads), 12)
         assert f"({2 * threads} x 24 tokens at once)" in words

@@ -18,22 +18,22 @@ from test_kv_cache import assert_same_as_full
 from test_model import log_of
 
 import scratchgpt as sg
-from scratchgpt import model as model_module
-from scratchgpt import parallel
 from scratchgpt.backends import Backend
+from scratchgpt.backends.numpy import workers
 from scratchgpt.checkpoint import load_training_state, save_training_state
-from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.data import Part, Windows
+from scratchgpt.evaluation.text_loss import evaluate
 from scratchgpt.generation import generate_tokens
 from scratchgpt.generation.decoder import Decoder
 from scratchgpt.gradcheck import check, check_model
 from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
-from scratchgpt.layers import AdaptiveHead, adaptive_head
+from scratchgpt.nn import model as model_module
+from scratchgpt.nn.context import NO_GRADS, Context
+from scratchgpt.nn.layers import AdaptiveHead, adaptive_head
 from scratchgpt.ops import adaptive_softmax
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.rng import step_rng
-from scratchgpt.training.evaluation import evaluate
+from scratchgpt.ops.rng import step_rng
 
 RNG = np.random.default_rng(0)
 THREE = ADAPTIVE_CONFIGS["adaptive head, three tails"]
@@ -130,7 +130,7 @@ def assert_sound_with(module: str, old: str, new: str, monkeypatch: pytest.Monke
         monkeypatch.setattr(adaptive_head, "adaptive_softmax", patched)
     for config in ADAPTIVE_CONFIGS.values():
         assert_follows_the_definition(config, sg.get_backend("reference"))
-    monkeypatch.setattr(parallel, "SMALL", 0)
+    monkeypatch.setattr(workers, "SMALL", 0)
     assert_follows_the_definition(THREE, sg.get_backend("numpy"))
 
 
@@ -202,7 +202,7 @@ def test_it_refuses_to_average_nothing(backend: Backend) -> None:
 def test_micro_batches_agree_with_the_whole_batch_where_each_lacks_some_cluster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(parallel, "SMALL", 0)
+    monkeypatch.setattr(workers, "SMALL", 0)
     model, params = model_of(THREE)
     targets = np.array([[0, 1, 0, 1, IGNORE_INDEX], [3, 3, 2, 0, 4], [5, 10, 9, 7, 7]])
     for rows in itertools.permutations(range(3)):
@@ -236,8 +236,8 @@ def curve(threads: int) -> tuple[list[float], np.ndarray]:
 
 
 def test_it_learns_the_same_bits_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "SMALL", 0)
-    monkeypatch.setattr(parallel, "TOKENS", 32)  # as many micro-batches as a batch can have
+    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "TOKENS", 32)  # as many micro-batches as a batch can have
     losses, weights = curve(1)
     assert losses[-1] < losses[0] - 0.2
     more_losses, more_weights = curve(2)

@@ -20,7 +20,7 @@ from scratchgpt.backends.numpy import (
     split_heads,
 )
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.row_gradient import RowGradient
+from scratchgpt.ops.row_gradient import RowGradient
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 sizes = st.integers(1, 40)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.context import Context
 from scratchgpt.generation import generate_tokens
 from scratchgpt.generation.beam_search import Hypothesis, Process, beam_search
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
-from scratchgpt.kv_cache import NextTokens
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.kv_cache import NextTokens
 from scratchgpt.shapes import Array
 
 MODEL = sg.GPT(CONFIGS["tied"])

@@ -17,6 +17,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.tokenizers import bpe
 from scratchgpt.tokenizers.bpe import BPETokenizer
 from scratchgpt.tokenizers.bpe_training import BYTES, count_chunks, learn_merges, train_bpe
+from scratchgpt.tokenizers.huggingface_reading import from_json
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4, compile_pattern, pattern_named, split
 
 WHOLE = r"[\s\S]+"  # a text is one chunk
@@ -393,7 +394,7 @@ def test_what_cannot_be_a_tokenizer_is_refused(
 
 
 def test_a_tokenizer_comes_back_from_its_file() -> None:
-    again = BPETokenizer.from_bytes(TOKENIZER.to_bytes(), "tokenizer.json")
+    again = from_json(TOKENIZER.to_bytes(), "tokenizer.json")
     for name in ("token_ids", "merges", "pattern", "special_ids"):
         assert getattr(again, name) == getattr(TOKENIZER, name)
     assert again.to_bytes() == TOKENIZER.to_bytes()

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchgpt.budget import with_steps
 from scratchgpt.data import Part, Rows, rows_of
 from scratchgpt.errors import InputError
-from scratchgpt.settings import TrainingSettings
+from scratchgpt.training.budget import with_steps
+from scratchgpt.training.settings import TrainingSettings
 
 
 def rows(n_tokens: int, block_size: int) -> Rows:

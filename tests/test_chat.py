@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt import __main__
-from scratchgpt.chat import talking
-from scratchgpt.chat.commands import COMMANDS
-from scratchgpt.chat.conversation import Conversation, prompt_ids
-from scratchgpt.chat.session import Session, without_space
-from scratchgpt.chat.talking import FORGETTING, LEAVING, STOPPED
+from scratchgpt.cli.chat import talking
+from scratchgpt.cli.chat.commands import COMMANDS
+from scratchgpt.cli.chat.conversation import Conversation, prompt_ids
+from scratchgpt.cli.chat.session import Session, without_space
+from scratchgpt.cli.chat.talking import FORGETTING, LEAVING, STOPPED
 from scratchgpt.corpora.dialogue import dialogue_pieces
 from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.data.tokenise import tokenise

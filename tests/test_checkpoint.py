@@ -20,7 +20,7 @@ from scratchgpt.checkpoint import (
     save_training_state,
     save_weights,
 )
-from scratchgpt.files import atomic_path, make_folder, read_text, remove_temporaries
+from scratchgpt.utils.files import atomic_path, make_folder, read_text, remove_temporaries
 
 CONFIG = sg.GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
 MODEL = sg.GPT(CONFIG)

@@ -8,7 +8,7 @@ from scratchgpt.backends import reference
 from scratchgpt.gradcheck import check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS
 from scratchgpt.gradcheck.op_cases import check_case, op_cases
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
 
 CASES = [case.op for case in op_cases(reference.OPS)]
 

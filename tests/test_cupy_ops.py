@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from scratchgpt.backends import Backend, reference
-from scratchgpt.ops import clip as textbook_clip
 from scratchgpt.ops import sampling
-from scratchgpt.ops.adamw import Update, scalars_of
-from scratchgpt.ops.adamw import update as textbook_adamw
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.ops.rng import RowStreams, step_rng
+from scratchgpt.ops.updates import clip as textbook_clip
+from scratchgpt.ops.updates.adamw import Update, scalars_of
+from scratchgpt.ops.updates.adamw import update as textbook_adamw
 
 PRECISION = {"float64": "float32", "float32": "float32", "bfloat16": "bf16", "float16": "float16"}
 TOLERANCE = {"float64": 1e-12, "float32": 3e-6, "bfloat16": 1.5e-2, "float16": 2e-3}

@@ -16,8 +16,8 @@ import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.generation import generate_batch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+from scratchgpt.ops.rng import step_rng
 from scratchgpt.optim import EMA, OPTIMIZERS, make_optimizer
-from scratchgpt.rng import step_rng
 from scratchgpt.training.step import Taken, TrainingStep
 
 STEPS = 10

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from scratchgpt import CharTokenizer, InputError, data
 from scratchgpt.data import Part
-from scratchgpt.files import read_text
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+from scratchgpt.utils.files import read_text
 
 
 def test_split_holds_out_the_end() -> None:

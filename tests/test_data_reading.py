@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scratchgpt import reading, tokenizers
+from scratchgpt import tokenizers
 from scratchgpt.corpora import Corpus, Piece, open_corpus
 from scratchgpt.corpora.dialogue import PROMPT, dialogue_corpus
 from scratchgpt.errors import InputError
-from scratchgpt.settings import CorpusSettings, GenerationSettings, RunSettings, TokenizerSettings
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from scratchgpt.tokenizers.base import END
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
 from scratchgpt.tokenizers.split_patterns import GPT2
+from scratchgpt.training import text
+from scratchgpt.training.settings import CorpusSettings, GenerationSettings, RunSettings, TokenizerSettings
 
 DIALOGUES = dialogue_corpus("talk", lambda: iter([["Hello.", "User Bot", "Why?", "So."]]), bot_only=False)
 Said = tuple[Console, Callable[[], list[str]]]
@@ -48,7 +49,7 @@ def test_a_loaded_tokenizer_gets_the_special_tokens_that_it_lacks(
     console, lines = said
     path = tokenizers.save(loaded, tmp_path / "loaded")
     asked = asking(path=str(path), special_tokens=["<more>", "<s>"], pad=True)
-    tokenizer = reading.tokenizer_for(asked, DIALOGUES, console)
+    tokenizer = text.tokenizer_for(asked, DIALOGUES, console)
     n = loaded.vocab_size
     added = {"<pad>": n, "<sep>": n + 1, "</s>": n + 2, "<more>": n + 3}
     assert dict(tokenizer.special_ids) == dict(loaded.special_ids) | added
@@ -56,14 +57,14 @@ def test_a_loaded_tokenizer_gets_the_special_tokens_that_it_lacks(
     assert tokenizer.encode("Hello. Bot").tolist() == loaded.encode("Hello. Bot").tolist()
     assert lines() == ["special tokens added to the tokenizer: <pad> <sep> </s> <more>"]
     assert tokenizers.from_bytes(tokenizer.to_bytes(), "again").special_ids == tokenizer.special_ids
-    assert reading.tokens_of(DIALOGUES, tokenizer, console).vocab_size == n + 4
+    assert text.tokens_of(DIALOGUES, tokenizer, console).vocab_size == n + 4
 
 
 def test_a_loaded_tokenizer_that_lacks_nothing_is_as_it_was(said: Said, tmp_path: Path) -> None:
     console, lines = said
     loaded = ByteTokenizer(["<s>", "</s>", "<sep>"])  # and no <pad>, which is no text
     path = tokenizers.save(loaded, tmp_path)
-    assert reading.tokenizer_for(asking(path=str(path)), DIALOGUES, console).to_bytes() == loaded.to_bytes()
+    assert text.tokenizer_for(asking(path=str(path)), DIALOGUES, console).to_bytes() == loaded.to_bytes()
     assert lines() == []
 
 
@@ -75,7 +76,7 @@ def test_a_sentencepiece_model_takes_no_more_tokens_and_the_message_says_what_to
     with pytest.raises(
         InputError, match=r"lacks the special tokens <sep>, .*--tokenizer\.kind sentencepiece"
     ):
-        reading.tokenizer_for(asking(path=str(path)), DIALOGUES, said[0])
+        text.tokenizer_for(asking(path=str(path)), DIALOGUES, said[0])
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
@@ -86,19 +87,19 @@ def test_names_that_are_none_are_found_before_the_text_is_read(kind: str, said: 
 
     corpus = Corpus("test", pieces, specials=("", END))
     with pytest.raises(InputError, match="name of a special token is ''"):
-        reading.tokenizer_for(asking(kind=kind), corpus, said[0])
+        text.tokenizer_for(asking(kind=kind), corpus, said[0])
 
 
 def test_a_vocabulary_that_the_text_does_not_yield_is_said(said: Said) -> None:
     console, lines = said
     corpus = Corpus("test", lambda: iter([Piece("ab ab ab")]))
-    tokenizer = reading.tokenizer_for(asking(kind="bpe", vocab_size=1_000_000), corpus, console)
+    tokenizer = text.tokenizer_for(asking(kind="bpe", vocab_size=1_000_000), corpus, console)
     assert lines() == [f"the text yields a vocabulary of {tokenizer.vocab_size} tokens, not 1,000,000"]
 
 
 def test_names_in_the_text_are_no_text_for_a_tokenizer_that_is_made(said: Said) -> None:
     corpus = Corpus("test", lambda: iter([Piece(f"ab{END}ab")]), (END,), allow_special=True)
-    tokenizer = reading.tokenizer_for(asking(), corpus, said[0])
+    tokenizer = text.tokenizer_for(asking(), corpus, said[0])
     assert isinstance(tokenizer, CharTokenizer)
     assert tokenizer.symbols == [END, "a", "b"]
 
@@ -108,19 +109,19 @@ def test_a_large_text_is_announced_and_a_small_or_known_one_is_not(
 ) -> None:
     console, lines = said
     corpus = Corpus("test", lambda: iter([Piece("word " * 60_000, ends=True)]))
-    tokenizer = reading.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, console)
-    reading.tokens_of(Corpus("test", lambda: iter([Piece("small")])), tokenizer, console)
+    tokenizer = text.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, console)
+    text.tokens_of(Corpus("test", lambda: iter([Piece("small")])), tokenizer, console)
     assert lines() == []
-    monkeypatch.setattr(reading, "SMALL", 300_000)
-    reading.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, console)
-    reading.tokens_of(corpus, tokenizer, console)
+    monkeypatch.setattr(text, "SMALL", 300_000)
+    text.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, console)
+    text.tokens_of(corpus, tokenizer, console)
     assert lines() == [
         "reading more than 300,000 characters for the tokenizer ...",
         "reading 300,000 characters for the tokenizer took 0 s",
         "cutting 300,000 characters into tokens ...",
         "cutting 300,000 characters into tokens took 0 s",
     ]
-    reading.tokens_of(corpus, tokenizer, console)  # from the cache
+    text.tokens_of(corpus, tokenizer, console)  # from the cache
     assert len(lines()) == 4
 
 
@@ -135,9 +136,9 @@ def test_a_bar_shows_how_many_characters_are_read_for_a_tokenizer(
 
         def __exit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr(reading, "progress_bar", lambda console, what: Bar())
+    monkeypatch.setattr(text, "progress_bar", lambda console, what: Bar())
     corpus = Corpus("test", lambda: iter([Piece("word " * 60_000)] * 3))
-    reading.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, said[0])
+    text.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, said[0])
     assert [call for call in shown if call[1] is None][:3] == [
         (300_000, None),
         (600_000, None),
@@ -155,9 +156,9 @@ def test_what_was_read_of_a_folder_is_said(
         Path("texts", name).write_text("some text", encoding="utf-8")
     Path("texts/rows.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n', encoding="utf-8")
     tokenizer = ByteTokenizer([END])
-    reading.tokens_of(open_corpus("texts"), tokenizer, console)
-    reading.tokens_of(open_corpus("texts/*.txt"), tokenizer, console)
-    reading.tokens_of(open_corpus("texts/a.txt"), tokenizer, console)
+    text.tokens_of(open_corpus("texts"), tokenizer, console)
+    text.tokens_of(open_corpus("texts/*.txt"), tokenizer, console)
+    text.tokens_of(open_corpus("texts/a.txt"), tokenizer, console)
     assert lines() == [
         "3 files of texts, 2 skipped, 4 documents",
         "1 file of texts/*.txt, 1 document",
@@ -167,13 +168,13 @@ def test_what_was_read_of_a_folder_is_said(
 def test_a_dialogue_model_is_asked_for_an_answer_when_nobody_says_what() -> None:
     tokenizer = CharTokenizer.train(" Usr:Hello.Bt", specials=DIALOGUES.specials)
     settings = RunSettings("talk")
-    assert reading.prompted(settings, DIALOGUES, tokenizer, 64).generation.prompt == PROMPT
+    assert text.prompted(settings, DIALOGUES, tokenizer, 64).generation.prompt == PROMPT
     asked = RunSettings("talk", generation=GenerationSettings(prompt="<s> User: Why?<sep> Bot:"))
-    assert reading.prompted(asked, DIALOGUES, tokenizer, 64) is asked
-    assert reading.prompted(settings, DIALOGUES, tokenizer, 8) is settings  # too long
-    assert reading.prompted(settings, DIALOGUES, CharTokenizer.train("abc"), 64) is settings
+    assert text.prompted(asked, DIALOGUES, tokenizer, 64) is asked
+    assert text.prompted(settings, DIALOGUES, tokenizer, 8) is settings  # too long
+    assert text.prompted(settings, DIALOGUES, CharTokenizer.train("abc"), 64) is settings
     other = Corpus("test", lambda: iter([Piece("text")]))
-    assert reading.prompted(settings, other, tokenizer, 64) is settings
+    assert text.prompted(settings, other, tokenizer, 64) is settings
 
 
 def test_the_settings_reach_the_corpus(tmp_path: Path) -> None:

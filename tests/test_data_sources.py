@@ -20,7 +20,7 @@ from scratchgpt.corpora.corpus import Corpus, Piece
 from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.corpora.text_files import Source, in_pieces, whole_text
 from scratchgpt.errors import InputError
-from scratchgpt.files import read_text
+from scratchgpt.utils.files import read_text
 
 END = "<|endoftext|>"
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

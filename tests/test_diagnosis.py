@@ -12,9 +12,9 @@ from conftest import Outcome
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.params import ParamVector
-from scratchgpt.passes import dropout_streams, quiet_overflow
-from scratchgpt.rng import step_rng
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.nn.passes import dropout_streams, quiet_overflow
+from scratchgpt.ops.rng import step_rng
 from scratchgpt.runs.record import RunRecord
 from scratchgpt.training.diagnosis import first_not_finite
 from scratchgpt.training.step import Taken, TrainingStep

@@ -28,8 +28,8 @@ from scratchgpt.corpora.dialogue import (
 from scratchgpt.corpora.jsonl import Row
 from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.errors import InputError
-from scratchgpt.settings import CorpusSettings
 from scratchgpt.tokenizers import CharTokenizer
+from scratchgpt.training.settings import CorpusSettings
 
 DAILY = [
     {"dialog": ["Say , Jim ! ", " You know that is tempting . ", "Good ."], "act": [3, 4, 1]},

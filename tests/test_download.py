@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-from scratchgpt.cache_folder import cache_folder
 from scratchgpt.corpora import builtin, download
 from scratchgpt.corpora.download import RemoteFile, fetch
 from scratchgpt.corpora.sources import open_corpus
 from scratchgpt.errors import InputError
+from scratchgpt.utils.cache_folder import cache_folder
 
 CONTENT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 9000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -15,12 +15,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import scratchgpt as sg
-from scratchgpt.commands.exporting import main as export
-from scratchgpt.commands.importing import main as import_
-from scratchgpt.ecosystem import hub
-from scratchgpt.ecosystem.float_types import FloatType, bfloat16_bits, from_bfloat16_bits, to_type
-from scratchgpt.ecosystem.huggingface_export import export_huggingface
-from scratchgpt.ecosystem.safetensors_file import stored_tensors, write_tensors
+from scratchgpt.cli.commands.export import main as export
+from scratchgpt.cli.commands.import_ import main as import_
+from scratchgpt.language_model.formats import hub
+from scratchgpt.language_model.formats.float_types import (
+    FloatType,
+    bfloat16_bits,
+    from_bfloat16_bits,
+    to_type,
+)
+from scratchgpt.language_model.formats.huggingface_export import export_huggingface
+from scratchgpt.language_model.formats.safetensors_file import stored_tensors, write_tensors
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer
 
 HEAD = "lm_head.weight"
@@ -136,7 +141,7 @@ def test_a_folder_that_cannot_be_finished_is_not_begun(tmp_path: Path) -> None:
 
 
 def test_somebody_else_fills_the_folder_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scratchgpt import saving
+    from scratchgpt.language_model import saving
 
     def late(*args: object) -> None:
         (tmp_path / "out").mkdir()
@@ -398,7 +403,7 @@ def test_without_the_package_the_message_says_what_to_fetch(
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scratchgpt.ecosystem.libraries.importlib.import_module", missing)
+    monkeypatch.setattr("scratchgpt.language_model.formats.libraries.importlib.import_module", missing)
     with pytest.raises(sg.InputError) as error:
         sg.load(name)
     for words in (

@@ -13,13 +13,13 @@ from ecosystem_models import CONFIGS, END, SMALL, characters, language_model
 gguf = pytest.importorskip("gguf", reason="gguf is not installed: pip install -e '.[peers]'")
 
 import scratchgpt as sg  # noqa: E402
-from scratchgpt.commands.exporting import main as export  # noqa: E402
-from scratchgpt.ecosystem.float_types import FloatType, from_bfloat16_bits, to_type  # noqa: E402
-from scratchgpt.ecosystem.gguf_export import export_gguf  # noqa: E402
-from scratchgpt.ecosystem.tokenizer_json import as_bpe  # noqa: E402
+from scratchgpt.cli.commands.export import main as export  # noqa: E402
+from scratchgpt.language_model.formats.float_types import FloatType, from_bfloat16_bits, to_type  # noqa: E402
+from scratchgpt.language_model.formats.gguf_export import export_gguf  # noqa: E402
+from scratchgpt.language_model.formats.tokenizer_json import as_bpe  # noqa: E402
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, Tokenizer  # noqa: E402
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe  # noqa: E402
-from scratchgpt.tokenizers.gpt2_files import letters_of  # noqa: E402
+from scratchgpt.tokenizers.byte_letters import letters_of  # noqa: E402
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4  # noqa: E402
 
 pytestmark = pytest.mark.peers

@@ -11,7 +11,7 @@ from ecosystem_models import SMALL, TEXT, relative_error, tokens
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[peers]'")
 
 import scratchgpt as sg  # noqa: E402
-from scratchgpt.commands.importing import main as import_  # noqa: E402
+from scratchgpt.cli.commands.import_ import main as import_  # noqa: E402
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer  # noqa: E402
 
 pytestmark = pytest.mark.peers

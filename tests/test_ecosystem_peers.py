@@ -28,9 +28,9 @@ transformers = pytest.importorskip("transformers")
 
 import scratchgpt as sg  # noqa: E402
 from scratchgpt import tokenizers  # noqa: E402
-from scratchgpt.ecosystem.float_types import FloatType  # noqa: E402
-from scratchgpt.ecosystem.huggingface_export import export_huggingface  # noqa: E402
-from scratchgpt.ecosystem.tokenizer_json import tokenizer_json  # noqa: E402
+from scratchgpt.language_model.formats.float_types import FloatType  # noqa: E402
+from scratchgpt.language_model.formats.huggingface_export import export_huggingface  # noqa: E402
+from scratchgpt.language_model.formats.tokenizer_json import tokenizer_json  # noqa: E402
 from scratchgpt.tokenizers import ByteTokenizer, SentencePieceTokenizer, Tokenizer  # noqa: E402
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe  # noqa: E402
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4  # noqa: E402

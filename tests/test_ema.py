@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.checkpoint import load_training_state, load_weights, save_training_state
+from scratchgpt.nn.params import Param, ParamVector
 from scratchgpt.optim import EMA
-from scratchgpt.params import Param, ParamVector
 
 LAYOUT = [Param("matrix", (3, 4), std=1.0), Param("vector", (5,), std=1.0)]
 MODEL = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8))

@@ -13,9 +13,9 @@ from conftest import Outcome
 import scratchgpt as sg
 from scratchgpt import __main__ as program
 from scratchgpt import data
-from scratchgpt.commands import evaluate as evaluate_run
-from scratchgpt.replies import bleu
-from scratchgpt.training.evaluation import score
+from scratchgpt.cli.commands import evaluate as evaluate_run
+from scratchgpt.evaluation.text_loss import score
+from scratchgpt.language_model.replies import bleu
 
 Command = Callable[..., Outcome]
 SMALL = [

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.data import Examples, Part, Windows
+from scratchgpt.evaluation.text_loss import evaluate, score, spread_evenly
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.training.evaluation import evaluate, score, spread_evenly
 
 MODEL = sg.GPT(sg.GPTConfig(11, 8, n_layer=2, n_head=2, n_embd=12))
 PARAMS = MODEL.init(seed=1, dtype="float64").map(lambda flat: flat * 8)  # far from uniform
@@ -100,7 +100,7 @@ def test_accuracy_is_the_share_of_targets_that_are_the_likeliest_token(
     backend: Backend, model: sg.GPT, chunk: int, some_learned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the size of a chunk of logits: one row, some rows that do not divide the batch, or all."""
-    monkeypatch.setattr("scratchgpt.training.evaluation.CHUNK", chunk)
+    monkeypatch.setattr("scratchgpt.evaluation.text_loss.CHUNK", chunk)
     params = model.init(seed=5, dtype="float64").map(lambda flat: flat * 8)
     rows = Windows(Part(TOKENS, np.array([61]), (np.arange(61) % 5 < 2) if some_learned else None), 8)
     n_targets = n_right = 0

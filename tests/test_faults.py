@@ -11,13 +11,14 @@ from faults import ADAMW_FAULTS, MODEL_FAULTS, OP_FAULTS, Fault
 from test_optim import assert_follows_the_definition
 
 import scratchgpt as sg
-from scratchgpt import layers, model, parallel, passes
 from scratchgpt.backends import Backend, reference
 from scratchgpt.backends.numpy import adamw as faster_formula
+from scratchgpt.backends.numpy import workers
 from scratchgpt.gradcheck import Result, check, check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS
 from scratchgpt.gradcheck.op_cases import op_cases
-from scratchgpt.ops import adamw as formula
+from scratchgpt.nn import layers, model, passes
+from scratchgpt.ops.updates import adamw as formula
 from scratchgpt.optim import adamw as optimizer
 
 
@@ -75,7 +76,7 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
         gpt = module.GPT
     elif fault.module == "accumulation":
         monkeypatch.setattr(passes, "GradientAccumulator", module.GradientAccumulator)
-        monkeypatch.setattr(parallel, "SMALL", 0)  # several micro-batches
+        monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
     else:
         class_name = next(
             name for name in layers.__all__ if getattr(layers, name).__module__.endswith(fault.module)

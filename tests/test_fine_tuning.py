@@ -11,8 +11,8 @@ import yaml
 import scratchgpt as sg
 from scratchgpt.checkpoint import load_weights
 from scratchgpt.errors import InputError
-from scratchgpt.fine_tuning import first_weights, shape_of
-from scratchgpt.settings import RunSettings
+from scratchgpt.training.fine_tuning import first_weights, shape_of
+from scratchgpt.training.settings import RunSettings
 from tests.conftest import Outcome
 
 Command = Callable[..., Outcome]

@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 import scratchgpt as sg
-from scratchgpt import settings as all_settings
 from scratchgpt.backends import Backend
 from scratchgpt.generation import GenerationSettings, generate_batch, generate_tokens
 from scratchgpt.generation.beam_search import beam_search
 from scratchgpt.generation.pipeline import Pipeline, Text
 from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.ops.sampling import pick
+from scratchgpt.training import settings as all_settings
 
 MODEL = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16))
 PARAMS = awkward_params(MODEL)

@@ -9,7 +9,7 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.rng import step_rng
+from scratchgpt.ops.rng import step_rng
 
 GOLDEN = {
     "tied": (

@@ -8,7 +8,7 @@ from scratchgpt.backends import Backend, get_backend
 from scratchgpt.gradcheck import check_model, check_ops
 from scratchgpt.gradcheck.model_cases import CONFIGS
 from scratchgpt.gradcheck.op_cases import check_case, op_cases
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
 
 CASES = [(name, case.op) for name in CPU_BACKENDS for case in op_cases(get_backend(name).ops)]
 
@@ -41,7 +41,7 @@ def test_key_bias_gradient_is_zero(backend: Backend) -> None:
     """A key bias adds the same number to every score of a query, and softmax does not see it."""
     from scratchgpt.gradcheck.model_cases import awkward_params
     from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS, C
-    from scratchgpt.passes import loss_and_grads
+    from scratchgpt.nn.passes import loss_and_grads
 
     model = GPT(CONFIGS["tied"])
     _, grads = loss_and_grads(model, awkward_params(model), TOKENS, TARGETS, backend=backend)

@@ -11,15 +11,15 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
+from scratchgpt.cli.commands.inspect import main
+from scratchgpt.evaluation.scoring import score
 from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, CONFIGS, awkward_params
 from scratchgpt.inspection import figures, residual
-from scratchgpt.inspection.__main__ import main
 from scratchgpt.inspection.attention_maps import attention_maps
 from scratchgpt.inspection.gradient_norms import gradient_norms
 from scratchgpt.inspection.labels import drawable, labels
 from scratchgpt.inspection.logit_lens import layer_logits, logit_lens
-from scratchgpt.passes import logits
-from scratchgpt.scoring import score
+from scratchgpt.nn.passes import logits
 from scratchgpt.tokenizers.bpe_training import train_bpe
 from scratchgpt.tokenizers.split_patterns import PATTERNS
 

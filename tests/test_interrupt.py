@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from scratchgpt.interrupt import signals_request_stop
+from scratchgpt.utils.signals import signals_request_stop
 
 SMALL = [
     *("--model.block_size=8", "--model.n_layer=1", "--model.n_head=2", "--model.n_embd=8"),

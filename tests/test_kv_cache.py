@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.generation import generate_batch, generate_tokens
 from scratchgpt.generation.decoder import Decoder
 from scratchgpt.generation.next_token import NextToken
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
-from scratchgpt.kv_cache import KVCache, NextTokens
+from scratchgpt.nn.context import NO_GRADS, Context
+from scratchgpt.nn.kv_cache import KVCache, NextTokens
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 RNG = np.random.default_rng(0)

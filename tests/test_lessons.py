@@ -26,7 +26,7 @@ from scratchgpt import GPTConfig
 from scratchgpt.backends import get_backend
 from scratchgpt.errors import InputError
 from scratchgpt.ops import layernorm
-from scratchgpt.settings import RunSettings
+from scratchgpt.training.settings import RunSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted(files.LESSONS.glob("[0-9][0-9]_*.py"))

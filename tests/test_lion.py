@@ -6,9 +6,9 @@ from faults import LION_FAULTS, Fault
 from test_faults import ids, patched_module
 
 import scratchgpt as sg
-from scratchgpt.ops import lion as formula
+from scratchgpt.nn.params import Param, ParamVector
+from scratchgpt.ops.updates import lion as formula
 from scratchgpt.optim import Lion
-from scratchgpt.params import Param, ParamVector
 
 LAYOUT = [Param("matrix", (3, 4), std=1.0), Param("vector", (5,), std=1.0)]
 BETAS, DECAY = (0.8, 0.95), 0.3
@@ -80,6 +80,6 @@ def test_a_wrong_lion_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_sound_lion_passes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    patched = patched_module("scratchgpt.ops.lion", "def update(", "def update( ")
+    patched = patched_module("scratchgpt.ops.updates.lion", "def update(", "def update( ")
     monkeypatch.setattr(formula, "update", patched.update)
     assert_follows_the_definition(Lion)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from scratchgpt.errors import InputError
-from scratchgpt.loggers import PACKAGES, logger_names, open_loggers
-from scratchgpt.loggers.base import scalars
+from scratchgpt.training.loggers import PACKAGES, logger_names, open_loggers
+from scratchgpt.training.loggers.base import scalars
 
 SETTINGS = {"data": "tales.txt", "training": {"learning_rate": 1e-3}}
 RECORDS: list[dict[str, Any]] = [
@@ -49,13 +49,13 @@ def test_nobody_need_log(asked: str | None, tmp_path: Path) -> None:
 
 
 def test_several_with_commas_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scratchgpt.loggers.find_spec", lambda name: name)
+    monkeypatch.setattr("scratchgpt.training.loggers.find_spec", lambda name: name)
     assert logger_names("wandb, tensorboard,wandb") == ["wandb", "tensorboard"]
 
 
 @pytest.mark.parametrize("asked", ["tensorbord", "none,tensorboard", "tensorboard,"])
 def test_a_logger_that_there_is_not(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scratchgpt.loggers.find_spec", lambda name: name)
+    monkeypatch.setattr("scratchgpt.training.loggers.find_spec", lambda name: name)
     with pytest.raises(
         InputError, match=f"logger is '{asked}'; expected none, tensorboard, wandb, or several"
     ):
@@ -66,7 +66,7 @@ def test_a_logger_that_there_is_not(asked: str, monkeypatch: pytest.MonkeyPatch)
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("scratchgpt.loggers.find_spec", lambda package: None)
+    monkeypatch.setattr("scratchgpt.training.loggers.find_spec", lambda package: None)
     with (
         pytest.raises(InputError, match=rf"'{name}' needs .*pip install 'scratchgpt\[{name}\]'"),
         open_loggers(name, tmp_path, SETTINGS),
@@ -97,8 +97,10 @@ def test_every_logger_is_closed_even_if_another_one_fails(
             assert (folder, step) == (tmp_path, 7)
             return Fake(self.name)
 
-    monkeypatch.setattr("scratchgpt.loggers.find_spec", lambda package: package)
-    monkeypatch.setattr("scratchgpt.loggers.import_module", lambda name: Module(name.rpartition(".")[2]))
+    monkeypatch.setattr("scratchgpt.training.loggers.find_spec", lambda package: package)
+    monkeypatch.setattr(
+        "scratchgpt.training.loggers.import_module", lambda name: Module(name.rpartition(".")[2])
+    )
     with pytest.raises(ValueError, match="cannot close"), open_loggers("tensorboard,wandb", tmp_path, {}, 7):
         pass
     assert closed == ["wandb", "tensorboard"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt.data import Part
-from scratchgpt.metrics import bits_per_byte, bytes_per_token, perplexity
+from scratchgpt.evaluation.metrics import bits_per_byte, bytes_per_token, perplexity
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
 from scratchgpt.tokenizers.split_patterns import GPT2

@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_info
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.backends.base import blas_threads
-from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
-from scratchgpt.passes import logits, loss_and_grads
+from scratchgpt.nn.context import NO_GRADS, Context
+from scratchgpt.nn.passes import logits, loss_and_grads
 
 CONFIG = CONFIGS["tied"]
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from test_faults import ids, patched_module
 
 import scratchgpt as sg
-from scratchgpt.ops import muon as formula
-from scratchgpt.ops.muon import orthogonalise
+from scratchgpt.nn.params import Param, ParamVector
+from scratchgpt.ops.updates import muon as formula
+from scratchgpt.ops.updates.muon import orthogonalise
 from scratchgpt.optim import Muon
 from scratchgpt.optim.muon import hidden_matrices, is_hidden
-from scratchgpt.params import Param, ParamVector
 
 LAYOUT = [
     Param("wte.weight", (5, 4), std=1.0),

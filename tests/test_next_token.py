@@ -7,10 +7,10 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import reference
-from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.generation.next_token import NextToken
 from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, CONFIGS, awkward_params
-from scratchgpt.kv_cache import KVCache
+from scratchgpt.nn.context import NO_GRADS, Context
+from scratchgpt.nn.kv_cache import KVCache
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 RNG = np.random.default_rng(0)

@@ -61,7 +61,8 @@ class Killer:
 
 def train(args: list[str], folder: Path, began: Any, kill_at: tuple[str, int, bool] | None) -> None:
     """Do in a process of its own what `python train.py ARGS` does in `folder`."""
-    import train as program
+    from scratchgpt.cli.commands import train as program
+    from scratchgpt.cli.errors import errors_in_words
     from scratchgpt.training import step as training_step
 
     os.chdir(folder)
@@ -77,9 +78,8 @@ def train(args: list[str], folder: Path, began: Any, kill_at: tuple[str, int, bo
         take_step(self, *args)
 
     training_step.TrainingStep.__call__ = first_step
-    sys.argv = ["train.py", *args]
-    with program.cli.errors_in_words("train.py"):
-        program.main()
+    with errors_in_words("train.py"):
+        sys.exit(program.main(args, prog="train.py"))
 
 
 Start = Callable[..., tuple[Any, Any]]  # a process, and an event that its first training step sets
@@ -89,7 +89,7 @@ Start = Callable[..., tuple[Any, Any]]  # a process, and an event that its first
 def start() -> Iterator[Start]:
     """Start `train`; what still runs at the end is killed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "test_nothing_lost"])
+    context.set_forkserver_preload(["scratchgpt.cli.commands.train", "test_nothing_lost"])
     processes = []
 
     def start(args: list[str], folder: Path, kill_at: tuple[str, int, bool] | None = None) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchgpt.openblas import VARIABLE, prefer_fast_kernels
+from scratchgpt.utils.openblas import VARIABLE, prefer_fast_kernels
 
 ZEN_4 = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nflags\t\t: fpu avx2 avx512f\n\nprocessor\t: 1\n"
 NOT_ZEN_4 = {
@@ -56,7 +56,7 @@ def test_the_choice_is_made_before_numpy_is_loaded(module: str) -> None:
 import builtins, sys
 real = builtins.__import__
 def watch(name, *args, **kwargs):
-    if name.split(".")[0] == "numpy" and "scratchgpt.openblas" not in sys.modules:
+    if name.split(".")[0] == "numpy" and "scratchgpt.utils.openblas" not in sys.modules:
         raise SystemExit("NumPy came first")
     return real(name, *args, **kwargs)
 builtins.__import__ = watch

@@ -15,9 +15,9 @@ from scratchgpt.backends import Backend
 from scratchgpt.backends.numpy import adamw as adamw_module
 from scratchgpt.backends.numpy import clip as clip_module
 from scratchgpt.checkpoint import load_training_state, load_weights, save_training_state
-from scratchgpt.ops import clip
+from scratchgpt.nn.params import Param, ParamVector
+from scratchgpt.ops.updates import clip
 from scratchgpt.optim import OPTIMIZERS, Lion, Muon, Optimizer, make_optimizer
-from scratchgpt.params import Param, ParamVector
 
 LAYOUT = [Param("matrix", (3, 4), std=1.0), Param("vector", (5,), std=1.0)]
 BETAS, EPS, DECAY = (0.9, 0.95), 1e-3, 0.3

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from scratchgpt import shipped
-
 SMALL = (
     *("--model.n_layer", "1", "--model.n_embd", "16", "--model.n_head", "2", "--model.block_size", "16"),
     *("--training.max_steps", "20", "--training.eval_tokens", "64", "--generation.max_new_tokens", "5"),
@@ -105,7 +103,6 @@ def test_the_wheel_holds_the_package_and_what_it_comes_with(source: Path, site: 
     share = {name.removeprefix("share/") for name in inside if name.startswith("share/")}
     assert inside - {f"share/{name}" for name in share} == files_in(package)
     assert share == {
-        *shipped.PROGRAMS,
         *(f"{part}/{name}" for part in ("configs", "data") for name in files_in(source / part)),
     }
     assert {"py.typed", "backends/cupy/kernels/adamw.cu", "backends/cupy/kernels/common.cuh"} <= inside
@@ -139,29 +136,3 @@ def test_code_that_uses_the_wheel_is_type_checked(away: Path, tmp_path: Path) ->
     assert "no issues found" in run(*mypy, "user.py", cwd=tmp_path)
     done = subprocess.run([*mypy, "wrong.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert 'wrong.py:6: error: Argument 1 to "generate"' in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        ("train.py", "python train.py"),
-        ("/somewhere/sample.py", "python train.py"),
-        ("scratchgpt train", "scratchgpt train"),
-        ("/bin/jupyter", "scratchgpt train"),
-    ],
-)
-def test_messages_name_a_program_as_it_was_typed(
-    typed: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", [typed])
-    assert shipped.command("train.py") == expected
-
-
-def test_a_program_runs_with_the_arguments_and_the_name_that_were_typed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "train.py").write_text("import sys\ndef main(): sys.exit(repr(sys.argv))\n", encoding="utf-8")
-    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
-    monkeypatch.setattr("sys.argv", ["scratchgpt"])
-    with pytest.raises(SystemExit, match=r"\['scratchgpt train', '--x'\]"):
-        shipped.run("train.py", "scratchgpt train", ["--x"])

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgpt as sg
-from scratchgpt import parallel
+from scratchgpt.backends.numpy import workers
+from scratchgpt.backends.numpy.workers import SMALL, Workers, share_out
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.parallel import SMALL, Workers, share_out, usable_cores
-from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.ops.rng import RowStreams, step_rng
+from scratchgpt.utils.cores import usable_cores
 
 
 @given(n_rows=st.integers(1, 100), n_time=st.integers(1, 2000), n_params=st.sampled_from([1, 800_000, 10**8]))
@@ -26,7 +27,7 @@ def test_every_row_has_one_place_in_the_plan(n_rows: int, n_time: int, n_params:
     assert len(parts) >= min(n_rows, 2)
     sizes = [part.stop - part.start for part in parts]
     assert 1 <= min(sizes) <= max(sizes) <= min(sizes) + 1
-    assert min(sizes) == 1 or min(sizes) * n_time <= parallel.TOKENS
+    assert min(sizes) == 1 or min(sizes) * n_time <= workers.TOKENS
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -79,8 +80,8 @@ def curve(threads: int, dtype: str = "float32") -> tuple[list[float], np.ndarray
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "SMALL", 0)
-    monkeypatch.setattr(parallel, "TOKENS", 32)  # as many micro-batches as a batch can have
+    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "TOKENS", 32)  # as many micro-batches as a batch can have
     losses, weights = curve(1)
     for threads in (2, 4):
         more_losses, more_weights = curve(threads)
@@ -91,7 +92,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
 def test_micro_batches_agree_with_the_whole_batch_even_where_targets_are_ignored_unevenly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(parallel, "SMALL", 0)
+    monkeypatch.setattr(workers, "SMALL", 0)
     model = sg.GPT(CONFIGS["dropout, narrow MLP"])
     params = awkward_params(model)
     targets = TARGETS.copy()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scratchgpt.params import Param, ParamVector
+from scratchgpt.nn.params import Param, ParamVector
 
 LAYOUT = [Param("b", (3,)), Param("w", (2, 3), std=0.5), Param("g", (3,), mean=1.0)]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scratchgpt.backends import Backend, reference
-from scratchgpt.ops import clip
-from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.ops.rng import RowStreams, step_rng
+from scratchgpt.ops.updates import clip
 
 
 class Mistake(NamedTuple):

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from benchmarks import prepare as benchmark
 from scratchgpt.corpora import Corpus, Piece
 from scratchgpt.data import TokenFile, prepare
-from scratchgpt.data import atomic_folder as folders
 from scratchgpt.data.token_writer import token_writer
 from scratchgpt.data.tokenise import JOB, jobs, tokenise_all
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer
+from scratchgpt.utils import atomic_folder as folders
 
 END = "<|endoftext|>"
 CHARS = CharTokenizer.train("abcdefghij\n é🙂", specials=[END, "<sep>"])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from scratchgpt.progress import TrainingProgress, sparkline
-from scratchgpt.terminal import printable
+from scratchgpt.training.progress import TrainingProgress, sparkline
+from scratchgpt.utils.terminal import printable
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -28,7 +28,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     made = Clock()
-    monkeypatch.setattr("scratchgpt.progress.time.perf_counter", made)
+    monkeypatch.setattr("scratchgpt.training.progress.time.perf_counter", made)
     yield made
 
 

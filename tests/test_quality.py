@@ -46,10 +46,10 @@ def test_recipes_are_run_measured_and_written_down(
 
 
 def test_every_recipe_is_a_command_that_train_py_takes() -> None:
-    from scratchgpt.cli import parse_train_args
+    from scratchgpt.cli.options.train import parse_train_args
 
     for recipe in quality.RECIPES.values():
-        parse_train_args(recipe.arguments, quality.ROOT)
+        parse_train_args(recipe.arguments)
 
 
 def test_the_distance_to_the_entropy_is_in_bits() -> None:

@@ -16,15 +16,15 @@ import scratchgpt as sg
 from benchmarks import checkpointing
 from benchmarks.models import Row
 from benchmarks.our_steps import training_step
-from scratchgpt import model as model_module
-from scratchgpt import parallel
 from scratchgpt.backends import Backend
-from scratchgpt.context import Context
+from scratchgpt.backends.numpy import workers
 from scratchgpt.generation import generate_batch
 from scratchgpt.gradcheck import check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
-from scratchgpt.rng import RowStreams, step_rng
+from scratchgpt.nn import model as model_module
+from scratchgpt.nn.context import Context
+from scratchgpt.ops.rng import RowStreams, step_rng
 from scratchgpt.training.step import Taken, TrainingStep
 
 DROPOUT = CONFIGS["dropout, narrow MLP"]
@@ -57,7 +57,7 @@ def pass_of(model: sg.GPT, backend: Backend, dtype: str) -> tuple[float, np.ndar
 def test_the_gradients_are_the_same_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch, name: str, variant: str, dtype: str
 ) -> None:
-    monkeypatch.setattr(parallel, "SMALL", 0)  # several micro-batches
+    monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
     backend = BACKENDS[name]()
     loss, grads = pass_of(sg.GPT(VARIANTS[variant]), backend, dtype)
     again, grads_again = pass_of(sg.GPT(VARIANTS[variant], recompute=True), backend, dtype)

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgpt as sg
-from scratchgpt import data, replies
+from scratchgpt import data
 from scratchgpt.corpora.dialogue import dialogue_corpus, dialogue_pieces
 from scratchgpt.data import Part
-from scratchgpt.replies import Reply
+from scratchgpt.language_model import replies
+from scratchgpt.language_model.replies import Reply
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
 from scratchgpt.tokenizers.base import BOS, EOS, PAD, SEP
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
@@ -59,8 +60,8 @@ def test_pieces_of_sentencepiece_are_cut_alike() -> None:
     pytest.importorskip("sentencepiece")
     from rich.console import Console
 
-    from scratchgpt.reading import progress_shown
     from scratchgpt.tokenizers.training import train_tokenizer
+    from scratchgpt.training.text import progress_shown
 
     settings = {"vocab_size": 300, "pattern": "gpt2", "special_tokens": SPECIALS}
     tokenizer = train_tokenizer(

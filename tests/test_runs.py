@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from safetensors.numpy import save_file
 
-from scratchgpt.commands import compare, runs
-from scratchgpt.commands.runs import compact, differences, read_run, short
+from scratchgpt.cli.commands import compare, runs
+from scratchgpt.cli.commands.runs import compact, differences, read_run, short
 from scratchgpt.errors import InputError
 from scratchgpt.runs.curves import Curve
 
@@ -198,7 +198,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, dict[str
     """Keep what is drawn instead of drawing it."""
     calls: list[tuple[str, dict[str, dict[str, Curve]]]] = []
     monkeypatch.setattr(
-        "scratchgpt.commands.compare.plot_comparison",
+        "scratchgpt.cli.commands.compare.plot_comparison",
         lambda path, measure, panels: calls.append((measure, panels)),
     )
     return calls

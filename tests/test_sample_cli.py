@@ -17,13 +17,13 @@ from rich.console import Console
 
 import scratchgpt as sg
 from scratchgpt import __main__
-from scratchgpt.cli import parse_sample_args
-from scratchgpt.cli.generation import chosen_settings, unescaped
+from scratchgpt.cli.options.generation import chosen_settings, unescaped
+from scratchgpt.cli.options.sample import parse_sample_args
+from scratchgpt.cli.samples import batches
+from scratchgpt.cli.samples.plain import RULE, print_texts
+from scratchgpt.cli.samples.probabilities import LEVELS, coloured, print_probabilities, quoted
 from scratchgpt.generation import GenerationSettings
 from scratchgpt.generation.token_stream import GeneratedToken
-from scratchgpt.samples import batches
-from scratchgpt.samples.plain import RULE, print_texts
-from scratchgpt.samples.probabilities import LEVELS, coloured, print_probabilities, quoted
 
 Command = Callable[..., Outcome]
 LETTERS = "\nabcdefghi é"

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgpt as sg
-from scratchgpt import scoring
 from scratchgpt.backends import Backend
 from scratchgpt.data import Part
 from scratchgpt.data.rows import rows_of
+from scratchgpt.evaluation import scoring
+from scratchgpt.evaluation.scoring import windows
+from scratchgpt.evaluation.text_loss import evaluate
 from scratchgpt.gradcheck.model_cases import awkward_params
-from scratchgpt.scoring import windows
 from scratchgpt.tokenizers.bpe_training import train_bpe
 from scratchgpt.tokenizers.byte import ByteTokenizer
 from scratchgpt.tokenizers.split_patterns import PATTERNS
-from scratchgpt.training.evaluation import evaluate
 
 CHARACTERS = "\nabcdefghij"
 BLOCK = 8

@@ -11,7 +11,9 @@ import pytest
 from scratchgpt import InputError, tokenizers
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
-from scratchgpt.tokenizers.gpt2_files import LETTERS, bytes_of, letters_of, load_gpt2
+from scratchgpt.tokenizers.byte_letters import LETTERS, bytes_of, letters_of
+from scratchgpt.tokenizers.gpt2_files import load_gpt2
+from scratchgpt.tokenizers.huggingface_reading import from_json
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4
 
 TEXT = "low lower lowest, new newer newest; wide wider widest\n" * 3
@@ -27,7 +29,7 @@ def document() -> dict[str, Any]:
 
 
 def read(content: dict[str, Any]) -> BPETokenizer:
-    return BPETokenizer.from_bytes(json.dumps(content).encode(), "some.json")
+    return from_json(json.dumps(content).encode(), "some.json")
 
 
 def test_letters_stand_for_bytes_as_gpt2_has_them() -> None:
@@ -40,7 +42,7 @@ def test_letters_stand_for_bytes_as_gpt2_has_them() -> None:
 @pytest.mark.parametrize("pattern", [GPT2, GPT4, r"\w+|\W"])
 def test_a_tokenizer_json_keeps_everything(pattern: str) -> None:
     tokenizer = trained(pattern)
-    again = BPETokenizer.from_bytes(tokenizer.to_bytes(), "tokenizer.json")
+    again = from_json(tokenizer.to_bytes(), "tokenizer.json")
     assert again.token_ids == tokenizer.token_ids
     assert again.merges == tokenizer.merges
     assert again.pattern == pattern

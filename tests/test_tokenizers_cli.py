@@ -14,9 +14,9 @@ import pytest
 from conftest import Outcome
 
 from scratchgpt import tokenizers
-from scratchgpt.cli import errors_in_words
+from scratchgpt.cli.commands.tokenizer import PROG, main
+from scratchgpt.cli.errors import errors_in_words
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
-from scratchgpt.tokenizers.__main__ import PROG, main
 from scratchgpt.tokenizers.showing import COLOURS, SPECIAL, in_colours, in_words
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4
 

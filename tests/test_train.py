@@ -252,9 +252,9 @@ def test_settings_override_each_other_in_order(command: Command, text: str) -> N
     "name", sorted({path.name for path in (ROOT / "configs").glob("*.yaml")} - {"fine-tune.yaml"})
 )
 def test_every_shipped_configuration_is_valid(name: str) -> None:
-    from scratchgpt.cli import parse_train_args
+    from scratchgpt.cli.options.train import parse_train_args
 
-    settings = parse_train_args(["--config", str(ROOT / "configs" / name)], ROOT)
+    settings = parse_train_args(["--config", str(ROOT / "configs" / name)])
     config = sg.GPTConfig.from_dict(settings.model | {"vocab_size": settings.model["vocab_size"] or 65})
     n_params = sum(param.size for param in sg.GPT(config).params)
     assert (

@@ -5,10 +5,10 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
+from scratchgpt.nn.passes import quiet_overflow
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+from scratchgpt.ops.rng import step_rng
 from scratchgpt.optim import OPTIMIZERS, make_optimizer
-from scratchgpt.passes import quiet_overflow
-from scratchgpt.rng import step_rng
 from scratchgpt.training.step import TrainingStep
 
 CONFIG = sg.GPTConfig(vocab_size=13, block_size=8, n_layer=1, n_head=2, n_embd=8)

@@ -10,9 +10,9 @@ import numpy as np
 from lessons.kit.files import Missing
 from lessons.kit.pair import unpacked
 from scratchgpt.ops import unembedding
-from scratchgpt.ops.adamw import Update
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
-from scratchgpt.rng import UniformSource
+from scratchgpt.ops.rng import UniformSource
+from scratchgpt.ops.updates.adamw import Update
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
 

@@ -21,9 +21,9 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.data import random_batch
 from scratchgpt.errors import InputError
 from scratchgpt.gradcheck.model_cases import awkward_params
-from scratchgpt.passes import loss_and_grads
-from scratchgpt.rng import step_rng
-from scratchgpt.settings import RunSettings
+from scratchgpt.nn.passes import loss_and_grads
+from scratchgpt.ops.rng import step_rng
+from scratchgpt.training.settings import RunSettings
 from scratchgpt.training.step import TrainingStep
 
 ATTENTION = 10  # has no dropout
@@ -74,27 +74,29 @@ def graft(backend: Backend, wanted: str) -> Backend:
     return grafted
 
 
-def in_training(settings: RunSettings, backend: Backend) -> Backend:
+def in_training(wanted: str, settings: RunSettings, backend: Backend) -> Backend:
     """Return a run's backend with the learner's functions, and say whether they train as the engine's do.
+
+    Args:
+        wanted: numbers of lessons, such as "4,5,8", or "all" for all that are written.
+        settings: of the run.
+        backend: whose other functions stay.
 
     Raises:
         InputError: as `graft`, in the words of the programs, or the learner's functions raise something.
     """
-    assert settings.mine is not None
     config = GPTConfig.from_dict(settings.model | {"vocab_size": settings.model.get("vocab_size") or 64})
     try:
-        if config.dropout > 0.0 and ATTENTION in _numbers(settings.mine):
+        if config.dropout > 0.0 and ATTENTION in _numbers(wanted):
             raise Missing("the attention of lesson 10 has no dropout; expected --model.dropout 0")
-        grafted = graft(backend, settings.mine)
-        off = difference(settings.mine, config)
-        blamed = "" if off < SAME else blame(settings.mine, config)
+        grafted = graft(backend, wanted)
+        off = difference(wanted, config)
+        blamed = "" if off < SAME else blame(wanted, config)
     except Missing as error:
         raise InputError(str(error)) from None
     except ENDED as error:
-        raise InputError(f"your lessons {settings.mine}: {_cause(error, settings.mine, config)}") from None
-    print(
-        f"your lessons {settings.mine}: {STEPS} steps in float64 differ from the engine's by {off:.1e} nats"
-    )
+        raise InputError(f"your lessons {wanted}: {_cause(error, wanted, config)}") from None
+    print(f"your lessons {wanted}: {STEPS} steps in float64 differ from the engine's by {off:.1e} nats")
     if blamed:
         print(f"walking back from the loss: {blamed}")
     return grafted
@@ -179,11 +181,11 @@ def _numbers(wanted: str) -> list[int]:
     if wanted == "all":
         written = [number for number in LESSONS if not is_untouched(number)]
         if not written:
-            raise Missing("--mine all finds no exercise that is written; expected one of a part of the model")
+            raise Missing("no exercise of a part of the model is written yet; write one first, e.g. lesson 4")
         return written
     parts = [part.strip() for part in wanted.split(",")]
     for part in parts:
         if not part.isdigit() or int(part) not in LESSONS:
             known = ", ".join(map(str, LESSONS))
-            raise Missing(f"--mine has {part!r}; expected some of {known}, or all")
+            raise Missing(f"the lessons to train with are {part!r}; expected numbers among {known}, or all")
     return [int(part) for part in parts]

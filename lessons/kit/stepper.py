@@ -11,6 +11,7 @@ from lessons.kit import check, files, hunt, report
 from lessons.kit.exercise import Exercise
 from lessons.kit.files import Missing
 from lessons.kit.process import check_apart
+from lessons.kit.train import train
 from lessons.specs import EXERCISES
 
 SECONDS = 20.0  # that a check may take before it counts as endless
@@ -39,11 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.add_argument("--level", type=int, choices=(1, 2, 3), default=1)
         if name == "check":
             command.add_argument("--report", type=Path, help=argparse.SUPPRESS)
+    training = commands.add_parser("train", help="train a GPT made of your exercises")
+    training.add_argument("numbers", help="lessons, e.g. 4,5,8, or all; every option of train.py may follow")
     commands.add_parser("watch", help="check again whenever you save")
     commands.add_parser("list", help="all lessons")
-    arguments = parser.parse_args(argv)
+    arguments, options = parser.parse_known_args(argv)
+    if options and arguments.command != "train":
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
     try:
-        return _run(arguments)
+        return train(arguments.numbers, options) if arguments.command == "train" else _run(arguments)
     except Missing as error:
         print(f"python -m lessons: {error}", file=sys.stderr)
         return 2
@@ -97,7 +102,7 @@ def _status() -> int:
         if following is None and state != check.PASSED:
             following = number
     if following is None:
-        print("\nAll done. python train.py --mine all trains a GPT made of your own parts.")
+        print("\nAll done. python -m lessons train all trains a GPT made of your own parts.")
         return 0
     path = files.lesson_path(following)
     print(

@@ -11,8 +11,9 @@ from threadpoolctl import ThreadpoolController
 
 from scratchgpt.backends.losses import Losses
 from scratchgpt.config import GPTConfig
-from scratchgpt.ops import adamw, clip, sampling
+from scratchgpt.ops import sampling
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
+from scratchgpt.ops.updates import adamw, clip
 from scratchgpt.shapes import Array
 
 Item = TypeVar("Item")

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
-from scratchgpt.validation import nearest
+from scratchgpt.utils.validation import nearest
 
 DATA_HELP = (
     "the text to train on: a file or folder, a pattern such as 'texts/*.md' (.txt, .md, .jsonl, .gz), - for "

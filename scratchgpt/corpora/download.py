@@ -12,9 +12,9 @@ from urllib.request import Request, urlopen
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-from scratchgpt.cache_folder import cache_folder
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, make_folder
+from scratchgpt.utils.cache_folder import cache_folder
+from scratchgpt.utils.files import atomic_path, make_folder
 
 TIMEOUT = 30  # seconds without an answer
 

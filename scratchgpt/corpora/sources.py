@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import get_args
 
-from scratchgpt import shipped
 from scratchgpt.corpora.builtin import DIALOGUES, builtin_corpus, names
 from scratchgpt.corpora.corpus import Corpus, Errors, Format, Piece
 from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
@@ -17,8 +16,9 @@ from scratchgpt.corpora.standard_input import spooled, standard_input
 from scratchgpt.corpora.text_files import Source, document, example, file_source, whole_text
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.base import END
-from scratchgpt.tokenizers.showing import counted
-from scratchgpt.validation import nearest
+from scratchgpt.utils import shipped
+from scratchgpt.utils.validation import nearest
+from scratchgpt.utils.words import counted
 
 ENDINGS = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
 JSONL = (".jsonl", ".jsonl.gz")

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from scratchgpt.cache_folder import cache_folder
 from scratchgpt.corpora.text_files import BLOCK_SIZE, Source
 from scratchgpt.errors import InputError
-from scratchgpt.files import make_folder
+from scratchgpt.utils.cache_folder import cache_folder
+from scratchgpt.utils.files import make_folder
 
 
 def standard_input(errors: str = "strict") -> Source:

@@ -15,9 +15,9 @@ from scratchgpt.data.token_file import FORMAT, TokenFile
 from scratchgpt.data.token_writer import token_writer
 from scratchgpt.data.tokenise import JOB, tokenise_all
 from scratchgpt.errors import InputError
-from scratchgpt.parallel import usable_cores
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.char import UnknownCharacterError
+from scratchgpt.utils.cores import usable_cores
 
 SMALL = 4 * 2**20  # characters: below, starting processes would cost more than they win
 MOST_WORKERS = 4  # each takes some 50 MB

@@ -6,7 +6,7 @@ from scratchgpt.data.part import Part
 from scratchgpt.errors import InputError
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array, Tokens
-from scratchgpt.tokenizers.showing import counted
+from scratchgpt.utils.words import counted
 
 PADDING = 0  # the token past an end; any would do, for no token that counts comes after it
 

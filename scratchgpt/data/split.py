@@ -7,7 +7,7 @@ import numpy as np
 from scratchgpt.data.part import Part
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
-from scratchgpt.tokenizers.showing import counted
+from scratchgpt.utils.words import counted
 
 FACTOR = 2  # between the share that is asked for and the one that is held out, at most
 

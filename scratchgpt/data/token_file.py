@@ -18,8 +18,8 @@ import numpy as np
 
 from scratchgpt.data.part import Part
 from scratchgpt.errors import InputError
-from scratchgpt.files import load_json
 from scratchgpt.shapes import Array
+from scratchgpt.utils.files import load_json
 
 FORMAT = 1
 TOKENS, ENDS, LEARNED, INFO = "tokens.bin", "documents.bin", "learned.bin", "info.json"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from scratchgpt.data.atomic_folder import atomic_folder
 from scratchgpt.data.token_file import (
     ENDS,
     ENDS_TYPE,
@@ -23,6 +22,7 @@ from scratchgpt.data.token_file import (
 )
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
+from scratchgpt.utils.atomic_folder import atomic_folder
 
 
 class TokenWriter:

@@ -23,9 +23,9 @@ from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
 from scratchgpt.generation.decoder import Decoder
 from scratchgpt.generation.sampling import check_prompts
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.ops.sampling import NOT_FINITE
-from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
 
 Process = Callable[[Array, Sequence[int]], Array]

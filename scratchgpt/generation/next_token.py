@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from scratchgpt.backends.base import RowOps
-from scratchgpt.context import Context
-from scratchgpt.kv_cache import KVCache
-from scratchgpt.layers import Block, LayerNorm, Linear
-from scratchgpt.model import GPT
-from scratchgpt.params import ParamVector
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.kv_cache import KVCache
+from scratchgpt.nn.layers import Block, LayerNorm, Linear
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.shapes import Array, VectorC
 
 

@@ -10,12 +10,12 @@ from scratchgpt.errors import InputError
 from scratchgpt.generation.decoder import Decoder
 from scratchgpt.generation.pipeline import Pipeline, Text
 from scratchgpt.generation.settings import GenerationSettings
-from scratchgpt.model import GPT
-from scratchgpt.params import ParamVector
-from scratchgpt.passes import check_tokens
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.nn.passes import check_tokens
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.validation import from_mapping
+from scratchgpt.utils.validation import from_mapping
 
 Seed = int | Sequence[int] | None
 OF_TEXT = ("prompt", "stop", "beams")  # settings that mean nothing to `generate_batch`

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from scratchgpt.errors import InputError
-from scratchgpt.validation import check_types
+from scratchgpt.utils.validation import check_types
 
 
 @dataclass(frozen=True)

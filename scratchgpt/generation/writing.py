@@ -11,8 +11,8 @@ from scratchgpt.generation.sampling import Seed, Step, check_prompts, generate_s
 from scratchgpt.generation.settings import GenerationSettings
 from scratchgpt.generation.stopping import Continuation
 from scratchgpt.generation.token_stream import TokenStream
-from scratchgpt.model import GPT
-from scratchgpt.params import ParamVector
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.tokenizers import Tokenizer
 
 

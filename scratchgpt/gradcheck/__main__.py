@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +13,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.gradcheck import check_models, check_ops
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the checks; return 0 if every gradient is right, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m scratchgpt.gradcheck",
@@ -22,7 +23,7 @@ def main() -> int:
         "--backend", choices=list(BACKENDS), default="numpy", help="whose ops (default: numpy)"
     )
     try:
-        backend = get_backend(parser.parse_args().backend)
+        backend = get_backend(parser.parse_args(argv).backend)
     except InputError as error:
         parser.error(str(error))
 

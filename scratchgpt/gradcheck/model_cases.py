@@ -10,9 +10,9 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.gradcheck.check import SMALLEST_SCALE, Result
 from scratchgpt.gradcheck.numerical import directional_derivative
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS, C, H, P, V
-from scratchgpt.model import GPT
-from scratchgpt.params import ParamVector
-from scratchgpt.passes import loss, loss_and_grads
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.nn.passes import loss, loss_and_grads
 from scratchgpt.shapes import Array
 
 TOLERANCE = 1e-6

@@ -7,9 +7,9 @@ import numpy as np
 
 from scratchgpt.backends import Backend, Op
 from scratchgpt.inspection.one_pass import on_host, one_pass
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.ops import attention
-from scratchgpt.params import ParamVector
 from scratchgpt.shapes import BHSD, BHTD, BHTS, Array
 
 

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
-from scratchgpt.files import atomic_path
 from scratchgpt.inspection.labels import FONT
 from scratchgpt.shapes import Array
+from scratchgpt.utils.files import atomic_path
 
 WIDTH = 9.2  # inches: the width of the page at 100 dots to the inch
 DPI = 120

@@ -4,9 +4,9 @@ import numpy as np
 
 from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
-from scratchgpt.model import GPT
-from scratchgpt.params import ParamVector
-from scratchgpt.passes import loss_and_grads
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.nn.passes import loss_and_grads
 from scratchgpt.shapes import Array
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from scratchgpt.backends import Backend
 from scratchgpt.inspection.one_pass import on_host, one_pass
 from scratchgpt.inspection.residual import streams
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.ops import softmax
-from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
 
 

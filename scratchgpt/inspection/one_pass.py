@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.context import NO_GRADS, Context
 from scratchgpt.errors import InputError
-from scratchgpt.model import GPT
-from scratchgpt.params import ParamVector
-from scratchgpt.passes import check_params, check_tokens, weights_for_passes
+from scratchgpt.nn.context import NO_GRADS, Context
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.nn.passes import check_params, check_tokens, weights_for_passes
 from scratchgpt.shapes import Array, Tokens
-from scratchgpt.tokenizers.showing import counted
+from scratchgpt.utils.words import counted
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from scratchgpt.files import atomic_path
 from scratchgpt.inspection import figures
-from scratchgpt.runs.report import STYLE, section
+from scratchgpt.utils.files import atomic_path
+from scratchgpt.utils.html import STYLE, section
 
 PIXELS_PER_INCH = 100  # on the page; a picture has more, for sharp screens
 PAGE = """<!doctype html>

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.context import Context
 from scratchgpt.inspection.one_pass import on_host, one_pass
-from scratchgpt.model import GPT
-from scratchgpt.params import ParamVector
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.shapes import BTC, Array, Tokens
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchgpt.ops import dropout, softmax
-from scratchgpt.rng import UniformSource
+from scratchgpt.ops.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, BHTS, Array
 
 

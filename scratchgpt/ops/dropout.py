@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.rng import UniformSource
+from scratchgpt.ops.rng import UniformSource
 from scratchgpt.shapes import AnyShape, Array
 
 

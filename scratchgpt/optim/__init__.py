@@ -5,6 +5,7 @@ from typing import Any
 
 from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.optim.adamw import AdamW
 from scratchgpt.optim.base import Optimizer
 from scratchgpt.optim.clip import clip_grad_norm
@@ -12,7 +13,6 @@ from scratchgpt.optim.ema import EMA
 from scratchgpt.optim.lion import Lion
 from scratchgpt.optim.muon import Muon
 from scratchgpt.optim.schedule import SCHEDULES, cosine_with_warmup, learning_rate
-from scratchgpt.params import ParamVector
 
 __all__ = [
     "EMA",

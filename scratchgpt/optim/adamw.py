@@ -3,9 +3,9 @@
 from typing import Any
 
 from scratchgpt.backends import Backend
-from scratchgpt.ops.adamw import Update, scalars_of
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.ops.updates.adamw import Update, scalars_of
 from scratchgpt.optim.base import Optimizer, check_betas, check_weight_decay, expect, zero_moments
-from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from scratchgpt.backends import Backend, get_backend
 from scratchgpt.errors import InputError
-from scratchgpt.params import ParamVector
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.shapes import Array
 
 

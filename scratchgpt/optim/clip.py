@@ -1,8 +1,8 @@
 """Clipping the gradients of all parameters together."""
 
 from scratchgpt.errors import InputError
-from scratchgpt.ops import clip
-from scratchgpt.params import ParamVector
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.ops.updates import clip
 
 
 def clip_grad_norm(grads: ParamVector, max_norm: float) -> float:

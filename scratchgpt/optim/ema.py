@@ -15,8 +15,8 @@ correction, too, https://arxiv.org/abs/1412.6980.
 
 import numpy as np
 
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.optim.base import expect, zero_moments
-from scratchgpt.params import ParamVector
 
 
 class EMA:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from scratchgpt.backends import Backend
-from scratchgpt.ops import lion
+from scratchgpt.nn.params import ParamVector
+from scratchgpt.ops.updates import lion
 from scratchgpt.optim.base import Optimizer, check_betas, check_weight_decay, zero_moments
-from scratchgpt.params import ParamVector
 from scratchgpt.shapes import Array
 
 

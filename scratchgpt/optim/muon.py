@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.ops import adamw, muon
+from scratchgpt.nn.params import Layout, Param, ParamVector
+from scratchgpt.ops.updates import adamw, muon
 from scratchgpt.optim.base import Optimizer, check_betas, check_weight_decay, expect, zero_moments
-from scratchgpt.params import Layout, Param, ParamVector
 from scratchgpt.shapes import Array
 
 

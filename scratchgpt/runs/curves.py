@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratchgpt.errors import InputError
-from scratchgpt.files import read_text
 from scratchgpt.shapes import Array
+from scratchgpt.utils.files import read_text
 
 Record = Mapping[str, Any]  # a line of metrics.jsonl
 

@@ -17,25 +17,24 @@ import dataclasses
 import json
 import logging
 import math
-import shlex
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from scratchgpt import shipped, tokenizers
+from scratchgpt import tokenizers
 from scratchgpt.checkpoint import load_training_state, save_training_state, save_weights
 from scratchgpt.config import GPTConfig
 from scratchgpt.corpora import Corpus
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, load_json, load_yaml, make_folder, remove_temporaries
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
 from scratchgpt.runs.lock import RunLock
 from scratchgpt.runs.plot import plot_loss
 from scratchgpt.runs.record import RunRecord
 from scratchgpt.runs.report import write_report
-from scratchgpt.settings import RunSettings
 from scratchgpt.tokenizers import Tokenizer
+from scratchgpt.training.settings import RunSettings
 from scratchgpt.training.state import TrainingState
+from scratchgpt.utils.files import atomic_path, load_json, load_yaml, make_folder, remove_temporaries
 
 STATES = "step-[0-9]*[0-9].safetensors"
 
@@ -175,23 +174,6 @@ class RunFolder:
     def has_stalled(self, patience: int | None) -> bool:
         """Return whether the last `patience` evaluations have all been worse than the best; None: never."""
         return patience is not None and self.record.n_evaluations_after(self.best_step) >= patience
-
-    def how_to_go_on(self) -> str:
-        """Say where a stopped run stands and which command goes on with it."""
-        return (
-            f"Stopped and saved at step {self.step}. "
-            f"Go on with: {shipped.command('train.py')} --resume {shlex.quote(str(self.path))}"
-        )
-
-    def outcome(self, spent: str) -> str:
-        """Say what came of a run that is done, where it is, and what it took."""
-        return (
-            f"best loss {self.best_loss:.4f} nats per token at step {self.best_step} of {self.step}, "
-            f"{spent}\n"
-            f"checkpoints, settings and metrics: {self.path}\n"
-            f"pictures: {self.path / 'loss.png'}, {self.path / 'report.html'}\n"
-            f"more text: {shipped.command('sample.py')} {shlex.quote(str(self.path))}"
-        )
 
     def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
         """Draw the loss so far into loss.png, and everything into report.html."""

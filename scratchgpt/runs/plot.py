@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from scratchgpt.files import atomic_path
 from scratchgpt.runs.curves import Curve, envelope, smooth, thin
 from scratchgpt.shapes import Array
+from scratchgpt.utils.files import atomic_path
 
 N_COLUMNS = 700  # about the width of a picture in pixels
 DOTS = 60  # evaluations up to which each one gets a dot

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path
-from scratchgpt.loggers import Logger
 from scratchgpt.runs.curves import Record, read_records
+from scratchgpt.training.loggers import Logger
 from scratchgpt.training.step import Taken
+from scratchgpt.utils.files import atomic_path
 
 NAME = "metrics.jsonl"
 

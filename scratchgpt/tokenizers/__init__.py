@@ -4,14 +4,14 @@ import codecs
 from pathlib import Path
 
 from scratchgpt.errors import InputError
-from scratchgpt.files import atomic_path, make_folder
-from scratchgpt.tokenizers import gpt2_files, huggingface
+from scratchgpt.tokenizers import gpt2_files, huggingface_reading
 from scratchgpt.tokenizers.base import Tokenizer
 from scratchgpt.tokenizers.bpe import BPETokenizer
 from scratchgpt.tokenizers.byte import ByteTokenizer
 from scratchgpt.tokenizers.char import CharTokenizer
 from scratchgpt.tokenizers.contents import json_object, read_content
 from scratchgpt.tokenizers.sentencepiece import SentencePieceTokenizer
+from scratchgpt.utils.files import atomic_path, make_folder
 
 __all__ = [
     "BPETokenizer",
@@ -77,7 +77,7 @@ def from_bytes(content: bytes, name: str) -> Tokenizer:
         raise InputError(f"{name} begins with {content[:20]!r}; expected JSON or a SentencePiece model")
     found = json_object(content, name)
     if "model" in found:
-        return huggingface.from_json(content, name)
+        return huggingface_reading.from_json(content, name)
     kind = found.get("type")
     if kind == "char":
         return CharTokenizer.from_bytes(content, name)

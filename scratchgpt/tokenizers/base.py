@@ -52,11 +52,3 @@ class Tokenizer(Protocol):
 
     def to_bytes(self) -> bytes:
         """Return the content of the file that holds this tokenizer; equal tokenizers give equal bytes."""
-
-    @classmethod
-    def from_bytes(cls, content: bytes, name: str) -> Self:
-        """Return the tokenizer in the content of a file; `name` is the file's, for messages.
-
-        Raises:
-            InputError: the content is damaged, or another kind of tokenizer.
-        """

@@ -11,6 +11,7 @@ import numpy as np
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.bpe_merging import merge, merge_tables
+from scratchgpt.tokenizers.huggingface_writing import to_json
 from scratchgpt.tokenizers.ids import checked
 from scratchgpt.tokenizers.special_names import check_names, names_pattern
 from scratchgpt.tokenizers.split_patterns import compile_pattern, split
@@ -140,20 +141,7 @@ class BPETokenizer:
 
     def to_bytes(self) -> bytes:
         """Return the content of a Hugging Face `tokenizer.json` that holds this tokenizer."""
-        from scratchgpt.tokenizers.huggingface import to_json  # noqa: PLC0415 - it imports this class
-
-        return to_json(self)
-
-    @classmethod
-    def from_bytes(cls, content: bytes, name: str) -> "BPETokenizer":
-        """Return the tokenizer in the content of the `tokenizer.json` called `name`.
-
-        Raises:
-            InputError: damaged, or another kind of tokenizer.
-        """
-        from scratchgpt.tokenizers.huggingface import from_json  # noqa: PLC0415 - it imports this class
-
-        return from_json(content, name)
+        return to_json(self.token_ids, self.merges, self.pattern, self.special_ids)
 
     def _encode(self, text: str, allow_special: bool, encode_chunk: Callable[[str], bytes]) -> Array:
         parts: list[bytes] = []

@@ -14,11 +14,11 @@ from itertools import pairwise
 
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.bpe import BPETokenizer
-from scratchgpt.tokenizers.gpt2_files import LETTERS, letters_of
-from scratchgpt.tokenizers.showing import counted
+from scratchgpt.tokenizers.byte_letters import LETTERS, letters_of
 from scratchgpt.tokenizers.special_names import check_names
 from scratchgpt.tokenizers.split_patterns import compile_pattern, split
 from scratchgpt.tokenizers.utf8 import utf8_bytes
+from scratchgpt.utils.words import counted
 
 Pair = tuple[int, int]
 

@@ -25,11 +25,6 @@ def in_words(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return "|".join(labels)
 
 
-def counted(n: int, noun: str) -> str:
-    """Return a number of things in words: "1 token", "2,000 tokens"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 def _labels(tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[tuple[str, bool]]:
     """Yield what to show for each token, and whether it is special."""
     special = set(tokenizer.special_ids.values())

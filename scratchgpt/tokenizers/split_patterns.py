@@ -9,7 +9,7 @@ differently there.
 import regex
 
 from scratchgpt.errors import InputError
-from scratchgpt.validation import nearest
+from scratchgpt.utils.validation import nearest
 
 # Contractions; words, numbers and other signs, each with the space before it; white space, which leaves its
 # last character to what follows.

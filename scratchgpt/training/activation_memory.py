@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from scratchgpt.accumulation import cut_batch
 from scratchgpt.backends import Backend
 from scratchgpt.config import GPTConfig
-from scratchgpt.model import GPT
+from scratchgpt.nn.accumulation import cut_batch
+from scratchgpt.nn.model import GPT
 
 ID = 8  # bytes of a token id
 

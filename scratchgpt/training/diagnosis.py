@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from scratchgpt.accumulation import cut_batch
 from scratchgpt.backends import Backend, Op
-from scratchgpt.context import Context
-from scratchgpt.model import GPT
-from scratchgpt.params import Param, ParamVector
-from scratchgpt.rng import RowStreams
-from scratchgpt.row_gradient import RowGradient
+from scratchgpt.nn.accumulation import cut_batch
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import Param, ParamVector
+from scratchgpt.ops.rng import RowStreams
+from scratchgpt.ops.row_gradient import RowGradient
 from scratchgpt.shapes import Array, Tokens
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from scratchgpt.data import Batches
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.optim import EMA, Optimizer
-from scratchgpt.params import ParamVector
 
 
 @dataclass

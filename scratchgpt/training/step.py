@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.model import GPT
+from scratchgpt.nn.model import GPT
+from scratchgpt.nn.passes import check_targets, check_tokens, dropout_streams, run_passes
+from scratchgpt.ops.rng import RowStreams
 from scratchgpt.optim import Optimizer
-from scratchgpt.passes import check_targets, check_tokens, dropout_streams, run_passes
-from scratchgpt.rng import RowStreams
 from scratchgpt.shapes import Array, Tokens
 from scratchgpt.training.diagnosis import first_not_finite
 

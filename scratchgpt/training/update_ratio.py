@@ -7,7 +7,7 @@ makemore, part 3" (2022), https://www.youtube.com/watch?v=P6sfmUTpUmc.
 
 import math
 
-from scratchgpt.params import ParamVector
+from scratchgpt.nn.params import ParamVector
 from scratchgpt.shapes import Array
 
 

@@ -22,7 +22,7 @@ from scratchgpt.backends.cupy.kernels import (
     size,
 )
 from scratchgpt.errors import InputError
-from scratchgpt.rng import UniformSource
+from scratchgpt.ops.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, Array
 
 THREADS = 128

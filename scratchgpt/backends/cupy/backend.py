@@ -25,9 +25,9 @@ from scratchgpt.backends.cupy.sums import total
 from scratchgpt.backends.cupy.unembedding import Unembedding
 from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
-from scratchgpt.ops.adamw import Update
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.ops.sampling import NOT_FINITE
+from scratchgpt.ops.updates.adamw import Update
 from scratchgpt.shapes import Array
 
 FIRST_LOSS_SCALE = 2.0**16

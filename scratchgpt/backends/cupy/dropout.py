@@ -7,7 +7,7 @@ import numpy as np
 
 from scratchgpt.backends.cupy.kernels import blocks_for, contiguous, index, launch, number, size
 from scratchgpt.ops import dropout as textbook
-from scratchgpt.rng import RowStreams, UniformSource
+from scratchgpt.ops.rng import RowStreams, UniformSource
 from scratchgpt.shapes import AnyShape, Array
 
 NUMBERS = 8  # that one thread draws, as philox.cuh has it

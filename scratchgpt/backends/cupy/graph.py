@@ -9,7 +9,7 @@ import cupyx
 import numpy as np
 
 from scratchgpt.errors import InputError
-from scratchgpt.rng import RowStreams
+from scratchgpt.ops.rng import RowStreams
 from scratchgpt.shapes import Array
 
 PER_THREAD = "CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"

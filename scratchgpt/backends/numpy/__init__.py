@@ -22,10 +22,11 @@ from scratchgpt.backends.numpy import (
 )
 from scratchgpt.backends.numpy.memory import keep_freed_memory
 from scratchgpt.backends.numpy.row_ops import RowOps
+from scratchgpt.backends.numpy.workers import Workers, share_out
 from scratchgpt.config import GPTConfig
-from scratchgpt.ops.adamw import Update
-from scratchgpt.parallel import Workers, share_out, usable_cores
+from scratchgpt.ops.updates.adamw import Update
 from scratchgpt.shapes import Array
+from scratchgpt.utils.cores import usable_cores
 
 OPS = dataclasses.replace(
     reference.OPS,

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from scratchgpt.ops.adamw import Update
-from scratchgpt.parallel import Workers
+from scratchgpt.backends.numpy.workers import Workers
+from scratchgpt.ops.updates.adamw import Update
 
 BLOCK = 1 << 18  # elements updated at a time, so that a chain of ufuncs stays in the last-level cache
 PARTS = 8  # of the vectors, at most; more than one are equal, and an even number, which two threads share

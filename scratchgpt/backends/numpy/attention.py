@@ -12,7 +12,7 @@ import numpy as np
 
 from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.ops.dropout import draw_mask
-from scratchgpt.rng import UniformSource
+from scratchgpt.ops.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, Array
 
 QUERIES = 64  # per block

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from scratchgpt.backends.base import blas_threads
-from scratchgpt.ops.clip import scale_to
-from scratchgpt.parallel import Workers
+from scratchgpt.backends.numpy.workers import Workers
+from scratchgpt.ops.updates.clip import scale_to
 from scratchgpt.shapes import Array
 
 PARTS = 8  # of the vector, for as many threads at most

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scratchgpt.ops.embedding import Saved, forward
-from scratchgpt.row_gradient import RowGradient
+from scratchgpt.ops.row_gradient import RowGradient
 from scratchgpt.shapes import BTC, PC, VC, Array
 
 __all__ = ["Saved", "backward", "forward"]

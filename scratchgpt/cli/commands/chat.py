@@ -1,0 +1,76 @@
+"""`scratchgpt chat`: talk with a run that was trained on dialogues."""
+
+import secrets
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+
+from scratchgpt.backends import get_backend
+from scratchgpt.cli.chat.session import Session, can_chat, runs_that_chat
+from scratchgpt.cli.chat.talking import talk
+from scratchgpt.cli.options.generation import add_generation_arguments
+from scratchgpt.cli.options.sample import check_checkpoint, generation_of_run
+from scratchgpt.cli.parser import Parser, add_backend_arguments
+from scratchgpt.errors import InputError
+from scratchgpt.language_model.loading import load
+
+PROG = "scratchgpt chat"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Load a run and talk with it, on a terminal or over pipes; return the exit code."""
+    parser = _parser()
+    flags = parser.parse_args(list(argv), defaults=False).as_dict()
+    options = parser.parse_args(list(argv))
+    check_checkpoint(options.checkpoint)
+    run = Path(options.run) if options.run else _newest(Path(options.runs))
+    if not options.run:
+        print(f"{PROG}: with {run}", file=sys.stderr)
+    backend = get_backend(
+        options.backend, options.threads, precision=options.precision, device=options.device
+    )
+    model = load(run, checkpoint=options.checkpoint, backend=backend)
+    if not can_chat(model.tokenizer):
+        raise InputError(
+            f"{run} cannot chat: its tokenizer lacks <s>, <sep> and </s>, with which dialogues are written; "
+            f"expected {_who_can(run.parent)}"
+        )
+    settings = generation_of_run(run, flags, PROG)
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # whatever comes over a pipe, the chat goes on
+    if sys.stdin.isatty():
+        print("/help lists the commands, Ctrl-C stops a reply, Ctrl-D ends", file=sys.stderr)
+    return talk(Session(model, settings, seed))
+
+
+def _newest(folder: Path) -> Path:
+    found = runs_that_chat(folder)
+    if not found:
+        raise InputError(f"there is no run in {str(folder)!r} that can chat; expected {_who_can(folder)}")
+    return found[0]
+
+
+def _who_can(folder: Path) -> str:
+    """Return in words which runs can chat, or how to get one."""
+    if found := runs_that_chat(folder):
+        return f"one that can: {', '.join(map(str, found))}"
+    return "one that was trained on dialogues, as scratchgpt train --config configs/talk.yaml makes it"
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=PROG, description="Talk with a run that was trained on dialogues.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "run", type=str | None, nargs="?", help="the folder of a run; default: the newest that can chat"
+    )
+    parser.add_argument("--runs", type=str, default="runs", help="where the newest is looked for")
+    parser.add_argument(
+        "--checkpoint", type=str | None, help="best or last; default: the best if there is one"
+    )
+    parser.add_argument("--seed", type=int | None, help="same seed, same replies; default: others each time")
+    add_generation_arguments(parser)
+    add_backend_arguments(parser)
+    return parser

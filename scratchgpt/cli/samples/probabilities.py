@@ -1,0 +1,86 @@
+"""Tokens with their probabilities, for people: colours in a terminal that has them, else a table."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scratchgpt.cli.samples.plain import RULE
+from scratchgpt.generation.token_stream import GeneratedToken
+from scratchgpt.utils.terminal import fits, printable
+
+LEVELS = (  # from this probability on, in which colours, and how the legend calls it
+    (0.5, "", "over 50 %"),
+    (0.2, "black on #ffeaa7", "20-50 %"),
+    (0.05, "black on #d99a1c", "5-20 %"),
+    (0.01, "black on #e2603a", "1-5 %"),
+    (0.0, "bold white on #a61e4d", "under 1 %"),
+)
+LINE_END = "↵\n"
+
+
+def print_probabilities(out: Console, texts: Iterable[tuple[str | None, Iterable[GeneratedToken]]]) -> None:
+    """Print prompts and what a model wrote, and how likely it found each token.
+
+    In colours every token appears as soon as it is there, the prompt dim before them. The table is for a
+    file, a pipe or a terminal without colours, and for the alternatives, which have no other place.
+    """
+    if has_colours(out):
+        out.print(legend())
+    for i, (prompt, tokens) in enumerate(texts):
+        if i:
+            out.print(RULE)
+        out.print(Text(printable(prompt or ""), style="dim"), end="", soft_wrap=True)
+        shown = []
+        for token in tokens:
+            shown.append(token)
+            out.print(coloured(token), end="", soft_wrap=True)
+        out.print()
+        if shown and (not has_colours(out) or any(token.alternatives for token in shown)):
+            side_by_side = table(shown)
+            out.print(side_by_side if fits(out, side_by_side) else table(shown, stacked=True))
+
+
+def has_colours(out: Console) -> bool:
+    """Return whether a terminal shows colours, and its owner wants them (https://no-color.org)."""
+    return out.color_system is not None and not out.no_color
+
+
+def legend() -> Text:
+    """Return the colours, each with what it says."""
+    parts = [part for _, style, words in LEVELS for part in ((f" {words} ", style), " ")]
+    return Text.assemble("probability: ", *parts)
+
+
+def coloured(token: GeneratedToken) -> Text:
+    """Return the text of a token in the colour of its probability, its line ends visible."""
+    p = math.exp(token.logprob)
+    style = next(style for least, style, _ in LEVELS if p >= least)
+    return Text(printable(token.text).replace("\n", LINE_END), style=style)
+
+
+def table(tokens: Sequence[GeneratedToken], stacked: bool = False) -> Table:
+    """Return a row for each token: its text, its probability, the alternatives with theirs.
+
+    These have a column each or, `stacked` for a narrow terminal, a line each in a single column.
+    """
+    rows = Table(box=SIMPLE_HEAD, pad_edge=False)
+    rows.add_column("token", overflow="fold")
+    rows.add_column("probability", justify="right", no_wrap=True)
+    most = max((len(token.alternatives) for token in tokens), default=0)
+    for i in range(min(most, 1) if stacked else most):
+        rows.add_column("likeliest" if i == 0 else f"{i + 1}.", overflow="fold")
+    for token in tokens:
+        others = [f"{quoted(text)} {math.exp(logprob):.3f}" for text, logprob in token.alternatives]
+        cells = ["\n".join(others)] if stacked else others
+        rows.add_row(quoted(token.text), f"{math.exp(token.logprob):.3f}", *cells)
+    return rows
+
+
+def quoted(text: str) -> str:
+    """Return a text as JSON writes it, so that its spaces can be seen and it is on one line."""
+    return printable(json.dumps(text, ensure_ascii=False))

@@ -1,0 +1,1 @@
+"""How well a model predicts text: losses, log-probabilities of tokens, and other units for a loss."""

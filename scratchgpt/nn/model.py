@@ -1,0 +1,110 @@
+"""The map: GPT-2 from tokens to logits, and back."""
+
+from collections import Counter
+from typing import Any
+
+from scratchgpt.config import GPTConfig
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.kv_cache import NextTokens
+from scratchgpt.nn.layers import AdaptiveHead, Block, Embedding, LayerNorm, RecomputedBlock, Unembedding
+from scratchgpt.nn.params import Param, ParamVector
+from scratchgpt.shapes import BTC, AnyV, Array, Tokens
+
+
+class GPT:
+    """The structure of a GPT: layers and parameter handles, no arrays.
+
+    Source: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019), with the
+    parameter names and shapes of its released checkpoints.
+
+    Args:
+        config: the shape.
+        recompute: whether backward computes each block's activations again instead of finding them in
+            memory. The gradients are the same, so this is no part of the shape, and not saved with it.
+
+    Attributes:
+        config: the shape.
+        recompute: as given.
+        params: the handle of every parameter, each once, in the order of the forward pass.
+        n_uses: how often a pass uses each parameter, by name: a tied head's weight twice.
+        size: number of values of all parameters together.
+    """
+
+    def __init__(self, config: GPTConfig, *, recompute: bool = False) -> None:
+        self.config = config
+        self.recompute = recompute
+        self.embedding = Embedding(config)
+        kind = RecomputedBlock if recompute else Block
+        self.blocks = [kind(f"h.{i}", config) for i in range(config.n_layer)]
+        self.ln_f = LayerNorm("ln_f", config.n_embd, config.layer_norm_epsilon, config.bias)
+        wte = self.embedding.wte
+        self.lm_head: AdaptiveHead | Unembedding
+        if config.adaptive_cutoffs:
+            self.lm_head = AdaptiveHead(config)
+        elif config.tie_weights:
+            self.lm_head = Unembedding(wte)
+        else:
+            self.lm_head = Unembedding(Param("lm_head.weight", wte.shape, std=config.init_std))
+        handles = [*self.embedding.params]
+        for block in self.blocks:
+            handles += block.params
+        handles += [*self.ln_f.params, *self.lm_head.params]
+        self.params = tuple(dict.fromkeys(handles))  # a tied head's weight is wte, once
+        self.n_uses = Counter(param.name for param in handles)
+        self.size = sum(param.size for param in self.params)
+
+    def init(self, seed: int = 1337, dtype: str = "float32") -> ParamVector:
+        """Return freshly drawn weights; the same seed always draws the same ones."""
+        return ParamVector.initial(self.params, seed, dtype)
+
+    def forward(
+        self, ctx: Context, tokens: Tokens, targets: Tokens, n_targets: int | None = None
+    ) -> tuple[Array, list[Any]]:
+        """Return the loss of the targets (B, T) and what backward needs: a stack, an entry for each layer.
+
+        The loss is the sum of the cross-entropies divided by `n_targets`; None divides by how many
+        targets count here, which makes it the mean.
+        """
+        x, saved = self.features(ctx, tokens)
+        loss, saved_lm_head = self.lm_head.forward(ctx, x, targets, n_targets)
+        return loss, [*saved, saved_lm_head]
+
+    def backward(self, ctx: Context, saved: list[Any]) -> None:
+        """Add the gradient of every parameter into ctx.grads.
+
+        What a layer saved is taken off the stack, so that its memory is free as soon as it has been used.
+        """
+        dx = self.lm_head.backward(ctx, saved.pop())
+        dx = self.ln_f.backward(ctx, saved.pop(), dx)
+        for block in reversed(self.blocks):
+            dx = block.backward(ctx, saved.pop(), dx)
+        self.embedding.backward(ctx, saved.pop(), dx)
+
+    def features(self, ctx: Context, tokens: Tokens) -> tuple[BTC, list[Any]]:
+        """Return what the head reads, the normalised stream after the last block, and what backward needs."""
+        saved = []
+        x, saved_embedding = self.embedding.forward(ctx, tokens)
+        saved.append(saved_embedding)
+        for block in self.blocks:
+            x, saved_block = block.forward(ctx, x)
+            saved.append(saved_block)
+        x, saved_ln_f = self.ln_f.forward(ctx, x)
+        saved.append(saved_ln_f)
+        return x, saved
+
+    def logits(self, ctx: Context, tokens: Tokens) -> AnyV:
+        """Return the logits (B, T, V).
+
+        logits[b, t] scores the token after tokens[b, t] and depends on tokens[b, :t+1] only.
+        """
+        x, _ = self.features(ctx, tokens)
+        return self.lm_head.logits(ctx, x)
+
+    def next_logits(self, ctx: Context, tokens: Tokens, cache: NextTokens) -> AnyV:
+        """Return the logits (B, 1, V) after the last of the tokens, which continue what is cached."""
+        x = self.embedding.forward_at(ctx, tokens, cache.positions)
+        for layer, block in enumerate(self.blocks):
+            x = block.forward_cached(ctx, x, layer, cache)
+        cache.done()
+        x, _ = self.ln_f.forward(ctx, x[:, -1:])
+        return self.lm_head.logits(ctx, x)
