@@ -12,7 +12,6 @@ from benchmarks import (
     adaptive_softmax,
     checkpointing,
     generate,
-    gpu_report,
     kernels,
     memory,
     prepare,
@@ -21,6 +20,7 @@ from benchmarks import (
     tokenizer,
     train_step,
 )
+from benchmarks.gpu.report import write_page as write_gpu_page
 from benchmarks.program import BUSY, RESULTS, ROOT, Benchmark, Content
 from scratchgpt.utils.files import atomic_path, load_json, make_folder
 
@@ -92,7 +92,7 @@ def main() -> None:
     with atomic_path(options.out) as temporary:
         temporary.write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
     gpu_page = options.out.parent / "gpu.md"
-    gpu_report.write_page(options.results, gpu_page)
+    write_gpu_page(options.results, gpu_page)
     for path in (options.out, gpu_page):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 

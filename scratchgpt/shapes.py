@@ -8,7 +8,7 @@
     M                  the axis that softmax runs over
 
 A leading "..." stands for any number of leading dimensions. Python ignores these
-annotations; `tests/shape_checker.py` calls every op and compares each array with its
+annotations; `tests/support/shape_checker.py` calls every op and compares each array with its
 annotation, so that a signature cannot lie.
 """
 

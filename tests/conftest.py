@@ -4,20 +4,15 @@ import os
 import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
 
 from scratchgpt.backends import Backend, get_backend
+from tests.support.project import CPU_BACKENDS, ROOT, Outcome
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-CPU_BACKENDS = ("reference", "numpy")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,14 +37,6 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data in {folder}; set SCRATCHGPT_SHARED")
     return folder
-
-
-class Outcome(NamedTuple):
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
