@@ -47,7 +47,7 @@ def modules_in(text: str) -> Iterator[str]:
             assert node.level == 0, "relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (name if is_module(name) else str(node.module) for name in names)
-        elif isinstance(node, ast.Constant) and is_module(str(node.value)):
+        elif isinstance(node, ast.Constant) and "." in str(node.value) and is_module(str(node.value)):
             yield str(node.value)
 
 

@@ -38,7 +38,7 @@ def launch_all(precision: str) -> None:
     _train(backend)
     for temperature, top_k in ((0.0, None), (1.0, None), (1.0, 5)):
         scores = backend.to_device(np.random.default_rng(0).standard_normal(V).astype(np.float32))
-        backend.pick([scores], temperature, top_k, [0.5])
+        backend.sample([scores], temperature, top_k, [0.5])
 
 
 def _calls(backend: sg.Backend) -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:

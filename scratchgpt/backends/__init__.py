@@ -1,6 +1,8 @@
-"""The workshop: tables of ops, chosen by name."""
+"""Backends: what runs the ops, chosen by name. This dictionary is the only list of them."""
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 from scratchgpt.backends import cupy, numpy, reference
 from scratchgpt.backends.base import Backend, Op, Ops
@@ -27,29 +29,35 @@ def get_backend(
 
     Args:
         name: "reference" (the textbook), "numpy" (the default, fast on a CPU) or "cupy" (on a GPU).
-        threads: how many threads it may use on a CPU; None means all cores.
+        threads: number of CPU threads; None means one per core.
         precision: "float32"; on a GPU also "tf32", "bf16" or "float16".
-        graph: on a GPU, whether the training step is recorded once and replayed.
-        device: the number of the GPU; None means the first.
+        graph: on a GPU, whether to capture the training step in a CUDA graph and replay it.
+        device: index of the GPU; None means the first.
 
     Raises:
-        InputError: no such backend, or one that is not available here, or a setting that it does not have.
+        InputError: an unknown backend, one that is not available on this machine, or a setting that it does
+            not have.
     """
     if name not in BACKENDS:
         raise InputError(f"backend is {name!r}; expected one of {', '.join(BACKENDS)}")
-    if threads is not None and threads < 1:
-        raise InputError(f"threads is {threads}; expected at least 1, or none for all cores")
-    if device is not None and (not isinstance(device, int) or isinstance(device, bool)):
-        raise InputError(f"device is {device!r}; expected a whole number, or none for the first GPU")
-    if name == "cupy":
-        if threads is not None:
-            raise InputError(f"threads is {threads}; expected none with --backend cupy")
-        return cupy.create(precision, graph, device)
-    for setting, value, expected in (("precision", precision, "float32"), ("graph", graph, False)):
-        if value != expected:
-            shown = str(expected).lower() if isinstance(expected, bool) else repr(expected)
-            given = str(value).lower() if isinstance(value, bool) else repr(value)
-            raise InputError(f"{setting} is {given}; expected {shown}, unless with --backend cupy")
-    if device is not None:
-        raise InputError(f"device is {device}; expected none, unless with --backend cupy")
-    return BACKENDS[name](threads)
+    given = {"threads": threads, "precision": precision, "graph": graph, "device": device}
+    defaults = inspect.signature(get_backend).parameters
+    settings = {setting: value for setting, value in given.items() if value != defaults[setting].default}
+    for setting, value in settings.items():
+        if setting not in settings_of(name):
+            others = " or ".join(other for other in BACKENDS if setting in settings_of(other))
+            raise InputError(
+                f"{setting} is {_shown(value)}, but the {name} backend has no such setting; leave it out, or "
+                f"use --backend {others}"
+            )
+    return BACKENDS[name](**settings)
+
+
+def settings_of(name: str) -> list[str]:
+    """Return the names of the settings that a backend takes."""
+    return list(inspect.signature(BACKENDS[name]).parameters)
+
+
+def _shown(value: Any) -> str:
+    """Return a setting as a user types it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

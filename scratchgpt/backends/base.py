@@ -11,6 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from scratchgpt.backends.losses import Losses
 from scratchgpt.config import GPTConfig
+from scratchgpt.errors import InputError
 from scratchgpt.ops import sampling
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.ops.updates import adamw, clip
@@ -116,11 +117,11 @@ class Backend:
     def active(self, side_by_side: bool) -> AbstractContextManager[Any]:
         """Return a context for passes: inside, BLAS uses this backend's threads; after it, as before.
 
-        `side_by_side` says that the passes are the micro-batches of `share_out`, which `map` runs.
+        `side_by_side` says that the passes are the micro-batches of `micro_batches`, which `map` runs.
         """
         return nullcontext() if self.threads is None else blas_threads(self.threads)
 
-    def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
+    def micro_batches(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
         """Return the micro-batches of a batch, as rows; here one with everything in it."""
         return [slice(0, n_rows)]
 
@@ -128,7 +129,7 @@ class Backend:
         """Return `[function(item) for item in items]`; a backend may compute them side by side."""
         return [function(item) for item in items]
 
-    def repeatable(self, function: Callable[..., None]) -> Callable[..., None]:
+    def capture_step(self, function: Callable[..., None]) -> Callable[..., None]:
         """Return the function of a training step in the form in which it is called again and again.
 
         Its arguments are arrays on the host and settings that stay what they are; a backend may move the
@@ -154,7 +155,7 @@ class Backend:
         if np.isfinite(norm):
             adamw.update(step)
 
-    def attempt(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
+    def apply_if_finite(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
         """Run an update that changes these arrays in place; they stay as they are if the norm is not finite.
 
         So an optimizer whose update is made of array operations works on every backend.
@@ -166,7 +167,7 @@ class Backend:
         """Return the product of two matrices."""
         return a @ b
 
-    def step_taken(self, norm: Any) -> None:
+    def update_loss_scale(self, norm: Any) -> None:
         """Hear that an optimizer has taken a step, and of the norm of its gradient; here nothing follows."""
 
     def state(self) -> dict[str, float]:
@@ -176,7 +177,7 @@ class Backend:
     def load_state(self, state: Mapping[str, float]) -> None:
         """Go on from such a state."""
 
-    def check(self, config: GPTConfig) -> None:
+    def check_supports(self, config: GPTConfig) -> None:
         """See that this backend can compute a model; this one can compute any.
 
         Raises:
@@ -194,14 +195,20 @@ class Backend:
         """Return a record of losses and gradient norms, to be read when somebody wants to know."""
         return Losses()
 
-    def pick(
+    def sample(
         self, logits: Sequence[Array], temperature: float, top_k: int | None, uniforms: Sequence[float]
     ) -> list[int]:
-        """Return a token id for each array of scores (V,); arguments and errors as for `sampling.pick`."""
+        """Return a token id for each array of scores (V,); arguments and errors as for `sampling.sample`."""
         return [
-            sampling.pick(scores, temperature, top_k, uniform)
+            sampling.sample(scores, temperature, top_k, uniform)
             for scores, uniform in zip(logits, uniforms, strict=True)
         ]
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise an InputError unless `threads` is at least 1, or None for one thread per core."""
+    if threads is not None and threads < 1:
+        raise InputError(f"threads is {threads}; expected at least 1, or null for one per core")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The `reference` backend: the textbook ops themselves, in NumPy. What every other one is tested against."""
 
-from scratchgpt.backends.base import Backend, Ops
+from scratchgpt.backends.base import Backend, Ops, check_threads
 from scratchgpt.ops import (
     attention,
     dropout,
@@ -31,5 +31,10 @@ OPS = Ops(
 
 
 def create(threads: int | None = None) -> Backend:
-    """Return the backend; `threads` limits the threads of a matrix product."""
+    """Return the backend; `threads` limits the threads of a matrix product.
+
+    Raises:
+        InputError: fewer than one thread.
+    """
+    check_threads(threads)
     return Backend("reference", OPS, threads)

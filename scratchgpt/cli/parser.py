@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
+from scratchgpt.backends import BACKENDS
 from scratchgpt.utils.validation import nearest
 
 DATA_HELP = (
@@ -73,12 +74,11 @@ def _in_words(message: str) -> str:
 
 
 def add_backend_arguments(parser: Parser) -> None:
-    """Add what says who computes."""
-    parser.add_argument("--backend", type=str, default="numpy", help="who computes: numpy, reference or cupy")
-    parser.add_argument(
-        "--threads", type=int | None, help="how many threads of the CPU; null: one for each core"
-    )
+    """Add the options that choose a backend."""
+    names = ", ".join(BACKENDS)
+    parser.add_argument("--backend", type=str, default="numpy", help=f"where to compute: {names}")
+    parser.add_argument("--threads", type=int | None, help="number of CPU threads; null: one per core")
     parser.add_argument(
         "--precision", type=str, default="float32", help="on a GPU: float32, tf32, bf16 or float16"
     )
-    parser.add_argument("--device", type=int | None, help="the number of the GPU; null: the first")
+    parser.add_argument("--device", type=int | None, help="index of the GPU; null: the first")

@@ -1,4 +1,4 @@
-"""Generation: run the model, pick a token, append it, repeat."""
+"""Generation: run the model, sample a token, append it, repeat."""
 
 from scratchgpt.generation.sampling import generate_batch, generate_tokens
 from scratchgpt.generation.settings import GenerationSettings

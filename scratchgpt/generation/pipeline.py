@@ -98,7 +98,7 @@ class Pipeline:
 
     @property
     def is_plain(self) -> bool:
-        """Whether temperature and top_k are all there is, so that a backend's own `pick` does the same."""
+        """Whether temperature and top_k are all there is, so that a backend's own `sample` does the same."""
         only = {rule.setting for rule in self._narrowings} <= {"temperature", "top_k"}
         return only and not self._penalties_and_bans
 
@@ -125,7 +125,7 @@ class Pipeline:
                 )
         return scores
 
-    def pick(self, scores: Array, text: Text, uniform: float) -> int:
+    def sample(self, scores: Array, text: Text, uniform: float) -> int:
         """Return a token id, picked by a uniform number in [0, 1), given the scores (V,) on the host.
 
         Raises:

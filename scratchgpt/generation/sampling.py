@@ -1,4 +1,4 @@
-"""The loop of generation: score what comes next, pick a token, append it, repeat."""
+"""The loop of generation: score what comes next, sample a token, append it, repeat."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -58,8 +58,8 @@ def generate_batch(
         prompts: one or more texts of 1 to block_size token ids, not necessarily of one length.
         max_new_tokens: how many tokens to generate for each.
         backend: where to compute.
-        temperature: 0 always takes the likeliest token; see `ops.sampling.pick`.
-        top_k: sample among the k likeliest only; see `ops.sampling.pick`.
+        temperature: 0 always takes the likeliest token; see `ops.sampling.sample`.
+        top_k: sample among the k likeliest only; see `ops.sampling.sample`.
         seed: the same seed gives the same tokens; None draws a new one. Prompt i draws from a stream of its
             own, that of `seed + i`, or of number i of several seeds. So its tokens depend on no other prompt.
         vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
@@ -114,14 +114,14 @@ def generate_steps(
     rngs = [np.random.default_rng(one) for one in _seeds(seed, len(prompts))]
     settings = pipeline.settings
 
-    def pick(rows: list[int], texts: list[list[int]], logits: list[Array]) -> list[int]:
+    def sample(rows: list[int], texts: list[list[int]], logits: list[Array]) -> list[int]:
         """Return the next token of these texts, given the scores (V,) of each."""
         scores = [row[: pipeline.vocab_size] for row in logits]
         uniforms = [rngs[row].random() for row in rows]
         if pipeline.is_plain:
-            return backend.pick(scores, settings.temperature, settings.top_k, uniforms)
+            return backend.sample(scores, settings.temperature, settings.top_k, uniforms)
         return [
-            pipeline.pick(backend.to_host(x), Text(text, len(prompts[row])), uniform)
+            pipeline.sample(backend.to_host(x), Text(text, len(prompts[row])), uniform)
             for row, text, x, uniform in zip(rows, texts, scores, uniforms, strict=True)
         ]
 
@@ -134,7 +134,7 @@ def generate_steps(
         last = Step([-1] * len(rows), list(decoder.logits))
         for n_generated in range(1, settings.max_new_tokens + 1):
             last = Step(list(last.tokens), list(last.logits))
-            tokens = pick(rows, decoder.texts, decoder.logits)
+            tokens = sample(rows, decoder.texts, decoder.logits)
             for row, token, logits in zip(rows, tokens, decoder.logits, strict=True):
                 last.tokens[row], last.logits[row] = token, logits
             yield last

@@ -33,7 +33,7 @@ def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumul
     return [
         slice(start + part.start, start + part.stop)
         for start, stop in itertools.pairwise(bounds)
-        for part in backend.share_out(stop - start, n_time, n_params)
+        for part in backend.micro_batches(stop - start, n_time, n_params)
     ]
 
 

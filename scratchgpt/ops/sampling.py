@@ -11,7 +11,7 @@ from scratchgpt.ops import softmax
 from scratchgpt.shapes import Array
 
 
-def pick(scores: Array, temperature: float, top_k: int | None, uniform: float) -> int:
+def sample(scores: Array, temperature: float, top_k: int | None, uniform: float) -> int:
     """Return a token id, given the scores (V,) of the next token.
 
     Args:

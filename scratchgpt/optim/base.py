@@ -62,7 +62,7 @@ class Optimizer(ABC):
             norm: of the gradients; if it is not finite, neither weights nor moments change.
         """
         self.change(grads, scalars, norm)
-        self.backend.step_taken(norm)
+        self.backend.update_loss_scale(norm)
 
     def step(self, grads: ParamVector, lr: float | None = None) -> None:
         """Take one step; `lr` overrides the learning rate for this step (a schedule's value)."""

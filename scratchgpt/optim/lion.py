@@ -51,4 +51,4 @@ class Lion(Optimizer):
         w, m = self.params.flat, self.m.flat
         n_decaying = self.params.layout.n_decaying
         step = lion.Update(w, grads.flat, m, n_decaying, self.betas, self.weight_decay, scalars)
-        self.backend.attempt(lambda: lion.update(step), (w, m), norm)
+        self.backend.apply_if_finite(lambda: lion.update(step), (w, m), norm)

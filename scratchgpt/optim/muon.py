@@ -113,7 +113,7 @@ class Muon(Optimizer):
                 norm,
             )  # fmt: skip
         changed = [vector[span] for vector in (w, m) for span in self._hidden]
-        self.backend.attempt(lambda: self._orthogonal_steps(grads, scalars[3]), changed, norm)
+        self.backend.apply_if_finite(lambda: self._orthogonal_steps(grads, scalars[3]), changed, norm)
 
     def _orthogonal_steps(self, grads: ParamVector, lr: Array) -> None:
         """Take the steps of all hidden matrices, which a backend may do side by side."""

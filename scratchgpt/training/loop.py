@@ -67,7 +67,7 @@ def train(settings: RunSettings, corpus: Corpus, run: Run, backend: Backend, con
     state = TrainingState(model, optimizer, ema, batches, text.folder.name)
 
     # Fail now, not after an hour, if the backend cannot run the model or the prompt cannot be encoded.
-    backend.check(config)
+    backend.check_supports(config)
     writer = LanguageModel(model, params, tokenizer, backend, *begin_and_ends_of(corpus, tokenizer))
     writer.stream(**dataclasses.asdict(settings.generation))
     if settings.resume:

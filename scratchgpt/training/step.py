@@ -53,7 +53,7 @@ class TrainingStep:
         # Rates and batches of the steps that nobody has read.
         self._unread: list[tuple[float, Tokens, Tokens, RowStreams | None]] = []
         self._read: list[Taken] = []  # what had to be read before anybody asked
-        self._on_device = self._backend.repeatable(self._step)
+        self._on_device = self._backend.capture_step(self._step)
 
     def __call__(self, tokens: Tokens, targets: Tokens, lr: float, rng: np.random.Generator) -> None:
         """Take a step on a batch (B, T); targets of IGNORE_INDEX do not count.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.backends.numpy import workers
-from scratchgpt.backends.numpy.workers import SMALL, Workers, share_out
+from scratchgpt.backends.numpy.workers import SMALL, Workers, micro_batches
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
@@ -19,7 +19,7 @@ from scratchgpt.utils.cores import usable_cores
 
 @given(n_rows=st.integers(1, 100), n_time=st.integers(1, 2000), n_params=st.sampled_from([1, 800_000, 10**8]))
 def test_every_row_has_one_place_in_the_plan(n_rows: int, n_time: int, n_params: int) -> None:
-    parts = share_out(n_rows, n_time, n_params)
+    parts = micro_batches(n_rows, n_time, n_params)
     assert [row for part in parts for row in range(n_rows)[part]] == list(range(n_rows))
     if n_rows * n_time * n_params < SMALL:
         assert len(parts) == 1

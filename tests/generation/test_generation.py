@@ -13,7 +13,7 @@ from scratchgpt.generation import GenerationSettings, generate_batch, generate_t
 from scratchgpt.generation.beam_search import beam_search
 from scratchgpt.generation.pipeline import Pipeline, Text
 from scratchgpt.gradcheck.model_cases import awkward_params
-from scratchgpt.ops.sampling import pick
+from scratchgpt.ops.sampling import sample
 from scratchgpt.training import settings as all_settings
 
 MODEL = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16))
@@ -23,7 +23,7 @@ SCORES = np.log(np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32))
 
 def frequencies(**settings: object) -> np.ndarray:
     rng = np.random.default_rng(0)
-    drawn = [pick(SCORES, uniform=rng.random(), **settings) for _ in range(20_000)]
+    drawn = [sample(SCORES, uniform=rng.random(), **settings) for _ in range(20_000)]
     return np.bincount(drawn, minlength=4) / len(drawn)
 
 
@@ -44,14 +44,14 @@ def test_top_k_keeps_the_k_best_and_their_proportions() -> None:
 
 def test_top_k_keeps_exactly_k_of_equal_scores() -> None:
     rng = np.random.default_rng(0)
-    drawn = {pick(np.zeros(6), 1.0, 2, rng.random()) for _ in range(200)}
+    drawn = {sample(np.zeros(6), 1.0, 2, rng.random()) for _ in range(200)}
     assert len(drawn) == 2
 
 
 def test_greedy_takes_the_best_and_tiny_temperatures_agree() -> None:
     rng = np.random.default_rng(0)
-    assert pick(SCORES, 0.0, None, rng.random()) == 3
-    assert {pick(SCORES, 1e-30, None, rng.random()) for _ in range(50)} == {3}
+    assert sample(SCORES, 0.0, None, rng.random()) == 3
+    assert {sample(SCORES, 1e-30, None, rng.random()) for _ in range(50)} == {3}
 
 
 def tokens(backend: Backend, prompt: list[int], n: int = 20, **settings: object) -> list[int]:

@@ -24,7 +24,7 @@ from scratchgpt.generation.processors import (
     top_p,
     typical,
 )
-from scratchgpt.ops.sampling import pick
+from scratchgpt.ops.sampling import sample
 
 V = 7
 # Whole numbers are often equal, so that ties are common; the others hardly ever are.
@@ -224,7 +224,7 @@ def test_the_plain_case_picks_what_the_backends_pick(
     scores = scores.round(6)  # so that none become equal when their maximum is subtracted
     pipeline = Pipeline(GenerationSettings(temperature=heat, top_k=k), V)
     assert pipeline.is_plain
-    assert pipeline.pick(scores, Text([0], 1), uniform) == pick(scores, heat, k, uniform)
+    assert pipeline.sample(scores, Text([0], 1), uniform) == sample(scores, heat, k, uniform)
 
 
 def test_what_is_not_plain_is_known_as_such() -> None:

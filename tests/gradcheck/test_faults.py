@@ -72,9 +72,9 @@ def test_a_wrong_op_is_caught(fault: Fault) -> None:
 def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     module = patched_module(f"scratchgpt.{fault.module}", fault.old, fault.new)
     gpt = model.GPT
-    if fault.module == "model":
+    if fault.module == "nn.model":
         gpt = module.GPT
-    elif fault.module == "accumulation":
+    elif fault.module == "nn.accumulation":
         monkeypatch.setattr(passes, "GradientAccumulator", module.GradientAccumulator)
         monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
     else:
@@ -103,7 +103,7 @@ def test_a_wrong_adamw_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
     ("module", "name"),
     [
         ("optim.adamw", "def change("),
-        ("ops.adamw", "def update("),
+        ("ops.updates.adamw", "def update("),
         ("backends.numpy.adamw", "def _update_block("),
     ],
 )

@@ -69,14 +69,14 @@ GROUP_ONLY = ("slice(start + part.start, start + part.stop)", "slice(part.start,
 @pytest.mark.parametrize("name", ["reference", "numpy"])
 @pytest.mark.parametrize(
     ("module", "mistake"),
-    [("passes", MEAN_OF_MEANS), ("passes", SAME_MASKS), ("accumulation", GROUP_ONLY)],
+    [("nn.passes", MEAN_OF_MEANS), ("nn.passes", SAME_MASKS), ("nn.accumulation", GROUP_ONLY)],
     ids=["mean of means", "every group the masks of the first", "every group the rows of the first"],
 )
 def test_a_wrong_sum_is_caught(
     monkeypatch: pytest.MonkeyPatch, module: str, mistake: tuple[str, str], name: str
 ) -> None:
     wrong = patched_module(f"scratchgpt.{module}", *mistake)
-    if module == "passes":
+    if module == "nn.passes":
         monkeypatch.setattr(sg, "loss_and_grads", wrong.loss_and_grads)
     else:
         monkeypatch.setattr(passes, "cut_batch", wrong.cut_batch)
@@ -162,7 +162,7 @@ def losses_of_steps(backend: Backend, accumulate: int) -> list[tuple[float, floa
         assert grads is not None
         losses.append(parts, backend.clip(grads.flat, 1.0))
 
-    repeated = backend.repeatable(step)
+    repeated = backend.capture_step(step)
     for i in range(4):
         streams = RowStreams.spawn(step_rng(3, i), ROWS)
         repeated(np.roll(TOKENS, i, axis=1), np.roll(IGNORED, i, axis=1), streams)

@@ -115,16 +115,18 @@ def test_a_planted_mistake_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPat
         assert_sound_with(fault.module, fault.old, fault.new, monkeypatch)
 
 
-@pytest.mark.parametrize("module", ["ops.adaptive_softmax", "layers.adaptive_head"])
+@pytest.mark.parametrize("module", ["ops.adaptive_softmax", "nn.layers.adaptive_head"])
 def test_the_sound_head_passes_the_same_way(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = {"ops.adaptive_softmax": "def assign(", "layers.adaptive_head": "def __init__(self, config"}[module]
+    old = {"ops.adaptive_softmax": "def assign(", "nn.layers.adaptive_head": "def __init__(self, config"}[
+        module
+    ]
     assert_sound_with(module, old, old.replace("(", "( ", 1), monkeypatch)
 
 
 def assert_sound_with(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Check the head with a patch in the layer or in its op, on one piece and on micro-batches."""
     patched = patched_module(f"scratchgpt.{module}", old, new)
-    if module == "layers.adaptive_head":
+    if module == "nn.layers.adaptive_head":
         monkeypatch.setattr(model_module, "AdaptiveHead", patched.AdaptiveHead)
     else:
         monkeypatch.setattr(adaptive_head, "adaptive_softmax", patched)

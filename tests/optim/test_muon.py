@@ -245,6 +245,6 @@ def test_a_wrong_muon_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -
         assert_follows_the_definition(muon)
 
 
-@pytest.mark.parametrize("module, name", [("optim.muon", "def change("), ("ops.muon", "def update(")])
+@pytest.mark.parametrize("module, name", [("optim.muon", "def change("), ("ops.updates.muon", "def update(")])
 def test_a_sound_muon_passes_the_same_way(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_follows_the_definition(patched_muon(module, name, f"{name} ", monkeypatch))

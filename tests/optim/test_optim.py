@@ -159,7 +159,7 @@ def test_every_step_is_told_to_the_backend(name: str, backend: Backend) -> None:
     norms: list[float] = []
     optimizer = make_optimizer(name, MODEL.init(), backend)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend, "step_taken", norms.append)
+        patch.setattr(backend, "update_loss_scale", norms.append)
         random_steps(optimizer, 2)
         optimizer.step(optimizer.params.map(lambda flat: np.full_like(flat, np.inf)))
     assert len(norms) == 3

@@ -26,6 +26,8 @@ def create(precision: str = "float32", graph: bool = False, device: int | None =
     if precision not in PRECISIONS:
         expected = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
         raise InputError(f"precision is {precision!r}; expected {expected}")
+    if device is not None and (not isinstance(device, int) or isinstance(device, bool)):
+        raise InputError(f"device is {device!r}; expected the index of a GPU, or null for the first")
     make = _create.__wrapped__ if precision == "float16" else _create
     return make(precision, graph, device)
 

@@ -105,7 +105,7 @@ class CupyBackend(Backend):
         """Return a context in which this backend's GPU is the current one."""
         return cupy.cuda.Device(self.device.number)
 
-    def repeatable(self, function: Callable[..., None]) -> Callable[..., None]:
+    def capture_step(self, function: Callable[..., None]) -> Callable[..., None]:
         """Return the function of a training step as one that sends its inputs ahead and waits for nothing."""
         return Step(function, self.graph)
 
@@ -139,7 +139,7 @@ class CupyBackend(Backend):
             number(step.weight_decay),
         )  # fmt: skip
 
-    def attempt(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
+    def apply_if_finite(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
         """Run an update that changes these arrays in place, and undo it if the norm is not finite."""
         before = [array.copy() for array in changed]
         update()
@@ -151,7 +151,7 @@ class CupyBackend(Backend):
         """Return the product of two matrices, in the precision of the passes unless that has 16 bits."""
         return self._gemm(a, b)
 
-    def step_taken(self, norm: Any) -> None:
+    def update_loss_scale(self, norm: Any) -> None:
         """Adapt the loss scale, if there is one."""
         if self._loss_scale is not None:
             arguments = (self._loss_scale, self._n_good, norm, np.uint32(PATIENCE))
@@ -169,7 +169,7 @@ class CupyBackend(Backend):
             self._loss_scale[...] = state["loss_scale"]
             self._n_good[...] = int(state["n_good"])
 
-    def check(self, config: GPTConfig) -> None:
+    def check_supports(self, config: GPTConfig) -> None:
         """See that the kernels know heads of this size, and that a graph can be recorded."""
         if self.graph and config.adaptive_cutoffs:
             raise InputError(
@@ -182,7 +182,7 @@ class CupyBackend(Backend):
         """Return a ring buffer on the device."""
         return DeviceLosses(may_overflow=self._loss_scale is not None)
 
-    def pick(
+    def sample(
         self, logits: Sequence[Array], temperature: float, top_k: int | None, uniforms: Sequence[float]
     ) -> list[int]:
         """Return a token id for each array of scores (V,), picked on the device."""

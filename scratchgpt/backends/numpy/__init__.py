@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from scratchgpt.backends import reference
-from scratchgpt.backends.base import Backend, Item, Result, blas_threads
+from scratchgpt.backends.base import Backend, Item, Result, blas_threads, check_threads
 from scratchgpt.backends.numpy import (
     adamw,
     attention,
@@ -22,7 +22,7 @@ from scratchgpt.backends.numpy import (
 )
 from scratchgpt.backends.numpy.memory import keep_freed_memory
 from scratchgpt.backends.numpy.row_ops import RowOps
-from scratchgpt.backends.numpy.workers import Workers, share_out
+from scratchgpt.backends.numpy.workers import Workers, micro_batches
 from scratchgpt.config import GPTConfig
 from scratchgpt.ops.updates.adamw import Update
 from scratchgpt.shapes import Array
@@ -52,9 +52,9 @@ class NumpyBackend(Backend):
         """Return a context in which BLAS uses one thread, if micro-batches use the others, and else all."""
         return blas_threads(1 if side_by_side else self.workers.threads)
 
-    def share_out(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
+    def micro_batches(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
         """Return micro-batches, which depend on the shapes alone."""
-        return share_out(n_rows, n_time, n_params)
+        return micro_batches(n_rows, n_time, n_params)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[function(item) for item in items]`, computed by this backend's threads."""
@@ -78,6 +78,10 @@ class NumpyBackend(Backend):
 def create(threads: int | None = None) -> Backend:
     """Return the backend; None means as many threads as the machine and its container allow.
 
-    The same request gets the same backend, so that its threads are started once.
+    The same arguments give the same object, so its threads are started once.
+
+    Raises:
+        InputError: fewer than one thread.
     """
+    check_threads(threads)
     return NumpyBackend(threads or usable_cores())

@@ -22,7 +22,7 @@ LARGE = 50_000_000  # parameters: from there on half as many tokens, whose activ
 SMALL = 50_000_000  # tokens times parameters: below, threads would mostly wait for each other, so one piece
 
 
-def share_out(n_rows: int, n_time: int, n_params: int) -> list[slice]:
+def micro_batches(n_rows: int, n_time: int, n_params: int) -> list[slice]:
     """Cut a batch of `n_rows` texts of `n_time` tokens into micro-batches: slices of rows, about equal.
 
     Two or four threads should have equal shares, so there are one, two or a multiple of four.

@@ -288,9 +288,9 @@ def test_cupy_pick(dtype: str, top_k: int | None, temperature: float) -> None:
     scores.append(np.array([0.0, -0.0, 0.0, -1.0], dtype=scores[0].dtype))
     uniforms = [0.0, *rng.random(4), 1.0 - 2.0**-53]
     with gpu.every_schedule():
-        found = backend.pick([backend.to_device(x) for x in scores], temperature, top_k, uniforms)
+        found = backend.sample([backend.to_device(x) for x in scores], temperature, top_k, uniforms)
     expected = [
-        sampling.pick(x.astype(np.float64), temperature, top_k, u)
+        sampling.sample(x.astype(np.float64), temperature, top_k, u)
         for x, u in zip(scores, uniforms, strict=True)
     ]
     assert found == expected
@@ -299,7 +299,7 @@ def test_cupy_pick(dtype: str, top_k: int | None, temperature: float) -> None:
 def test_cupy_pick_refuses_scores_that_are_not_finite() -> None:
     backend = gpu.backend()
     with pytest.raises(ValueError, match="scores of the next token are not finite"):
-        backend.pick([backend.to_device(np.array([1.0, np.nan], dtype=np.float32))], 1.0, None, [0.5])
+        backend.sample([backend.to_device(np.array([1.0, np.nan], dtype=np.float32))], 1.0, None, [0.5])
 
 
 def test_cupy_replaced_pairs_have_the_signatures_of_the_textbook() -> None:
