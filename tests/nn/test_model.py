@@ -325,9 +325,7 @@ def test_unknown_model_options_are_refused_with_the_nearest() -> None:
 def test_unknown_and_missing_backends_are_named() -> None:
     with pytest.raises(sg.InputError, match="backend is 'torch'; expected one of reference, numpy, cupy"):
         sg.get_backend("torch")
-    with pytest.raises(
-        sg.InputError, match="precision is bf16, but the numpy backend has no.*use --backend cupy"
-    ):
+    with pytest.raises(sg.InputError, match=r"precision is bf16, but the numpy backend .*backend cupy"):
         sg.get_backend("numpy", precision="bf16")
     with pytest.raises(sg.InputError, match="graph is true, but the reference backend has no"):
         sg.get_backend("reference", graph=True)
@@ -335,9 +333,7 @@ def test_unknown_and_missing_backends_are_named() -> None:
         sg.get_backend("numpy", device=1)
     with pytest.raises(sg.InputError, match="device is '0'; expected the index of a GPU"):
         sg.get_backend("cupy", device="0")
-    with pytest.raises(
-        sg.InputError, match="threads is 4, but the cupy backend has no.*use --backend reference or numpy"
-    ):
+    with pytest.raises(sg.InputError, match=r"threads is 4, but the cupy backend .* reference or numpy"):
         sg.get_backend("cupy", threads=4)
     with pytest.raises(sg.InputError, match="threads is 0"):
         sg.get_backend("numpy", threads=0)

@@ -171,7 +171,7 @@ def test_the_benchmark_subtracts_weights_gradients_and_moments(monkeypatch: pyte
 
 
 FAULTS = [
-    Fault("r1", "nn.layers.recomputed", "dataclasses.replace(ctx, rng=rng)", "ctx", "other masks in backward"),
+    Fault("r1", "nn.layers.recomputed", "dataclasses.replace(ctx, rng=rng)", "ctx", "other masks"),
     Fault("r2", "nn.layers.recomputed", "copy.deepcopy(ctx.rng)", "ctx.rng", "the position is not kept"),
     Fault("r3", "nn.layers.recomputed", "(ctx, rng=rng)", "(ctx, rng=None)", "no dropout in backward"),
 ]  # fmt: skip
