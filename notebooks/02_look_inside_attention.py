@@ -156,7 +156,7 @@ text = unseen[">"][0]
 logits = sg.logits(model, params, tokenizer.encode(text[:-1])[None])[0, N:, :26]
 probs = np.exp(logits - logits.max(axis=-1, keepdims=True))
 probs /= probs.sum(axis=-1, keepdims=True)
-norms = residual.norms(model, params, tokenizer.encode(text[:-1]), lm.backend)
+norms = residual.norms(sg.BoundModel(model, params, lm.backend), tokenizer.encode(text[:-1]))
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.2), layout="constrained")
 left.imshow(probs, cmap="Blues", vmin=0, vmax=1, aspect="auto")

@@ -86,7 +86,11 @@ def talk(
 def reply(prompt: str, seed: int, temperature: float = 1.5) -> str:
     """Ask the model in another way: by a prompt that names the special tokens."""
     forbidden = ["<pad>", "<s>"]
-    return language_model().generate(prompt, 9, temperature, seed=seed, banned=forbidden).strip()
+    return (
+        language_model()
+        .generate(prompt, max_new_tokens=9, temperature=temperature, seed=seed, banned=forbidden)
+        .strip()
+    )
 
 
 @given(SAID.filter(lambda turns: len(turns) % 2 == 1), st.text("ab é<s>", max_size=9))
@@ -295,7 +299,9 @@ def test_flags_are_those_of_sample(talk: Talk) -> None:
     done = talk("abc\n", "--temperature", "0", "--max-new-tokens", "3")
     assert (
         done.out.strip()
-        == language_model().generate("<s> User: abc<sep> Bot:", 3, 0.0, banned=["<pad>", "<s>"]).strip()
+        == language_model()
+        .generate("<s> User: abc<sep> Bot:", max_new_tokens=3, temperature=0.0, banned=["<pad>", "<s>"])
+        .strip()
     )
 
 

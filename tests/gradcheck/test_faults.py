@@ -15,7 +15,7 @@ from scratchgpt.backends.numpy import workers
 from scratchgpt.gradcheck import Result, check, check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS
 from scratchgpt.gradcheck.op_cases import op_cases
-from scratchgpt.nn import layers, model, passes
+from scratchgpt.nn import bound_model, layers, model
 from scratchgpt.ops.updates import adamw as formula
 from scratchgpt.optim import adamw as optimizer
 from tests.optim.test_optim import assert_follows_the_definition
@@ -75,7 +75,7 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
     if fault.module == "nn.model":
         gpt = module.GPT
     elif fault.module == "nn.accumulation":
-        monkeypatch.setattr(passes, "GradientAccumulator", module.GradientAccumulator)
+        monkeypatch.setattr(bound_model, "GradientAccumulator", module.GradientAccumulator)
         monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
     else:
         class_name = next(

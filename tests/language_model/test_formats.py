@@ -104,8 +104,7 @@ def test_a_saved_model_is_the_same_bit_for_bit(
 @pytest.mark.parametrize("ends", [(), (3,), (3, 5)])
 @pytest.mark.parametrize("begin", [None, 0])
 def test_where_texts_begin_and_end_is_saved(tmp_path: Path, begin: int | None, ends: tuple[int, ...]) -> None:
-    lm = language_model(SMALL)
-    lm.bos_token_id, lm.eos_token_ids = begin, ends
+    lm = replace(language_model(SMALL), bos_token_id=begin, eos_token_ids=ends)
     lm.save(tmp_path / "ours")
     export_huggingface(lm, tmp_path / "theirs")
     for folder in ("ours", "theirs"):
@@ -122,10 +121,10 @@ def test_nothing_is_written_over(tmp_path: Path, write: Callable[[sg.LanguageMod
     write(lm, tmp_path / "empty")
     assert np.array_equal(logits(sg.load(tmp_path / "empty")), logits(lm))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-    with pytest.raises(sg.InputError, match="empty is there already and not empty"):
+    with pytest.raises(sg.InputError, match="empty already exists and is not empty"):
         write(lm, tmp_path / "empty")
     (tmp_path / "file").touch()
-    with pytest.raises(sg.InputError, match="file is there already"):
+    with pytest.raises(sg.InputError, match="file already exists"):
         write(lm, tmp_path / "file")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
@@ -166,7 +165,9 @@ def test_exported_and_imported_bit_for_bit(
             assert view.tobytes() == expected.tobytes(), key
         assert again.model.config == sg.GPTConfig.from_dict(vars(lm.model.config) | {"bias": True})
         np.testing.assert_array_equal(logits(again), logits(lm))
-        assert again.generate("the ", 20, 0) == lm.generate("the ", 20, 0)
+        assert again.generate("the ", max_new_tokens=20, temperature=0) == lm.generate(
+            "the ", max_new_tokens=20, temperature=0
+        )
         for text in (TEXT, "the " + END, ""):
             for allow in (False, True):
                 ids = lm.tokenizer.encode(text, allow_special=allow)
@@ -331,7 +332,7 @@ def test_names_and_defaults_of_transformers(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        ("config.json", "is not a run; expected a folder with a config.json"),
+        ("config.json", "has no config.json, so it is not a run"),
         ("model.safetensors", r"model\.safetensors does not exist"),
         (
             "tokenizer.json",
@@ -365,7 +366,7 @@ def test_damaged_weights(folder: Folder) -> None:
     with pytest.raises(sg.InputError, match="has type I32; expected one of F64, F32, F16, BF16"):
         sg.load(path)
     file.write_bytes(content)
-    with pytest.raises(sg.InputError, match="checkpoint is 'last'; expected none"):
+    with pytest.raises(sg.InputError, match="leave out checkpoint 'last'"):
         sg.load(path, checkpoint="last")
 
 
@@ -425,7 +426,7 @@ def test_what_is_a_name_and_what_a_path(tmp_path: Path, monkeypatch: pytest.Monk
     paths = ["runs/typing-error", "nowhere", "/a/b", "./a/b", "../a", "a/b/c", "~/a", "a/", "", "runs"]
     assert [name for name in names + paths if hub.is_model_name(name)] == names
     for path in paths[:2]:
-        with pytest.raises(sg.InputError, match=r"is not a run; expected a folder .* such as gpt2"):
+        with pytest.raises(sg.InputError, match=r"so it is not a run; .* e\.g\. gpt2"):
             sg.load(path)
 
 

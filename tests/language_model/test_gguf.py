@@ -81,8 +81,7 @@ def test_every_tensor_is_there(tmp_path: Path, name: str, dtype: FloatType) -> N
 def test_every_field(tmp_path: Path) -> None:
     config = replace(SMALL, n_inner=40, layer_norm_epsilon=0.25)
     tokenizer = bpe().with_special_tokens(["<sep>"])
-    lm = language_model(config, tokenizer)
-    lm.eos_token_ids = (289, 290)
+    lm = replace(language_model(config, tokenizer), eos_token_ids=(289, 290))
     export_gguf(lm, tmp_path / "fox.gguf")
     found = fields(gguf.GGUFReader(tmp_path / "fox.gguf"))
     assert {name: value for name, value in found.items() if name.startswith(("general.", "gpt2."))} == {

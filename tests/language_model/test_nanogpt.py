@@ -111,7 +111,7 @@ def test_it_computes_what_pytorch_does(
     expected = in_pytorch(config, content["model"], ids)
     assert relative_error(sg.logits(lm.model, lm.params, ids), expected) < 1e-5
     assert lm.tokenizer.encode(TEXT).tolist() == [sorted(set(TEXT)).index(character) for character in TEXT]
-    assert len(lm.generate("the ", 20, 0)) == 20
+    assert len(lm.generate("the ", max_new_tokens=20, temperature=0)) == 20
     tanh = str(tmp_path / "tanh")
     import_(["nanogpt", str(tmp_path / "ckpt.pt"), tanh, "--text", text, "--activation", "gelu_tanh"])
     assert sg.load(tanh).model.config.activation == "gelu_tanh"
@@ -152,7 +152,7 @@ def test_the_tokenizer_of_a_run(tmp_path: Path) -> None:
         (["--text", "short.txt"], "short.txt has 3 different characters; expected .*, as the model has them"),
         (
             ["--tokenizer", "big.json"],
-            "the tokenizer has 256 symbols; expected at most the model's vocab_size",
+            "the tokenizer has 256 tokens; expected at most the model's vocab_size",
         ),
     ],
 )

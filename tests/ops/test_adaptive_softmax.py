@@ -16,7 +16,7 @@ from scratchgpt.backends import Backend
 from scratchgpt.backends.numpy import workers
 from scratchgpt.checkpoint import load_training_state, save_training_state
 from scratchgpt.data import Part, Windows
-from scratchgpt.evaluation.text_loss import evaluate
+from scratchgpt.evaluation.text_loss import score
 from scratchgpt.generation import generate_tokens
 from scratchgpt.generation.decoder import Decoder
 from scratchgpt.gradcheck import check, check_model
@@ -264,7 +264,7 @@ def test_backward_is_the_mirror_of_forward(backend: Backend, name: str) -> None:
 def test_a_cached_step_equals_the_full_forward(backend: Backend, dtype: str) -> None:
     model, params = model_of(THREE)
     params = params.map(lambda flat: flat.astype(dtype))
-    decoder = Decoder(model, params, [[3, 1], [7]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[3, 1], [7]])
     for token in range(9):  # outgrows the block of 8
         assert_same_as_full(decoder, model, params, backend, dtype)
         decoder.step([token, 10 - token])
@@ -272,7 +272,9 @@ def test_a_cached_step_equals_the_full_forward(backend: Backend, dtype: str) -> 
 
 def test_generation_takes_the_likeliest_word(backend: Backend) -> None:
     model, params = model_of(THREE)
-    found = list(generate_tokens(model, params, [4], 6, temperature=0.0, backend=backend))
+    found = list(
+        generate_tokens(sg.BoundModel(model, params, backend), [4], max_new_tokens=6, temperature=0.0)
+    )
     text = [4]
     for _ in range(6):
         scores = sg.logits(model, params, np.array([text]), backend=backend)[0, -1]
@@ -289,7 +291,7 @@ def test_evaluation_is_the_mean_of_minus_log_p(backend: Backend) -> None:
     for start in (0, 8):
         log_probs = sg.logits(model, params, tokens[None, start : start + 8], backend=backend)[0]
         losses += [-log_probs[t, tokens[start + t + 1]] for t in range(8)]
-    found = evaluate(model, params, windows, batch_size=2, backend=backend)
+    found = score(sg.BoundModel(model, params, backend), windows, batch_size=2).loss
     assert found == pytest.approx(np.mean(losses), rel=1e-12)
 
 
@@ -377,7 +379,11 @@ def test_cupy_ten_steps_are_those_of_the_numpy_backend(precision: str) -> None:
 def test_cupy_generates_what_numpy_generates() -> None:
     model, params = model_of(THREE)
     found, expected = (
-        list(generate_tokens(model, params, [4], 12, temperature=0.9, seed=5, backend=backend))
+        list(
+            generate_tokens(
+                sg.BoundModel(model, params, backend), [4], max_new_tokens=12, temperature=0.9, seed=5
+            )
+        )
         for backend in (gpu.backend(), sg.get_backend("numpy"))
     )
     assert found == expected

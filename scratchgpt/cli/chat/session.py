@@ -9,7 +9,6 @@ from scratchgpt.cli.chat.conversation import Conversation
 from scratchgpt.cli.chat.saving import Transcripts
 from scratchgpt.errors import InputError
 from scratchgpt.generation import GenerationSettings
-from scratchgpt.generation.writing import Writer
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.base import BOS, EOS, SEP
@@ -67,8 +66,8 @@ class Session:
         ends = (tokenizer.special_ids[SEP], tokenizer.special_ids[EOS])
         others = [name for name, i in tokenizer.special_ids.items() if i not in ends]  # a turn is text
         settings = replace(self.settings, banned=[*self.settings.banned, *others])
-        writer = Writer(model.model, model.params, tokenizer, model.backend, ends)
-        pieces = writer.write([ids], settings, self._seed)
+        generator = replace(model.generator, eos_ids=ends)
+        pieces = generator.stream([ids], settings, self._seed)
         self._seed += 1
         return without_space(piece for _, piece in pieces)
 

@@ -59,8 +59,8 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(f"the text has {counted(len(ids), 'token')}; expected 2 or more to look at")
     out = make_folder(options.out or Path(options.run, "inspect"))
     n_tokens, ids = len(ids), ids[-lm.model.config.block_size :]
-    lens = logit_lens(lm.model, lm.params, ids, backend, lm.tokenizer.vocab_size)
-    loss, norms = gradient_norms(lm.model, lm.params, ids, backend)
+    lens = logit_lens(lm.bound, ids, lm.tokenizer.vocab_size)
+    loss, norms = gradient_norms(lm.bound, ids)
     about = _about(lm, n_tokens, len(ids), loss)
     terminal = console()
     sections: list[str] = []
@@ -123,9 +123,9 @@ def _pictures(lm: LanguageModel, ids: Array, lens: Lens, norms: dict[str, float]
         "Length of the residual stream",
         "How long the vector of each token is, below the first block and after each. Blocks only add to it."
         + of,
-        figures.residual_norms(residual.norms(lm.model, lm.params, ids, lm.backend)[:, -T:], words),
+        figures.residual_norms(residual.norms(lm.bound, ids)[:, -T:], words),
     )
-    maps = attention_maps(lm.model, lm.params, ids, lm.backend)[:, :, -T:, -T:]
+    maps = attention_maps(lm.bound, ids)[:, :, -T:, -T:]
     for layer, heads in enumerate(maps):
         for first in range(0, len(heads), HEADS):
             part = f"-heads-{first}" if len(heads) > HEADS else ""

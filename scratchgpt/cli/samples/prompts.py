@@ -8,7 +8,7 @@ from scratchgpt.corpora.jsonl import rows
 from scratchgpt.corpora.standard_input import standard_input
 from scratchgpt.corpora.text_files import file_source
 from scratchgpt.errors import InputError
-from scratchgpt.generation import sampling
+from scratchgpt.generation import loop
 from scratchgpt.language_model.lm import LanguageModel
 
 
@@ -43,7 +43,7 @@ def check_prompts(prompts: Sequence[Prompt], language_model: LanguageModel) -> N
     """
     for prompt in prompts:
         try:
-            sampling.check_prompts([language_model.prompt_ids(prompt.text)], language_model.model)
+            loop.check_prompts([language_model.prompt_ids(prompt.text)], language_model.bound)
         except InputError as error:
             raise InputError(f"{prompt.where}: {error}") from None
 

@@ -223,14 +223,26 @@ def test_cupy_float16_gradients_come_without_the_loss_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"temperature": 0.0}, {"temperature": 0.9, "seed": 5}, {"top_k": 4, "seed": 6}]
+    "settings",
+    [
+        {"temperature": 0.0},
+        {"temperature": 0.9, "seed": 5},
+        {"temperature": 1.0, "top_k": 4, "seed": 6},
+    ],
 )
 def test_cupy_generates_what_numpy_generates(settings: dict[str, Any]) -> None:
     """Prompts of different length, past the end of the block."""
     model = sg.GPT(CONFIGS["plain"])
     params, prompts = model.init(4), [[1, 2, 3], [4], list(range(16))]
     found, expected = (
-        list(generate_batch(model, params, prompts, 20, backend=backend, **settings))
+        list(
+            generate_batch(
+                sg.BoundModel(model, params, backend),
+                prompts,
+                max_new_tokens=20,
+                **{"temperature": 1.0, **settings},
+            )
+        )
         for backend in (gpu.backend(), sg.get_backend("numpy"))
     )
     assert found == expected
@@ -239,7 +251,9 @@ def test_cupy_generates_what_numpy_generates(settings: dict[str, Any]) -> None:
 def test_cupy_generation_in_16_bits_scores_as_the_full_pass_does() -> None:
     backend, model = gpu.backend("bf16"), sg.GPT(CONFIGS["plain"])
     params, text = model.init(4), [1, 2, 3]
-    for batch in generate_batch(model, params, [[1, 2, 3]], 20, backend=backend, temperature=0.0):
+    for batch in generate_batch(
+        sg.BoundModel(model, params, backend), [[1, 2, 3]], max_new_tokens=20, temperature=0.0
+    ):
         logits = backend.to_host(sg.logits(model, params, np.array([text[-16:]]), backend=backend))[0, -1]
         assert logits[batch[0]] >= logits.max() - 2e-2
         text += batch
