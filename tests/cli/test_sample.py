@@ -314,7 +314,7 @@ def test_a_terminal_obeys_nothing_that_a_model_writes(monkeypatch: pytest.Monkey
         ("--prompts odd.txt", ["odd.txt, line 2: character 'z'", "is not in the tokenizer's vocabulary"]),
         ("--prompts bytes.txt", ["bytes.txt is not UTF-8"]),
         ("--prompts bad.jsonl", ["bad.jsonl, line 2 has no field 'prompt'"]),
-        ("--prompts none.jsonl", ["line 1: the prompt has 0 tokens; expected 1 to block_size = 8\n"]),
+        ("--prompts none.jsonl", ["line 1: the prompt has no tokens; expected at least 1\n"]),
         ("--prompts long.txt --prompt a", ["--prompts long.txt has the prompts; expected no --prompt"]),
         ("--json --show-probabilities", ["--json writes the probability of each token, too"]),
         ("--json --beams 2 --temperature 0", ["generation.beams is 2; expected 1 beside --json"]),

@@ -76,7 +76,7 @@ def test_several_tokens_can_follow_what_is_cached(backend: Backend) -> None:
         found = model.next_logits(ctx, tokens[:, first:last], places)
         np.testing.assert_allclose(found[:, 0], expected[:, last - 1], rtol=1e-12, atol=1e-12)
     assert cache.lengths == [8, 8, 8]
-    with pytest.raises(sg.InputError, match="row 0 of the cache holds 8 tokens and should take 1 more"):
+    with pytest.raises(sg.InputError, match="row 0 of the cache has 8 tokens, and 1 more do not fit"):
         cache.next([0], 1)
 
 
@@ -273,7 +273,7 @@ def test_texts_that_branched_do_not_share_what_comes_later() -> None:
 def test_a_text_that_is_not_there_cannot_be_kept(row: int) -> None:
     model, params = model_and_params("tied", "float64")
     decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), [[1, 2], [3]])
-    with pytest.raises(sg.InputError, match=f"text {row} ; expected an index from 0 to 1"):
+    with pytest.raises(sg.InputError, match=f"cannot keep text {row}; expected an index from 0 to 1"):
         decoder.keep([0, row])
     assert decoder.texts == [[1, 2], [3]]
     decoder.step([4, 5])
