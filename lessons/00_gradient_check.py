@@ -72,8 +72,8 @@ lesson.holds("central,   h = 0.01", functions.numerical_gradient(cube, two, 0.01
 #
 # Then why not take h = 10⁻³⁰⁰? Because a computer rounds. A float64 stores a number with a relative error of
 # about ε = 2.2·10⁻¹⁶. The two values of f are nearly equal, so their difference is tiny, but their rounding
-# errors do not shrink with it. This is called *cancellation*. Divided by h, the rounding errors become **term
-# R**, of size
+# errors do not shrink with it. This is called *cancellation*. Divided by h, the rounding errors become
+# **term R**, of size
 #
 # $$R \approx \frac{\epsilon\,|f(x)|}{h} \tag{0.5}$$
 #
@@ -85,7 +85,7 @@ lesson.holds("central,   h = 0.01", functions.numerical_gradient(cube, two, 0.01
 #
 # ## The engine's code
 #
-# For an array x, move one number at a time, and put it back before you move the next.
+# For an array x, the engine moves one number at a time and puts it back before it moves the next.
 
 # %%
 lesson.title("The code under study")
@@ -197,7 +197,7 @@ assert reported["random dy", "the engine's"] < 1e-7
 # A full check calls f twice for every number in x: two million forward passes for a model with a million
 # parameters. If you only want to know *whether* a gradient g is right, two calls are enough. Step along one
 # random direction d, which moves all the numbers at once. If g is right, the slope along d is ⟨g, d⟩. If g is
-# wrong, it is not, unless the error in g happens to be orthogonal to d.
+# wrong, the slope is something else, unless the error in g happens to be orthogonal to d.
 
 # %%
 lesson.title("A whole gradient in two calls")
@@ -268,8 +268,8 @@ lesson.save(
 #   right and still be useless.
 # - At a kink, such as |x| at 0, there is no derivative, and the central difference reports the average of the
 #   two slopes.
-# - For a function that also accepts complex numbers there is a formula without any cancellation, Im f(x + ih)
-#   / h, and in it h may be as small as you like:
+# - For a function that also accepts complex numbers there is a formula without any cancellation,
+#   $\mathrm{Im}\, f(x + ih) / h$, and in it h may be as small as you like:
 
 # %%
 lesson.title("Two things to remember")

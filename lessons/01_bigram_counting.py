@@ -70,8 +70,8 @@ lesson.holds("NLL", functions.nll(np.maximum(probs, tiny), tokens), np.log(27 / 
 #
 # $$p_{ab} = \frac{n_{ab}}{n_a} \tag{1.4}$$
 #
-# Any other table q is worse, by an average of **Kullback-Leibler divergences**, one for each row, which are
-# never negative:
+# Any other table q is worse, by a weighted average of **Kullback-Leibler divergences**, one for each row,
+# which are never negative:
 #
 # $$\mathrm{NLL}(q) - \mathrm{NLL}(p) = \sum_a \frac{n_a}{N} \sum_b p_{ab} \ln\frac{p_{ab}}{q_{ab}} \ge 0 \tag{1.5}$$
 #

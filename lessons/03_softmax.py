@@ -114,9 +114,9 @@ assert abs((p * dp).sum()) > 0.01
 # %% [markdown]
 # ## Cross-entropy is softmax and a logarithm
 #
-# Lesson 02 found p - onehot(y) for the gradient of -ln p_y. For that loss dp is -1/p_y at the target and 0
-# elsewhere, so Σ p dp is -1, and (3.5) becomes p_j (dp_j + 1). That is p_j where j is not the target, and p_y
-# (-1/p_y + 1) = p_y - 1 at the target: the same gradient.
+# Lesson 02 found p - onehot(y) for the gradient of $-\ln p_y$. For that loss, dp is $-1/p_y$ at the target
+# and 0 elsewhere. So Σ p dp is -1, and (3.5) becomes $p_j (dp_j + 1)$. That is $p_j$ where j is not the
+# target, and $p_y (-1/p_y + 1) = p_y - 1$ at the target: the same gradient.
 
 # %%
 lesson.title("Softmax and cross-entropy")
@@ -156,7 +156,7 @@ assert sizes[1.0] > 0.2 and sizes[10.0] < 0.003 and sizes[100.0] < 1e-20
 # $$\frac{e^{x_i}}{\sum_j e^{x_j}} = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}} \tag{3.6}$$
 #
 # Now the largest exponent is 0, and its exp is 1. Other exponentials may underflow to 0, which is harmless:
-# the sum is at least 1, so there is no division by zero. To see this, add a constant c to the eight scores,
+# the sum is at least 1, so there is no division by zero. As a test, we add a constant c to the eight scores,
 # which should change nothing.
 
 # %%

@@ -131,9 +131,9 @@ for way in (by_sorting, by_one_hot, by_adding):
 # %% [markdown]
 # ## Experiment: which row gets how much gradient?
 #
-# We take the project's fables and send back random numbers as dx, all of the same size. A token that occurs n
-# times gets the sum of n random rows. A sum of n independent numbers of size 1 has size √n, because variances
-# add.
+# We take the project's fables and send back random numbers with standard deviation 1 as dx. A token that
+# occurs n times gets the sum of n random rows. A sum of n independent numbers with standard deviation 1 has
+# standard deviation √n, because variances add.
 
 # %%
 lesson.title("Frequency and gradient")
@@ -177,9 +177,9 @@ assert kept < 0.5
 lesson.holds("dwpe minus the sum of dx over the texts, at most", np.abs(dwpe - dx.sum(axis=0)).max(), 0.0)
 
 # %% [markdown]
-# The right half of the picture times the three ways. The one-hot product does work for every token *and*
-# every row of the table; the other two do work mainly for every token. (The middle one is timed together with
-# its forward and with dwpe, so it looks slower than it is.)
+# The right half of the picture times the three ways. The work of the one-hot product grows with the number of
+# tokens *times* the number of rows of the table; that of the other two grows mainly with the tokens. (The
+# middle one is timed together with its forward and with dwpe, so it looks slower than it is.)
 
 # %%
 lesson.title("Three ways, timed")

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 06 · GELU: a nonlinearity and its slope
 #
-# **Question.** Between two matrices, a GPT applies a curve called GELU to every number. Why must there be a
-# curve at all, why this one, and what is its slope?
+# **Question.** Between two matrices, a GPT applies a nonlinearity to every number, a curve called GELU. Why
+# is a curve needed at all, why this one, and what is its slope?
 
 # %%
 import math
@@ -55,8 +55,8 @@ lesson.holds("the best fit of a linear map", columns @ best, [0.5] * 4)
 # ## The curve
 #
 # relu multiplies x by 0 or by 1. GELU multiplies x by a number *between* 0 and 1 that rises smoothly with x:
-# the probability that a standard normal number lies below x. This probability is called Φ(x), and its slope,
-# the bell curve, is φ(x).
+# the probability that a standard normal random number lies below x. This probability is called Φ(x), and its
+# slope, the bell curve, is φ(x).
 #
 # $$y = x\,\Phi(x) \qquad \Phi(x) = \tfrac12\,\mathrm{erfc}\!\left(-\tfrac{x}{\sqrt2}\right) \tag{6.1}$$
 # $$\Phi'(x) = \varphi(x) = \frac{1}{\sqrt{2\pi}}\, e^{-x^2/2} \tag{6.2}$$
@@ -65,8 +65,8 @@ lesson.holds("the best fit of a linear map", columns @ best, [0.5] * 4)
 # $\mathrm{erfc}(z) = \frac{2}{\sqrt\pi}\int_z^\infty e^{-s^2}ds$.
 #
 # A number to remember: 84.1 % of a standard normal distribution lies below 1. So y(1) = 0.841, and y(-1) =
-# -1·(1 - 0.841) = -0.159. Their difference is 1, and that is a rule: Φ(x) + Φ(-x) = 1, hence y(x) - y(-x) =
-# x.
+# -1·(1 - 0.841) = -0.159. Their difference is 1, and that is a rule: Φ(x) + Φ(-x) = 1, hence
+# $y(x) - y(-x) = x$.
 
 # %%
 lesson.title("Three points")

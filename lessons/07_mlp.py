@@ -230,7 +230,9 @@ def train(gain, last):
 runs, started = {}, time.perf_counter()
 for name, (gain, last) in {"g = 1, w2 small": (1.0, 0.01), "g = 5, w2 large": (5.0, 1.0)}.items():
     runs[name] = params, losses, final = train(gain, last)
-    print(f"{name}: loss {losses[0]:.3f} at first, {losses[-50:].mean():.3f} at last, {final:.3f} held out")
+    print(
+        f"{name}: loss {losses[0]:.3f} at the first step, {losses[-50:].mean():.3f} over the last 50, {final:.3f} held out"
+    )
 print(f"bigram table: {bigram:.3f} held out; {STEPS} steps twice took {time.perf_counter() - started:.0f} s")
 good, bad = runs["g = 1, w2 small"], runs["g = 5, w2 large"]
 recent = np.convolve(bad[1], np.full(20, 1 / 20), mode="valid")  # means over 20 steps
@@ -287,8 +289,8 @@ lesson.save(
 #
 # ## What this lesson leaves out
 #
-# - Two layers only need a good start. In thirty, activations drift during training, and something must hold them:
-#   lesson 08.
+# - With two layers, a good start is enough. With thirty, activations drift in training, and something must hold
+#   them: lesson 08.
 # - Each of the K positions has its own block of w₁, so nothing learned at one position helps at another, and K is
 #   fixed. Attention, lesson 09, removes both limits.
 # - Why one learning rate is too small for one weight and too large for another: lesson 14.

@@ -23,8 +23,9 @@ functions = lesson.functions(layernorm)
 # $$\mu = \frac1C\sum_i x_i \qquad \sigma^2 = \frac1C\sum_i (x_i-\mu)^2 + \epsilon \qquad
 # \hat x_i = \frac{x_i-\mu}{\sigma} \qquad y_i = \gamma_i \hat x_i + \beta_i \tag{8.1}$$
 #
-# Take the row (1, 3) with γ = 1, β = 0 and ε = 0. Its mean is 2 and its standard deviation is 1, so x̂ = (-1,
-# 1). Two facts are plain to see: add 100 to the row, or multiply it by 7, and x̂ stays the same.
+# Take the row (1, 3) with γ = 1, β = 0 and ε = 0. Its mean is 2 and its standard deviation is 1, so
+# $\hat x = (-1, 1)$. Two facts are plain to see: add 100 to the row, or multiply it by 7, and x̂ stays the
+# same.
 
 # %%
 lesson.title("By hand")
@@ -41,8 +42,8 @@ for row in ([1.0, 3.0], [101.0, 103.0], [7.0, 21.0]):
 #
 # 1. In its own numerator: $\hat x_j$ moves by $1/\sigma$ for each unit of $x_j$. **Term A**:
 #    $$A_j = \frac{h_j}{\sigma} \tag{8.2}$$
-# 2. In the mean: $\partial\mu/\partial x_j = 1/C$, and μ is subtracted from *every* number of the row. **Term
-#    B**:
+# 2. In the mean: $\partial\mu/\partial x_j = 1/C$, and μ is subtracted from *every* number of the row.
+#    **Term B**:
 #    $$B_j = -\frac{1}{\sigma}\,\frac1C\sum_i h_i = -\frac{\mathrm{mean}(h)}{\sigma} \tag{8.3}$$
 # 3. In the standard deviation: $\partial\sigma/\partial x_j = \hat x_j / C$ (the centered numbers sum to 0,
 #    so the change of μ does not matter here), and $\partial \hat x_i/\partial\sigma = -\hat x_i/\sigma$.

@@ -224,7 +224,7 @@ lesson.save(
 # - How attention knows *where* a key is: it does not. Apart from the mask, (9.2) is the same for keys in any
 #   order, so positions must be put into the vectors (lesson 05).
 # - Why T² scores are affordable: beyond these lessons.
-# - Whether a weight is a reason: it is not. What a head reads much of may be of no use to the layers above.
+# - Whether a large weight explains anything: what a head reads much of may be of no use to the layers above.
 #
 # **Sources.** Vaswani et al., "Attention Is All You Need" (2017): equation 1 is (9.1) and (9.2), and footnote
 # 4 has the variance argument (9.3). Bahdanau, Cho, Bengio, "Neural Machine Translation by Jointly Learning to

@@ -22,8 +22,8 @@ functions = lesson.functions(attention)
 # ## What it does, by hand
 #
 # Take the two positions of lesson 09: keys 1 and 0, queries 0 and ln 3, values 8 and 4, one channel.
-# Position 1 weights the values by 3/4 and 1/4 and outputs 7. Let the loss be this output alone, so dy = (0,
-# 1).
+# Position 1 weights the values by 3/4 and 1/4 and outputs 7. Let the loss be this output alone, so
+# $dy = (0, 1)$.
 #
 # - Values: each gets its weight, dv = (3/4, 1/4).
 # - Weights: raising the weight of a key adds its value, so dP = (8, 4).

@@ -27,8 +27,7 @@ lesson = Lesson(12)
 # $$\text{middle} = x + \mathrm{attn}(n_1(x)) \qquad y = \text{middle} + \mathrm{mlp}(n_2(\text{middle})) \tag{12.1}$$
 #
 # Take layers that only multiply: attention by 3, the MLP by 0.5, the norms by 1. For x = 2 the middle is 2 + 6 = 8,
-# and y = 8 + 4 = 12. So y = (1 + 3)(1 + 0.5) x = 6 x, and the derivative is 6. Multiplied out, it is 1 + 0.5 + 3 +
-# 1.5.
+# and y = 8 + 4 = 12. So y = (1 + 3)(1 + 0.5) x = 6 x, and the derivative is 6. Multiplied out: 1 + 0.5 + 3 + 1.5.
 #
 # The functions in this lesson take the four layers as arguments. A layer has `forward(x) -> (y, saved)` and
 # `backward(saved, dy) -> dx`. The engine's `Block` also needs a context, which small adapters supply.

@@ -22,7 +22,8 @@ functions = lesson.functions(dropout)
 #
 # $$y_i = x_i\, m_i \qquad m_i = \begin{cases} 0 & \text{with probability } p \\ 1/(1-p) & \text{else}\end{cases} \tag{13.1}$$
 #
-# Since the scaling is done in training, this is called **inverted dropout**.
+# The original form of dropout scales in evaluation instead; to scale in training, as here, is called
+# **inverted dropout**.
 #
 # Take x = (4, 4) and p = 0.5. A random number is drawn for each element, and the element is dropped if its
 # number is below p. There are four masks, all equally likely, so y is (0, 0), (0, 8), (8, 0) or (8, 8). The

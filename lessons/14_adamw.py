@@ -39,8 +39,9 @@ functions = lesson.functions(SimpleNamespace(step=engine_step))
 # \tag{14.3}$$
 #
 # Take the first step, with g = 2, β₁ = 0.9, β₂ = 0.95, lr = 0.1 and no weight decay. m is 0.1 · 2 = 0.2, and
-# corrected 0.2 / (1 - 0.9) = 2. v is 0.05 · 4 = 0.2, and corrected 0.2 / (1 - 0.95) = 4. The ratio is 2/√4 =
-# 1, so **A** is -lr = -0.1. With g = 2000 everything cancels in the same way, and the step is again 0.1.
+# $\hat m$ is 0.2 / (1 - 0.9) = 2. v is 0.05 · 4 = 0.2, and $\hat v$ is 0.2 / (1 - 0.95) = 4. The ratio is
+# 2/√4 = 1, so **A** is -lr = -0.1. With g = 2000 everything cancels in the same way, and the step is again
+# 0.1.
 
 # %%
 lesson.title("By hand")
@@ -151,8 +152,7 @@ print(
 # Now a valley. The loss $(1-a)^2 + 20\,(b - a^2)^2$ has its minimum at (1, 1), on the floor of a narrow,
 # curved valley. Across the valley the slope is steep; along it, it is nearly flat. Plain gradient descent
 # cannot afford steps that are too long *across*, so it crawls *along*. Adam divides the slope in a and the
-# slope in b, each by its own usual size. We try many learning rates for both methods and show the best of
-# each.
+# slope in b, each by its usual size. We try many learning rates for both methods and show the best of each.
 
 # %%
 lesson.title("A curved valley")

@@ -2,7 +2,7 @@
 # # Lesson 15 · Steady training: clip, accumulate, warm up
 #
 # **Question.** A few steps that are too long can throw a training run far back, and a good batch may be too
-# large for the memory. Which three small habits keep training steady?
+# large for memory. Which three small habits keep training steady?
 
 # %%
 from types import SimpleNamespace
