@@ -81,9 +81,9 @@ lesson.holds("NLL", functions.nll(np.maximum(probs, tiny), tokens), np.log(27 / 
 # ## The code under study
 #
 # The engine has no table of counts; lesson 02 finds the same table with the tools the engine does have. So
-# this lesson brings three functions of its own. They are the answer to the exercise: look away now if you
-# want to write them first. What they share with the engine is the pair, a token and the one right after it:
-# look for `places + 1`.
+# this lesson brings its own three functions. They are the answer to the exercise: look away now if you want
+# to write them first. What they share with the engine is the pair, a token and the one right after it: look
+# for `places + 1`.
 
 # %%
 lesson.title("The code under study")

@@ -80,7 +80,7 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 #
 # $$dQ = \frac{1}{\sqrt D}\, dS\, K \qquad dK = \frac{1}{\sqrt D}\, dS^\top Q \tag{10.5}$$
 #
-# **The mask** needs no code of its own. Where P is 0, both terms of (10.3) are 0.
+# **The mask** needs no extra code. Where P is 0, both terms of (10.3) are 0.
 #
 # ## The engine's code
 

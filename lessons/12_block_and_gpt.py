@@ -242,8 +242,8 @@ for i in reversed(range(N_BLOCKS)):
         for moved, h in ((weights.copy(), H), (weights.copy(), -H)):
             moved[name][...] += h * u
             losses.append(float(Pass(suspect, moved, engine.block_forward).loss))
-        slope, said = (losses[0] - losses[1]) / (2 * H), float((way.grads[name] * u).sum())
-        walk.append((f"{i} {layer}", abs(slope - said) / max(abs(slope), 1e-12)))
+        slope, claimed = (losses[0] - losses[1]) / (2 * H), float((way.grads[name] * u).sum())
+        walk.append((f"{i} {layer}", abs(slope - claimed) / max(abs(slope), 1e-12)))
 
 TOLERANCE = 1e-4
 good = [label for label, error in walk if error < TOLERANCE]
