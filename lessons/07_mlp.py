@@ -230,9 +230,7 @@ def train(gain, last):
 runs, started = {}, time.perf_counter()
 for name, (gain, last) in {"g = 1, w2 small": (1.0, 0.01), "g = 5, w2 large": (5.0, 1.0)}.items():
     runs[name] = params, losses, final = train(gain, last)
-    print(
-        f"{name}: loss {losses[0]:.3f} at first, {losses[-50:].mean():.3f} at the end, {final:.3f} held out"
-    )
+    print(f"{name}: loss {losses[0]:.3f} first, {losses[-50:].mean():.3f} at the end, {final:.3f} held out")
 print(f"bigram table: {bigram:.3f} held out; {STEPS} steps twice took {time.perf_counter() - started:.0f} s")
 good, bad = runs["g = 1, w2 small"], runs["g = 5, w2 large"]
 recent = np.convolve(bad[1], np.full(20, 1 / 20), mode="valid")  # means over 20 steps
