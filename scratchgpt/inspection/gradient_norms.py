@@ -22,7 +22,7 @@ def gradient_norms(bound: BoundModel, ids: Array) -> tuple[float, dict[str, floa
     """
     if len(ids) < 2:
         raise InputError(
-            f"the text has {counted(len(ids), 'token')}, so there is no loss; expected 2 or more"
+            f"the text has {counted(len(ids), 'token')}, so there is no loss; expected at least 2"
         )
     loss, grads = bound.loss_and_grads(ids[None, :-1], ids[None, 1:])
     grads = grads.map(bound.backend.to_host)

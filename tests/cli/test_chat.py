@@ -127,7 +127,9 @@ def test_the_oldest_turns_are_forgotten_whole_and_no_more_than_need_be(said: lis
 def test_one_line_alone_can_be_too_long() -> None:
     conversation = Conversation()
     conversation.add("a", "b")
-    with pytest.raises(sg.InputError, match="that is 58 tokens long; expected at most 40, to leave room"):
+    with pytest.raises(
+        sg.InputError, match="your message takes 58 tokens; expected at most 40, to leave room"
+    ):
         conversation.prompt("x" * 44, BYTES, 40)
     assert conversation.turns == ["a", "b"] and conversation.n_forgotten == 0
 
@@ -199,7 +201,7 @@ def test_commands(talk: Talk) -> None:
     assert done.code == 0 and out[0] == greedy and len(out) == 2
     assert out[1] == greedy.split("a")[0].split("b")[0].strip()
     told = ["temperature is 1.5", "temperature is 0.0", "top_p is null", "top_k is 3", "top_k is 3"]
-    told += ["stop is ['a', 'b']", "the conversation begins anew"]
+    told += ["stop is ['a', 'b']", "started a new conversation"]
     assert done.err.splitlines()[: len(told)] == told
     assert all(command.usage in done.err and command.help in done.err for command in COMMANDS.values())
 
@@ -211,9 +213,9 @@ def test_commands(talk: Talk) -> None:
         ("/set top_q 1", "there is no setting 'top_q'; did you mean 'top_"),
         ("/set prompt a", "there is no setting 'prompt'"),
         ("/set top_p 2", "generation.top_p is 2.0; expected a number in (0, 1], or null"),
-        ("/set stop [a", "stop is '[a'; expected a value as in YAML"),
-        ("/save", "there is no file to save to; expected /save FILE"),
-        ("/save x", "nothing has been said yet"),
+        ("/set stop [a", "stop is '[a'; expected a YAML value"),
+        ("/save", "missing file name; type /save FILE"),
+        ("/save x", "there is no conversation to save yet"),
     ],
 )
 def test_wrong_commands_are_said_and_the_chat_goes_on(talk: Talk, line: str, words: str) -> None:
@@ -251,7 +253,7 @@ def test_a_file_of_somebody_else_is_not_replaced(talk: Talk, run: Path) -> None:
     Path("mine.jsonl").write_text("mine", encoding="utf-8")
     done = talk("abc\n/save mine.jsonl\n")
     assert Path("mine.jsonl").read_text(encoding="utf-8") == "mine"
-    assert "mine.jsonl holds what this chat has not written; expected the name of a new file" in done.err
+    assert "mine.jsonl already exists and was not written by this chat; choose another file" in done.err
 
     session = Session(language_model(), GenerationSettings(), seed=0)
     session.conversation.add("a", "b")

@@ -198,7 +198,7 @@ def test_the_command_draws_and_says_where(run: Path, capsys: pytest.CaptureFixtu
     expected |= {f"attention-{layer}" for layer in range(3)}
     assert names == {f"{name}.png" for name in expected} | {"inspect.html"}
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in names if name.endswith(".png"))
-    assert "it read the last 8 of 13 tokens" in out and str(folder / "inspect.html") in out
+    assert "read the last 8 of 13 tokens" in out and str(folder / "inspect.html") in out
 
 
 def test_the_table_has_the_probabilities_of_the_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,8 +235,8 @@ def test_the_page_needs_nothing_else_and_is_safe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--text", ""], "the text has 0 tokens; expected 2 or more"),
-        (["--text", "a"], "the text has 1 token; expected 2 or more"),
+        (["--text", ""], "the text has 0 tokens; expected at least 2"),
+        (["--text", "a"], "the text has 1 token; expected at least 2"),
         (["--text", "xyz"], "'x'"),
         (["--text", "bad", "--checkpoint", "latest"], "checkpoint is 'latest'; expected best or last"),
         (["--text", "bad", "--checkpoint", "last"], "last.safetensors does not exist"),
@@ -252,7 +252,7 @@ def test_bad_input_leaves_nothing(run: Path, arguments: list[str], words: str) -
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(sg.InputError, match=re.escape(str(tmp_path))):
         main([str(tmp_path), "--text", "bad"])
-    with pytest.raises(sg.InputError, match="nowhere is not a folder; expected a run, or --out"):
+    with pytest.raises(sg.InputError, match="nowhere is not a folder; add --out FOLDER"):
         main([str(tmp_path / "nowhere"), "--text", "bad"])
 
 

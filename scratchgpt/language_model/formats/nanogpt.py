@@ -44,7 +44,7 @@ def load_nanogpt(path: str | Path, activation: Activation = "gelu_exact") -> tup
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # PyTorch raises many types of exception for a bad file
         raise InputError(
-            f"PyTorch cannot read {path} safely: {str(error).splitlines()[0]}; expected nanoGPT's ckpt.pt"
+            f"PyTorch cannot read {path} safely: {str(error).partition('. ')[0]}; expected nanoGPT's ckpt.pt"
         ) from None
     shape, tensors = (_mapping(checkpoint, key, path) for key in ("model_args", "model"))
     if unknown := sorted(shape.keys() - set(SHAPE)):
