@@ -160,7 +160,7 @@ def test_without_a_run_it_talks_with_the_newest_that_can(talk: Talk, run: Path) 
     done = talk("abc\n", folder="runs/newer")
     assert done.code == 2 and done.out == ""
     assert "cannot chat: its tokenizer lacks <s>, <sep> and </s>" in done.err
-    assert f"expected one that can: {Path('runs', 'small')}\n" in done.err
+    assert f"these can: {Path('runs', 'small')}\n" in done.err
     done = talk("abc\n", "--runs", "nowhere", folder=None)
     assert done.code == 2 and "there is no run in 'nowhere' that can chat" in done.err
     assert "scratchgpt train --config configs/talk.yaml" in done.err
@@ -244,8 +244,8 @@ def test_saved_conversations_are_text_to_train_on(talk: Talk) -> None:
     corpus = open_corpus("my.jsonl", format="daily-dialog")
     assert list(corpus.pieces()) == [piece for turns in dialogs for piece in dialogue_pieces(turns)]
     how = "to train on it: scratchgpt train --data my.jsonl --corpus.format daily-dialog\n"
-    assert f"my.jsonl has 1 conversation; {how}" in done.err
-    assert f"my.jsonl has 2 conversations; {how}" in done.err
+    assert f"saved 1 conversation to my.jsonl; {how}" in done.err
+    assert f"saved 2 conversations to my.jsonl; {how}" in done.err
     assert "cannot write no/where" in done.err.replace("\\", "/")
 
 
@@ -260,7 +260,7 @@ def test_a_file_of_somebody_else_is_not_replaced(talk: Talk, run: Path) -> None:
     session.save(Path("new.jsonl"))
     with Path("new.jsonl").open("a", encoding="utf-8") as file:
         file.write("a note\n")
-    with pytest.raises(sg.InputError, match=r"new.jsonl holds what this chat has not written"):
+    with pytest.raises(sg.InputError, match=r"new.jsonl already exists and was not written by this chat"):
         session.save(Path("new.jsonl"))
     assert Path("new.jsonl").read_text(encoding="utf-8").endswith("a note\n")
 

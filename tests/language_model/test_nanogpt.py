@@ -206,5 +206,5 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     with pytest.raises(sg.InputError, match="is not a file; expected a checkpoint of nanoGPT"):
         import_(["nanogpt", str(path), str(tmp_path / "out"), "--text", text])
     path.write_bytes(b"not a checkpoint")
-    with pytest.raises(sg.InputError, match="PyTorch cannot read .* safely"):
+    with pytest.raises(sg.InputError, match=r"PyTorch cannot read .* safely"):
         import_(["nanogpt", str(path), str(tmp_path / "out"), "--text", text])
