@@ -99,7 +99,7 @@ def loss_and_right(
         part, _ = model.lm_head.forward(ctx, x, y, n_targets)
         return part, count_right(model, ctx, x, y)
 
-    with backend.active(side_by_side=True):
+    with backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
         done = backend.map(run, cut_batch(len(tokens), tokens.shape[1], params.size, backend, accumulate=1))
     return sum(float(part) for part, _ in done), sum(right for _, right in done)

@@ -36,7 +36,7 @@ def one_pass(
         )
     check_params(params, model)
     tokens = check_tokens(ids[None], model.config)
-    with backend.active(side_by_side=False):
+    with backend.active(parallel=False):
         yield Context(weights_for_passes(params, backend), NO_GRADS, backend.ops), backend.to_device(tokens)
 
 

@@ -33,7 +33,7 @@ def logits(model: GPT, params: ParamVector, tokens: Tokens, *, backend: Backend 
     check_params(params, model)
     tokens = check_tokens(tokens, model.config)
     ctx = Context(weights_for_passes(params, backend), NO_GRADS, backend.ops)
-    with backend.active(side_by_side=False):
+    with backend.active(parallel=False):
         return model.logits(ctx, backend.to_device(tokens))
 
 
@@ -151,7 +151,7 @@ def run_passes(
             model.backward(ctx, saved)
         return part
 
-    with backend.active(side_by_side=True):
+    with backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
         parts = backend.map(lambda each: run(*each), enumerate(micro_batches))
         if accumulator is None:

@@ -38,7 +38,7 @@ def first_not_finite(
         accumulate: parts of the batch, as the step had them.
     """
     watch = _Watch(params.map(backend.to_device).map(backend.to_compute), backend)
-    with np.errstate(over="ignore", invalid="ignore"), backend.active(side_by_side=True):
+    with np.errstate(over="ignore", invalid="ignore"), backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
         for rows in cut_batch(len(tokens), tokens.shape[1], params.size, backend, accumulate):
             ctx = Context(watch.params, watch, watch.ops, streams and streams[rows])

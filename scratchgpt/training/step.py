@@ -63,12 +63,12 @@ class TrainingStep:
         Raises:
             InputError: as `loss_and_grads`.
         """
-        if len(self._unread) == min(MAX_UNREAD, self._losses.places):
+        if len(self._unread) == min(MAX_UNREAD, self._losses.capacity):
             self._read = self.read()
         tokens = check_tokens(tokens, self._model.config)
         targets = check_targets(targets, tokens, self._model.config)
         streams = dropout_streams(self._model, rng, len(tokens))
-        with self._backend.active(side_by_side=True):  # the norm, too, on one thread
+        with self._backend.active(parallel=True):  # the norm, too, on one thread
             self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
         self._unread.append((lr, tokens, targets, streams))
 

@@ -136,7 +136,7 @@ def test_embedding(n_rows: int, n_time: int, vocab: int, channels: int, seed: in
         @staticmethod
         def backward(saved: Any, dx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             dwte, dwpe = embedding.backward(saved, dx)
-            assert isinstance(dwte, RowGradient) == (vocab > embedding.ONE_HOT_LIMIT)
+            assert isinstance(dwte, RowGradient) == (vocab > embedding.MAX_ONE_HOT_VOCABULARY)
             if isinstance(dwte, RowGradient):
                 sums = dwte
                 dwte = np.zeros((vocab, channels), sums.values.dtype)
@@ -161,8 +161,8 @@ def test_linear_cross_entropy(
         targets[1::3] = IGNORE_INDEX
     inputs = [normal(seed, dtype, n_rows, channels), normal(seed, dtype, vocab, channels), targets]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linear_cross_entropy, "CHUNK", chunk)
-        patch.setattr(linear_cross_entropy, "WORDS", words)
+        patch.setattr(linear_cross_entropy, "MAX_LOGITS_PER_CHUNK", chunk)
+        patch.setattr(linear_cross_entropy, "VOCABULARY_ROWS_PER_PRODUCT", words)
         textbook = reference.OPS.linear_cross_entropy
         agree(linear_cross_entropy, textbook, inputs, seed, dtype, n_targets=n_targets)
 

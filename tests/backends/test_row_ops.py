@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 import scratchgpt as sg
 from scratchgpt.backends import base, get_backend, reference
-from scratchgpt.backends.numpy.row_ops import SMALL, RowOps
+from scratchgpt.backends.numpy.row_ops import MIN_WEIGHTS_FOR_THREADS, RowOps
 from tests.support.shape_checker import checked
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -150,7 +150,7 @@ def test_every_row_op_is_compared_here() -> None:
     assert all(f"test_{name}" in globals() for name in names - {"active"})
 
 
-@pytest.mark.parametrize(("n_weights", "expected"), [(SMALL - 1, 1), (SMALL, 2)])
+@pytest.mark.parametrize(("n_weights", "expected"), [(MIN_WEIGHTS_FOR_THREADS - 1, 1), (MIN_WEIGHTS_FOR_THREADS, 2)])
 def test_a_small_model_is_read_by_one_core(n_weights: int, expected: int) -> None:
     config = sg.GPTConfig(vocab_size=3, n_layer=1, n_head=1, n_embd=2)
     ops = RowOps(config, np.empty(n_weights, "float32"), threads=2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.backends.numpy import workers
-from scratchgpt.backends.numpy.workers import SMALL, Workers, micro_batches
+from scratchgpt.backends.numpy.workers import MIN_WORK_FOR_THREADS, Workers, micro_batches
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
@@ -21,13 +21,13 @@ from scratchgpt.utils.cores import usable_cores
 def test_every_row_has_one_place_in_the_plan(n_rows: int, n_time: int, n_params: int) -> None:
     parts = micro_batches(n_rows, n_time, n_params)
     assert [row for part in parts for row in range(n_rows)[part]] == list(range(n_rows))
-    if n_rows * n_time * n_params < SMALL:
+    if n_rows * n_time * n_params < MIN_WORK_FOR_THREADS:
         assert len(parts) == 1
         return
     assert len(parts) >= min(n_rows, 2)
     sizes = [part.stop - part.start for part in parts]
     assert 1 <= min(sizes) <= max(sizes) <= min(sizes) + 1
-    assert min(sizes) == 1 or min(sizes) * n_time <= workers.TOKENS
+    assert min(sizes) == 1 or min(sizes) * n_time <= workers.TOKENS_PER_MICRO_BATCH
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -80,8 +80,8 @@ def curve(threads: int, dtype: str = "float32") -> tuple[list[float], np.ndarray
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
-    monkeypatch.setattr(workers, "TOKENS", 32)  # as many micro-batches as a batch can have
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(workers, "TOKENS_PER_MICRO_BATCH", 32)  # as many micro-batches as a batch can have
     losses, weights = curve(1)
     for threads in (2, 4):
         more_losses, more_weights = curve(threads)
@@ -92,7 +92,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
 def test_micro_batches_agree_with_the_whole_batch_even_where_targets_are_ignored_unevenly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     model = sg.GPT(CONFIGS["dropout, narrow MLP"])
     params = awkward_params(model)
     targets = TARGETS.copy()

@@ -76,7 +76,7 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
         gpt = module.GPT
     elif fault.module == "nn.accumulation":
         monkeypatch.setattr(passes, "GradientAccumulator", module.GradientAccumulator)
-        monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
+        monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)  # several micro-batches
     else:
         class_name = next(
             name for name in layers.__all__ if getattr(layers, name).__module__.endswith(fault.module)

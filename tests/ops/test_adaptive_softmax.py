@@ -132,7 +132,7 @@ def assert_sound_with(module: str, old: str, new: str, monkeypatch: pytest.Monke
         monkeypatch.setattr(adaptive_head, "adaptive_softmax", patched)
     for config in ADAPTIVE_CONFIGS.values():
         assert_follows_the_definition(config, sg.get_backend("reference"))
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     assert_follows_the_definition(THREE, sg.get_backend("numpy"))
 
 
@@ -204,7 +204,7 @@ def test_it_refuses_to_average_nothing(backend: Backend) -> None:
 def test_micro_batches_agree_with_the_whole_batch_where_each_lacks_some_cluster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     model, params = model_of(THREE)
     targets = np.array([[0, 1, 0, 1, IGNORE_INDEX], [3, 3, 2, 0, 4], [5, 10, 9, 7, 7]])
     for rows in itertools.permutations(range(3)):
@@ -238,8 +238,8 @@ def curve(threads: int) -> tuple[list[float], np.ndarray]:
 
 
 def test_it_learns_the_same_bits_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
-    monkeypatch.setattr(workers, "TOKENS", 32)  # as many micro-batches as a batch can have
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(workers, "TOKENS_PER_MICRO_BATCH", 32)  # as many micro-batches as a batch can have
     losses, weights = curve(1)
     assert losses[-1] < losses[0] - 0.2
     more_losses, more_weights = curve(2)

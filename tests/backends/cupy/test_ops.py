@@ -158,7 +158,7 @@ def test_cupy_linear_cross_entropy(
     backend = backend_for(dtype)
     from scratchgpt.backends.cupy import linear_cross_entropy
 
-    monkeypatch.setattr(linear_cross_entropy, "CHUNK", chunk)
+    monkeypatch.setattr(linear_cross_entropy, "MAX_LOGITS_PER_CHUNK", chunk)
     targets = np.random.default_rng(V).integers(0, V, N)
     targets[1::3] = IGNORE_INDEX
     inputs = [normal(dtype, N, C), normal(dtype, V, C, seed=1), targets]
