@@ -150,7 +150,9 @@ def test_every_row_op_is_compared_here() -> None:
     assert all(f"test_{name}" in globals() for name in names - {"active"})
 
 
-@pytest.mark.parametrize(("n_weights", "expected"), [(MIN_WEIGHTS_FOR_THREADS - 1, 1), (MIN_WEIGHTS_FOR_THREADS, 2)])
+@pytest.mark.parametrize(
+    ("n_weights", "expected"), [(MIN_WEIGHTS_FOR_THREADS - 1, 1), (MIN_WEIGHTS_FOR_THREADS, 2)]
+)
 def test_a_small_model_is_read_by_one_core(n_weights: int, expected: int) -> None:
     config = sg.GPTConfig(vocab_size=3, n_layer=1, n_head=1, n_embd=2)
     ops = RowOps(config, np.empty(n_weights, "float32"), threads=2)

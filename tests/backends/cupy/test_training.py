@@ -177,7 +177,7 @@ def test_cupy_more_unread_steps_than_there_are_places(monkeypatch: pytest.Monkey
     backend = gpu.backend()
     from scratchgpt.backends.cupy import losses
 
-    monkeypatch.setattr(losses, "PLACES", 3)
+    monkeypatch.setattr(losses, "RING_CAPACITY", 3)
     found, _ = train(backend, CONFIGS["plain"], n_steps=8)
     monkeypatch.undo()
     expected, _ = train(backend, CONFIGS["plain"], n_steps=8)
