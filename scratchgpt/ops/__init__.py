@@ -15,7 +15,7 @@ linear, split_heads, attention, merge_heads, gelu_tanh, gelu_exact, dropout, une
 linear_cross_entropy. Pairs that other pairs are made of: softmax, cross_entropy. The pair that only the
 adaptive head calls: adaptive_softmax.
 
-The other modules are not pairs, because no gradient flows through them:
+The other modules have no backward, so they are not pairs:
 
     erfc            the complementary error function, which gelu_exact needs and NumPy lacks
     rng             the random numbers of a training step: batches and dropout masks

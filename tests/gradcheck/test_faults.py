@@ -1,4 +1,4 @@
-"""The gradient checks are checked: each planted mistake must be caught, and the sound code must pass."""
+"""Check the gradient checks: they must catch every planted mistake, and pass correct code."""
 
 import dataclasses
 import importlib
@@ -23,7 +23,7 @@ from tests.support.faults import ADAMW_FAULTS, MODEL_FAULTS, OP_FAULTS, Fault
 
 
 def patched_module(name: str, old: str, new: str) -> types.ModuleType:
-    """Run a module's source with one patch, under a name of its own, leaving the real one alone."""
+    """Execute a module's source with one patch, as a new module; the real one stays unchanged."""
     real = importlib.import_module(name)
     source = Path(real.__file__).read_text(encoding="utf-8")
     assert source.count(old) == 1, f"{name}: {old!r} occurs {source.count(old)} times"
@@ -37,7 +37,7 @@ def ids(faults: list[Fault]) -> list[str]:
 
 
 def results_of_op(name: str, op: object) -> list[Result]:
-    """Check one op, in place of the textbook's."""
+    """Check the textbook's ops with one of them replaced by `op`; return the results of that one."""
     inside_others = name in ("softmax", "cross_entropy")
     ops = reference.OPS if inside_others else dataclasses.replace(reference.OPS, **{name: op})
     results = []
@@ -56,8 +56,8 @@ def test_the_bank_is_large_and_its_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({fault.module for fault in OP_FAULTS}))
-def test_a_sound_op_passes_the_same_way(name: str) -> None:
-    """The patching itself breaks nothing: a patch that changes a comment's worth passes every check."""
+def test_a_correct_op_passes_the_same_check(name: str) -> None:
+    """Patching itself breaks nothing: with a patch that only adds a space, every check passes."""
     op = patched_module(f"scratchgpt.ops.{name}", "def backward(", "def backward( ")
     assert all(result.passed for result in results_of_op(name, op))
 
@@ -85,11 +85,11 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
         for user in (model, layers.block, layers.attention, layers.mlp, layers.embedding):
             if hasattr(user, class_name):
                 monkeypatch.setattr(user, class_name, getattr(module, class_name))
-    results = [
+    results = (  # a generator, so that the first wrong gradient ends the checks
         result
         for name, config in CONFIGS.items()
         for result in check_model(sg.get_backend(), name, gpt(config))
-    ]
+    )
     assert not all(result.passed for result in results), fault.mistake
 
 
@@ -107,7 +107,9 @@ def test_a_wrong_adamw_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
         ("backends.numpy.adamw", "def _update_block("),
     ],
 )
-def test_a_sound_adamw_passes_the_same_way(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_adamw_passes_the_same_check(
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert_follows_the_definition(*patched_adamw(module, name, f"{name} ", monkeypatch))
 
 
