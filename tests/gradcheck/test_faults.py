@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import importlib.util
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,17 +37,15 @@ def ids(faults: list[Fault]) -> list[str]:
     return [f"{fault.id}-{fault.module}" for fault in faults]
 
 
-def results_of_op(name: str, op: object) -> list[Result]:
-    """Check the textbook's ops with one of them replaced by `op`; return the results of that one."""
+def results_of_op(name: str, op: object) -> Iterator[Result]:
+    """Check the textbook's ops with one of them replaced by `op`; yield the results of that one."""
     inside_others = name in ("softmax", "cross_entropy")
     ops = reference.OPS if inside_others else dataclasses.replace(reference.OPS, **{name: op})
-    results = []
-    for case in op_cases(ops):
-        if case.op.split(",")[0] == name:
-            pair = (op.forward, op.backward) if inside_others else (case.forward, case.backward)
-            results += check(*pair, case.inputs, name=case.op)
-    assert results
-    return results
+    cases = [case for case in op_cases(ops) if case.op.split(",")[0] == name]
+    assert cases
+    for case in cases:
+        pair = (op.forward, op.backward) if inside_others else (case.forward, case.backward)
+        yield from check(*pair, case.inputs, name=case.op)
 
 
 def test_the_bank_is_large_and_its_ids_are_unique() -> None:

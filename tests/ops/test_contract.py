@@ -1,4 +1,4 @@
-"""Every module of `scratchgpt.ops` is a (forward, backward) pair, or its docstring lists it as an exception."""
+"""Every module of `scratchgpt.ops` is a (forward, backward) pair, or its docstring says that it is not."""
 
 import importlib
 import inspect
