@@ -143,7 +143,7 @@ class CupyBackend(Backend):
         )  # fmt: skip
 
     def apply_if_finite(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
-        """Run `update`; if the norm is not finite, restore the arrays `changed`, without asking the host."""
+        """Run `update`, then restore the arrays `changed` if the norm is not finite; the device decides."""
         before = [array.copy() for array in changed]
         update()
         is_finite = cupy.isfinite(norm)

@@ -138,7 +138,7 @@ def call(name: str, *arguments: Any) -> None:
 
 
 STATUS = {
-    1: "not initialised", 3: "no memory", 7: "invalid value", 8: "architecture mismatch",
+    1: "not initialized", 3: "out of memory", 7: "invalid value", 8: "architecture mismatch",
     13: "execution failed", 14: "internal error", 15: "not supported",
 }  # fmt: skip
 

@@ -29,13 +29,13 @@ def micro_batches(n_rows: int, n_time: int, n_params: int) -> list[slice]:
     There are one, two or a multiple of four (at most `n_rows`), so that two or four threads get equal shares.
     """
     n_tokens = n_rows * n_time
-    most = TOKENS_PER_MICRO_BATCH if n_params < LARGE_MODEL_PARAMS else TOKENS_PER_MICRO_BATCH // 2
+    max_tokens = TOKENS_PER_MICRO_BATCH if n_params < LARGE_MODEL_PARAMS else TOKENS_PER_MICRO_BATCH // 2
     if n_tokens * n_params < MIN_WORK_FOR_THREADS:
         n_parts = 1
-    elif n_tokens <= 2 * most:
+    elif n_tokens <= 2 * max_tokens:
         n_parts = 2
     else:
-        n_parts = 4 * math.ceil(n_tokens / (4 * most))
+        n_parts = 4 * math.ceil(n_tokens / (4 * max_tokens))
     n_parts = min(n_rows, n_parts)
     bounds = [n_rows * part // n_parts for part in range(n_parts + 1)]
     return [slice(start, end) for start, end in itertools.pairwise(bounds)]
@@ -80,9 +80,9 @@ class Workers:
         try:
             work()
         finally:
-            begun = [helper for helper in helpers if not helper.cancel()]  # the others would find no items
-            wait(begun)
-        for helper in begun:
+            started = [helper for helper in helpers if not helper.cancel()]  # the others would find no items
+            wait(started)
+        for helper in started:
             helper.result()  # re-raises the helper's exception
         return [results[i] for i in range(len(items))]
 

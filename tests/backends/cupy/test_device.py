@@ -48,7 +48,7 @@ def test_cupy_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "driver", "words"),
+    ("error", "driver", "message"),
     [
         (CUDARuntimeError(35), 0, "there is no NVIDIA driver"),
         (CUDARuntimeError(35), 12040, r"the driver supports CUDA 12\.4; this CuPy needs 13\.0"),
@@ -58,13 +58,13 @@ def test_cupy_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_cupy_without_a_gpu(
-    error: Exception | None, driver: int, words: str, monkeypatch: pytest.MonkeyPatch
+    error: Exception | None, driver: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, error=error, driver=driver)
-    with pytest.raises(InputError, match=words) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         device.find_device()
     assert "--backend numpy" in str(raised.value)
-    assert ("[cuda13]" in str(raised.value)) == ("this CuPy needs" in words or "CUDA reports" in words)
+    assert ("[cuda13]" in str(raised.value)) == ("this CuPy needs" in message or "CUDA reports" in message)
 
 
 @pytest.mark.parametrize("number", [-1, 99])
@@ -126,7 +126,7 @@ def test_cupy_without_cublaslt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cupy_describes_what_it_uses() -> None:
-    words = gpu.backend("bf16", graph=True).describe()
+    description = gpu.backend("bf16", graph=True).describe()
     for part in (
         "GiB, compute capability",
         "bf16 with float32 master",
@@ -134,4 +134,4 @@ def test_cupy_describes_what_it_uses() -> None:
         "tensor cores",
         "graph on",
     ):
-        assert part in words
+        assert part in description

@@ -132,11 +132,11 @@ def test_cupy_a_planted_mistake_is_caught(
     from scratchgpt.backends.cupy import kernels
     from tests.gpu_emulation import memory
 
-    mistake, sound, n_patched = MISTAKES[name], kernels.source, 0
+    mistake, original, n_patched = MISTAKES[name], kernels.source, 0
 
     def source(file: str) -> str:
         nonlocal n_patched
-        text = sound(file)
+        text = original(file)
         if file == mistake.file or (mistake.file.endswith(".cuh") and mistake.old in text):
             assert mistake.old in text, f"{file} has no {mistake.old!r}"
             n_patched += 1

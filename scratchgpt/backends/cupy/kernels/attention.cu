@@ -2,8 +2,8 @@
 // Source: Dao et al., "FlashAttention" (2022), algorithms 1 and 4, https://arxiv.org/abs/2205.14135, and Dao,
 // "FlashAttention-2" (2023), https://arxiv.org/abs/2307.08691, for the order of the loops.
 //
-// Forward goes through the keys tile by tile and keeps, for every query, the largest score m so far, and sums
-// relative to it. When a tile raises the maximum to m', the sums so far are multiplied by exp(m - m'):
+// Forward loops over tiles of keys and keeps, for every query, the largest score m so far, and sums relative to it.
+// When a tile raises the maximum to m', the sums so far are multiplied by exp(m - m'):
 //     sum = sum exp(m - m') + sum over the tile of exp(score - m'),    out the same, weighted by v
 // At the end y = out / sum, and lse = m + log(sum) is all that backward needs to recompute any probability:
 // exp(score - lse).
