@@ -32,8 +32,9 @@ class GPTConfig:
         layer_norm_epsilon: added to the variance in LayerNorm, inside the square root.
         init_std: standard deviation of the initial weights; residual projections get
             init_std / sqrt(2 n_layer).
-        adaptive_cutoffs: the first token id of each tail of an adaptive softmax, ascending; null means an
-            ordinary softmax. Frequent tokens should have small ids, as they roughly do in byte pair encoding.
+        adaptive_cutoffs: the first token id of each tail of an adaptive softmax, e.g. [2000,10000]; null
+            means an ordinary softmax. Frequent tokens should have small ids, as byte pair encoding roughly
+            ensures.
         adaptive_factor: the first tail of the adaptive softmax has n_embd / adaptive_factor channels, each
             further tail adaptive_factor times fewer than the one before.
     """
