@@ -69,7 +69,7 @@ def loss_and_right(bound: BoundModel, tokens: Tokens, targets: Tokens) -> tuple[
         part, _ = model.lm_head.forward(ctx, x, y, n_targets)
         return part, count_right(model, ctx, x, y)
 
-    with backend.active(side_by_side=True):
+    with backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
         micro_batches = cut_batch(len(tokens), tokens.shape[1], bound.params.size, backend, accumulate=1)
         done = backend.map(run, micro_batches)

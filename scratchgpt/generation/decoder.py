@@ -91,6 +91,6 @@ class Decoder:
         if self._next_token and len(rows) == len(tokens[0]) == 1:
             return [self._next_token(rows[0], tokens[0][0])]
         positions = self._cache.next(rows, n_time=len(tokens[0]))
-        with self._backend.active(side_by_side=False):
+        with self._backend.active(parallel=False):
             logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), positions)
         return list(logits[:, -1])

@@ -57,7 +57,7 @@ class BoundModel:
             InputError: tokens of the wrong shape, type or range.
         """
         tokens = check_tokens(tokens, self.config)
-        with self.backend.active(side_by_side=False):
+        with self.backend.active(parallel=False):
             yield self.context(), self.backend.to_device(tokens)
 
     def logits(self, tokens: Tokens) -> AnyV:
@@ -134,7 +134,7 @@ class BoundModel:
                 self.model.backward(ctx, saved)
             return part
 
-        with backend.active(side_by_side=True):
+        with backend.active(parallel=True):
             n_targets = backend.count_targets(targets)
             parts = backend.map(lambda each: run_micro_batch(*each), enumerate(micro_batches))
             if accumulator is None:

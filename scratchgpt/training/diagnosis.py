@@ -35,7 +35,7 @@ def first_not_finite(
     """
     model, backend = bound.model, bound.backend
     watch = _Watch(bound.context().params, backend)
-    with np.errstate(over="ignore", invalid="ignore"), backend.active(side_by_side=True):
+    with np.errstate(over="ignore", invalid="ignore"), backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
         for rows in cut_batch(len(tokens), tokens.shape[1], bound.params.size, backend, accumulate):
             ctx = Context(watch.params, watch, watch.ops, streams and streams[rows])

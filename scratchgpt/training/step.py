@@ -64,12 +64,12 @@ class TrainingStep:
         Raises:
             InputError: as `loss_and_grads`.
         """
-        if len(self._unread) == min(MAX_UNREAD, self._losses.places):
+        if len(self._unread) == min(MAX_UNREAD, self._losses.capacity):
             self._read = self.read()
         tokens = check_tokens(tokens, self._bound.config)
         targets = check_targets(targets, tokens, self._bound.config)
         streams = self._bound.dropout_streams(rng, len(tokens))
-        with self._backend.active(side_by_side=True):  # the norm, too, on one thread
+        with self._backend.active(parallel=True):  # the norm, too, on one thread
             self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
         self._unread.append((lr, tokens, targets, streams))
 

@@ -54,7 +54,7 @@ def assert_equal_to_one_batch(backend: Backend, targets: np.ndarray, accumulate:
 def test_the_parts_add_up_to_the_whole_batch(
     monkeypatch: pytest.MonkeyPatch, name: str, targets: np.ndarray, accumulate: int, small: int
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", small)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", small)
     assert_equal_to_one_batch(BACKENDS[name](), targets, accumulate)
 
 
@@ -107,7 +107,7 @@ def test_no_two_groups_are_alive_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     grads = [
         sg.loss_and_grads(
             MODEL, PARAMS, TOKENS, IGNORED, backend=sg.get_backend("numpy", threads), accumulate=3

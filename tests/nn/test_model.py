@@ -349,8 +349,8 @@ def threads_of_blas() -> set[int]:
 
 def test_threads_limit_blas_inside_a_pass_and_no_longer() -> None:
     before = threads_of_blas()
-    for name, side_by_side, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
-        with sg.get_backend(name, threads=2).active(side_by_side):
+    for name, parallel, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
+        with sg.get_backend(name, threads=2).active(parallel):
             assert threads_of_blas() == {inside}
         assert threads_of_blas() == before
 

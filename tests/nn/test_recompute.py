@@ -57,7 +57,7 @@ def pass_of(model: sg.GPT, backend: Backend, dtype: str) -> tuple[float, np.ndar
 def test_the_gradients_are_the_same_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch, name: str, variant: str, dtype: str
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)  # several micro-batches
     backend = BACKENDS[name]()
     loss, grads = pass_of(sg.GPT(VARIANTS[variant]), backend, dtype)
     again, grads_again = pass_of(sg.GPT(VARIANTS[variant], recompute=True), backend, dtype)
