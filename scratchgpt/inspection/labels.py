@@ -15,7 +15,7 @@ LONGEST = 12  # characters
 def labels(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
     """Return a word for each token: ␣ is a space, ↵ a new line, \\xNN a byte that is no whole character."""
     ids = list(ids)
-    return [_label(token) for token in bytes_by_token(tokenizer, ids, goes_on=True)]
+    return [_label(token) for token in bytes_by_token(tokenizer, ids, continuation=True)]
 
 
 def drawable(words: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from scratchgpt.generation import GenerationSettings
 from scratchgpt.generation.writing import Writer
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.base import BOS, EOS, SEP
+from scratchgpt.tokenizers.special_tokens import BOS, EOS, SEP
 
 
 class Session:
