@@ -153,7 +153,7 @@ def test_show_separates_tokens_and_counts(run: Run) -> None:
     assert run("show", ".", "").out.endswith("0 characters, 0 bytes, 0 tokens\n")
 
 
-def test_a_terminal_shows_colours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_colors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizers.save(ByteTokenizer(), ".")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -166,7 +166,7 @@ def test_a_terminal_shows_colours(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("show", ".", "ab").out.startswith("a|b\n")
 
 
-def test_colours_alternate_and_special_tokens_stand_out() -> None:
+def test_colors_alternate_and_special_tokens_stand_out() -> None:
     tokenizer = CharTokenizer(["a", "b", "<sep>"])
     text = colored_tokens(tokenizer, [0, 1, 2, 0])
     assert text.plain == "ab<sep>a"

@@ -60,7 +60,7 @@ def blocks_of(content: bytes, size: int) -> Source:
     return Source("given", lambda: (content[i : i + size] for i in range(0, len(content), size)))
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -68,17 +68,17 @@ def normalised(text: str) -> str:
 
 
 @given(
-    text=TEXTS.filter(lambda text: normalised(text).strip()), block=st.integers(1, 9), size=st.integers(1, 9)
+    text=TEXTS.filter(lambda text: normalized(text).strip()), block=st.integers(1, 9), size=st.integers(1, 9)
 )
 def test_the_pieces_together_are_the_text_with_newlines(text: str, block: int, size: int) -> None:
     pieces = list(in_pieces(blocks_of(text.encode(), block).texts(), size))
-    assert "".join(pieces) == normalised(text)
+    assert "".join(pieces) == normalized(text)
     assert all(0 < len(piece) <= size for piece in pieces)
 
 
-@given(text=TEXTS.filter(lambda text: normalised(text).strip()), block=st.integers(1, 9))
+@given(text=TEXTS.filter(lambda text: normalized(text).strip()), block=st.integers(1, 9))
 def test_lines_are_numbered_from_one(text: str, block: int) -> None:
-    lines = normalised(text).split("\n")
+    lines = normalized(text).split("\n")
     expected = list(enumerate(lines, 1))
     if not lines[-1]:
         expected.pop()
@@ -129,7 +129,7 @@ def test_only_the_last_piece_ends_a_single_document() -> None:
 @given(data=st.binary(min_size=1), block=st.integers(1, 5))
 def test_any_bytes_are_text_or_an_error_with_the_first_bad_byte(data: bytes, block: int) -> None:
     try:
-        text = normalised(data.decode())
+        text = normalized(data.decode())
     except UnicodeDecodeError as error:
         words = rf"given is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start} \("
         with pytest.raises(InputError, match=words):

@@ -115,7 +115,7 @@ def test_a_token_that_the_vocabulary_lacks_is_refused(tmp_path: Path, token: int
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_text_is_tokenised_once(tmp_path: Path) -> None:
+def test_a_text_is_tokenized_once(tmp_path: Path) -> None:
     tokenizer, text = Counting(CHARS.symbols), corpus(Piece("abc"), Piece("de"))
     Counting.calls = 0
     first = prepare(text, tokenizer, cache=tmp_path)

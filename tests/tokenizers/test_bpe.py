@@ -76,7 +76,7 @@ def replaced(word: list[int], pair: tuple[int, int], new: int) -> list[int]:
 
 
 def naive_encode(merges: list[tuple[bytes, bytes]], data: bytes) -> list[bytes]:
-    """Merge two neighbours at a time: the leftmost pair of the lowest rank."""
+    """Merge two neighbors at a time: the leftmost pair of the lowest rank."""
     ranks = {pair: rank for rank, pair in reversed(list(enumerate(merges)))}
     parts = [data[i : i + 1] for i in range(len(data))]
     while pairs := [(ranks[pair], i) for i, pair in enumerate(pairwise(parts)) if pair in ranks]:
