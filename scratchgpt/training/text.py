@@ -12,10 +12,10 @@ from scratchgpt import data, tokenizers
 from scratchgpt.config import GPTConfig
 from scratchgpt.corpora import Corpus
 from scratchgpt.corpora.special_tokens import with_special_tokens
-from scratchgpt.data.prepare import SMALL
+from scratchgpt.data.prepare import LARGE_TEXT
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.base import PAD, UNK
+from scratchgpt.tokenizers.special_tokens import PAD, UNK
 from scratchgpt.tokenizers.training import train_tokenizer
 from scratchgpt.training.budget import with_steps
 from scratchgpt.training.settings import RunSettings
@@ -122,7 +122,7 @@ def progress_shown(console: Console, what: str) -> Iterator[Callable[[int, int |
         def shown(done: int, total: int | None) -> None:
             nonlocal started, n_done
             n_done = done
-            if started is None and (total or done) >= SMALL and not console.is_terminal:
+            if started is None and (total or done) >= LARGE_TEXT and not console.is_terminal:
                 started = time.perf_counter()
                 console.print(what.format(f"more than {done:,}" if total is None else f"{total:,}") + " ...")
             show(done, total)

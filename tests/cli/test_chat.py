@@ -26,7 +26,7 @@ from scratchgpt.cli.chat.session import Session, without_space
 from scratchgpt.cli.chat.talking import FORGETTING, LEAVING, STOPPED
 from scratchgpt.corpora.dialogue import dialogue_pieces
 from scratchgpt.corpora.sources import open_corpus
-from scratchgpt.data.tokenise import tokenise
+from scratchgpt.data.tokenize import tokenize
 from scratchgpt.generation import GenerationSettings
 from scratchgpt.tokenizers import ByteTokenizer
 from tests.support.project import ROOT, Outcome
@@ -96,7 +96,7 @@ def reply(prompt: str, seed: int, temperature: float = 1.5) -> str:
 @given(SAID.filter(lambda turns: len(turns) % 2 == 1), st.text("ab é<s>", max_size=9))
 def test_the_model_reads_what_it_has_seen_in_training(turns: list[str], answer: str) -> None:
     """To the token, for a dialogue that goes on with any answer."""
-    trained_on = tokenise(dialogue_pieces([*turns, answer]), BYTES).tokens.tolist()
+    trained_on = tokenize(dialogue_pieces([*turns, answer]), BYTES).tokens.tolist()
     asked = prompt_ids(turns, BYTES)
     assert asked == trained_on[: len(asked)]
     assert BYTES.decode(asked).endswith(" Bot:")

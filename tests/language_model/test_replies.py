@@ -16,8 +16,8 @@ from scratchgpt.data import Part
 from scratchgpt.language_model import replies
 from scratchgpt.language_model.replies import Reply
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
-from scratchgpt.tokenizers.base import BOS, EOS, PAD, SEP
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
+from scratchgpt.tokenizers.special_tokens import BOS, EOS, PAD, SEP
 from scratchgpt.tokenizers.split_patterns import GPT2
 
 DIALOGUES = [

@@ -12,8 +12,8 @@ from scratchgpt.corpora import Corpus, Piece, open_corpus
 from scratchgpt.corpora.dialogue import PROMPT, dialogue_corpus
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
-from scratchgpt.tokenizers.base import END
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
+from scratchgpt.tokenizers.special_tokens import END_OF_TEXT as END
 from scratchgpt.tokenizers.split_patterns import GPT2
 from scratchgpt.training import text
 from scratchgpt.training.settings import CorpusSettings, GenerationSettings, RunSettings, TokenizerSettings
@@ -112,7 +112,7 @@ def test_a_large_text_is_announced_and_a_small_or_known_one_is_not(
     tokenizer = text.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, console)
     text.tokens_of(Corpus("test", lambda: iter([Piece("small")])), tokenizer, console)
     assert lines() == []
-    monkeypatch.setattr(text, "SMALL", 300_000)
+    monkeypatch.setattr(text, "LARGE_TEXT", 300_000)
     text.tokenizer_for(asking(kind="bpe", vocab_size=258), corpus, console)
     text.tokens_of(corpus, tokenizer, console)
     assert lines() == [
@@ -195,9 +195,9 @@ def test_bpe_tokens_keep_their_ids_beside_new_special_tokens() -> None:
         more.vocab_size - 1,
     ]
     for names, words in (
-        (["<s>", "<s>"], "named 2 times"),
-        (["ab"], "has the name of token"),
-        ([END], "no token has"),
+        (["<s>", "<s>"], "listed 2 times"),
+        (["ab"], "is spelled like ordinary token"),
+        ([END], "already has the special token"),
     ):
         with pytest.raises(InputError, match=words):
             tokenizer.with_special_tokens(names)

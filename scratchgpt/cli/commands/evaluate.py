@@ -20,7 +20,7 @@ from scratchgpt.evaluation.text_loss import score
 from scratchgpt.language_model import replies
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.language_model.loading import load
-from scratchgpt.tokenizers.base import SEP
+from scratchgpt.tokenizers.special_tokens import SEP
 from scratchgpt.training.settings import CorpusSettings, TrainingSettings
 from scratchgpt.training.text import nats_per_token, tokens_of
 from scratchgpt.utils.files import atomic_path, load_yaml, make_folder

@@ -15,7 +15,7 @@ from scratchgpt.language_model.formats.nanogpt import characters_of, load_nanogp
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.language_model.loading import load
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.base import END
+from scratchgpt.tokenizers.special_tokens import END_OF_TEXT
 from scratchgpt.utils.validation import nearest
 
 PROG = "scratchgpt import"
@@ -38,7 +38,7 @@ def _from_nanogpt(options: Namespace) -> LanguageModel:
         )
     model, params = load_nanogpt(options.checkpoint, options.activation)
     tokenizer = _tokenizer(options, model.config.vocab_size)
-    end = tokenizer.special_ids.get(END)
+    end = tokenizer.special_ids.get(END_OF_TEXT)
     return LanguageModel(model, params, tokenizer, get_backend(), end, () if end is None else (end,))
 
 

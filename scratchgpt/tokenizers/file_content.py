@@ -1,4 +1,4 @@
-"""The content of tokenizer files: read with errors that say what is wrong."""
+"""Reading tokenizer files, with errors that name the file and say what is wrong."""
 
 import json
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ def read_content(path: str | Path) -> bytes:
     """Return the bytes of a file.
 
     Raises:
-        InputError: missing, a folder, or unreadable.
+        InputError: the file is missing or unreadable, or the path is a folder.
     """
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist; expected a tokenizer's file") from None
+        raise InputError(f"{path} does not exist; expected a tokenizer file") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -27,7 +27,7 @@ def json_object(content: bytes, name: str) -> dict[str, Any]:
     """Return the JSON object in the content of the file called `name`.
 
     Raises:
-        InputError: empty, not UTF-8, or not a JSON object.
+        InputError: the content is empty, not UTF-8, or not a JSON object.
     """
     if not content.strip():
         raise InputError(f"{name} is empty; expected a JSON object")
@@ -45,8 +45,8 @@ def json_object(content: bytes, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def named(name: str) -> Iterator[None]:
-    """Begin the message of an InputError with the name of the file whose content is used."""
+def prefix_errors(name: str) -> Iterator[None]:
+    """Prefix the message of every InputError raised in the body with `name: `, the file being read."""
     try:
         yield
     except InputError as error:

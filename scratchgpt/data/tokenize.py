@@ -1,4 +1,4 @@
-"""Text becomes tokens, on several cores where that pays."""
+"""Tokenizing a corpus, with several worker processes for a large one."""
 
 import multiprocessing
 import os
@@ -20,17 +20,17 @@ from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import Tokenizer, from_bytes
 
-JOB = 2**18  # characters that a process is given at once: its memory grows with them
+JOB_CHARACTERS = 2**18  # per job of a worker, whose memory grows with them
 
 
-class Tokenised(NamedTuple):
-    """Some pieces as tokens.
+class Tokenized(NamedTuple):
+    """The tokens of some pieces.
 
     Attributes:
         tokens: (N,) ids.
         ends: (D,) the position after the last token of each document that ends here.
-        learned: (N,) whether a token counts in the loss.
-        n_characters: of their text, names of special tokens not counted.
+        learned: (N,) the loss mask: whether each token counts in the loss.
+        n_characters: characters of their text, without the names of special tokens.
     """
 
     tokens: Array
@@ -39,11 +39,11 @@ class Tokenised(NamedTuple):
     n_characters: int
 
 
-def tokenise(pieces: Iterable[Piece], tokenizer: Tokenizer) -> Tokenised:
+def tokenize(pieces: Iterable[Piece], tokenizer: Tokenizer) -> Tokenized:
     """Return the tokens of some pieces.
 
     Raises:
-        InputError: a character that the tokenizer cannot represent.
+        InputError: the tokenizer cannot represent a character.
     """
     ids, ends, learned = [np.empty(0, dtype=np.int32)], [], []
     n_characters = n_tokens = 0
@@ -58,7 +58,7 @@ def tokenise(pieces: Iterable[Piece], tokenizer: Tokenizer) -> Tokenised:
         if piece.ends:
             ends.append(n_tokens)
     lengths = [len(each) for each in ids[1:]]
-    return Tokenised(
+    return Tokenized(
         np.concatenate(ids),
         np.array(ends, dtype=np.int64),
         np.repeat(np.array(learned, dtype=bool), lengths),
@@ -66,53 +66,53 @@ def tokenise(pieces: Iterable[Piece], tokenizer: Tokenizer) -> Tokenised:
     )
 
 
-def tokenise_all(
+def tokenize_all(
     pieces: Iterable[Piece], tokenizer: Tokenizer, workers: int
-) -> Generator[Tokenised, None, None]:
-    """Yield the tokens of all pieces in their order.
+) -> Generator[Tokenized, None, None]:
+    """Yield the tokens of all pieces in order.
 
-    With one worker, this process does it. Others are started afresh, not forked, so it matters not which
-    threads there are. Only a few jobs are underway at any time, however long the text. Close the iterator,
-    or exhaust it, to end the processes.
+    With one worker, this process does the work. Otherwise worker processes are spawned rather than forked,
+    because forking a process with threads is unsafe. Only a few jobs are in flight at any time, however long
+    the text. Close or exhaust the iterator to end the processes.
 
     Raises:
-        InputError: as `tokenise`, or a process died.
+        InputError: as `tokenize`, or a worker process died.
     """
     if workers == 1:
         for job in jobs(pieces):
-            yield tokenise(job, tokenizer)
+            yield tokenize(job, tokenizer)
         return
     executor = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_worker,
+        initializer=_init_worker,
         initargs=(tokenizer.to_bytes(),),
     )
-    underway: deque[Future[Tokenised]] = deque()
+    in_flight: deque[Future[Tokenized]] = deque()
     try:
         for job in jobs(pieces):
-            with _main_program_hidden(), _ctrl_c_held_back():  # processes start here
-                underway.append(executor.submit(_work, job))
-            if len(underway) > workers + 1:
-                yield underway.popleft().result()
-        while underway:
-            yield underway.popleft().result()
+            with _main_module_hidden(), _ctrl_c_blocked():  # submitting starts the processes
+                in_flight.append(executor.submit(_work, job))
+            if len(in_flight) > workers + 1:
+                yield in_flight.popleft().result()
+        while in_flight:
+            yield in_flight.popleft().result()
     except BrokenProcessPool as error:
         raise InputError(
-            f"a process that cuts text into tokens ended early; expected enough memory for {workers} of them"
+            f"a worker process that tokenizes the text died; check that there is memory for {workers} of them"
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
 
 
 def jobs(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Yield the pieces in lists of about JOB characters."""
+    """Group the pieces into lists of about JOB_CHARACTERS each."""
     job: list[Piece] = []
     size = 0
     for piece in pieces:
         job.append(piece)
         size += len(piece.text)
-        if size >= JOB:
+        if size >= JOB_CHARACTERS:
             yield job
             job, size = [], 0
     if job:
@@ -120,8 +120,8 @@ def jobs(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 
 
 @contextmanager
-def _main_program_hidden() -> Iterator[None]:
-    """Let new processes find no main program, which they would import again with everything that it needs."""
+def _main_module_hidden() -> Iterator[None]:
+    """Hide `__main__` from spawned processes, which would otherwise import it with everything it needs."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -131,9 +131,9 @@ def _main_program_hidden() -> Iterator[None]:
 
 
 @contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Let new processes begin deaf to Ctrl-C, which their parent gets afterwards; not so on Windows."""
-    if sys.platform == "win32":
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Block SIGINT, so that new processes start with it blocked and only their parent acts on Ctrl-C."""
+    if sys.platform == "win32":  # has no signal masks
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -143,22 +143,22 @@ def _ctrl_c_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_tokenizers: list[Tokenizer] = []  # in a worker: the one that it was given
+_tokenizers: list[Tokenizer] = []  # in a worker process: its tokenizer
 
 
-def _begin_worker(tokenizer: bytes) -> None:
-    """Make a worker ready; on Ctrl-C its parent will end it, and when its parent is killed it ends itself."""
+def _init_worker(tokenizer: bytes) -> None:
+    """Set up a worker: it ignores Ctrl-C, which its parent handles, and exits if its parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     _tokenizers.append(from_bytes(tokenizer, "the tokenizer"))
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-def _work(pieces: list[Piece]) -> Tokenised:
-    return tokenise(pieces, _tokenizers[0])
+def _work(pieces: list[Piece]) -> Tokenized:
+    return tokenize(pieces, _tokenizers[0])

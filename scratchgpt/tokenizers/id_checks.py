@@ -1,4 +1,4 @@
-"""The ids that a decoder is given."""
+"""Validation of the ids passed to a decoder."""
 
 from collections.abc import Iterable, Iterator
 from operator import index
@@ -6,11 +6,11 @@ from operator import index
 from scratchgpt.errors import InputError
 
 
-def checked(ids: Iterable[int], vocab_size: int) -> Iterator[int]:
-    """Yield ids as Python's whole numbers.
+def checked_ids(ids: Iterable[int], vocab_size: int) -> Iterator[int]:
+    """Yield the ids as Python ints; NumPy integers are accepted.
 
     Raises:
-        InputError: something else than a whole number, or one outside [0, vocab_size).
+        InputError: an id that is not an integer or is outside [0, vocab_size).
     """
     for i in ids:
         try:

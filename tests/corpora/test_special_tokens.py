@@ -1,4 +1,4 @@
-"""Names of special tokens in a text, where they are these tokens."""
+"""Parsing the names of special tokens in a corpus."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchgpt.corpora import Corpus, Piece, open_corpus
-from scratchgpt.corpora.special_tokens import names_found, with_special_tokens
-from scratchgpt.corpora.text_files import PIECE_SIZE, in_pieces
+from scratchgpt.corpora.special_tokens import split_pieces, with_special_tokens
+from scratchgpt.corpora.text_files import PIECE_CHARACTERS, in_pieces
 from scratchgpt.data import prepare
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
@@ -21,11 +21,11 @@ TEXT = st.lists(st.sampled_from(["<", "s", ">", " ", *SPACED])).map("".join)
 
 
 @given(text=TEXT, size=st.integers(1, 9), names=st.sampled_from([NAMES, SPACED]))
-def test_the_tokens_are_those_of_the_whole_text_wherever_it_is_cut(
+def test_the_tokens_are_those_of_the_whole_text_wherever_the_pieces_end(
     text: str, size: int, names: list[str]
 ) -> None:
     tokenizer = CharTokenizer(["<", "s", ">", " ", *names])
-    pieces = list(names_found(map(Piece, in_pieces([text], size)), names))
+    pieces = list(split_pieces(map(Piece, in_pieces([text], size)), names))
     ids = [
         i
         for piece in pieces
@@ -36,11 +36,11 @@ def test_the_tokens_are_those_of_the_whole_text_wherever_it_is_cut(
 
 
 @given(st.lists(st.tuples(TEXT, st.booleans(), st.booleans(), st.booleans())))
-def test_documents_and_what_is_learned_stay_as_they_were(parts: list[tuple[str, bool, bool, bool]]) -> None:
+def test_documents_and_the_loss_mask_do_not_change(parts: list[tuple[str, bool, bool, bool]]) -> None:
     pieces = [
         Piece(END if special else text, special, learned, ends) for text, special, learned, ends in parts
     ]
-    found = list(names_found(pieces, NAMES))
+    found = list(split_pieces(pieces, NAMES))
 
     def documents(pieces: list[Piece]) -> list[list[tuple[str, bool]]]:
         made: list[list[tuple[str, bool]]] = [[]]
@@ -54,12 +54,12 @@ def test_documents_and_what_is_learned_stay_as_they_were(parts: list[tuple[str, 
     assert {piece.text for piece in found if piece.special} <= {END, *NAMES}
 
 
-def test_a_border_beside_white_space_stays_where_it_is() -> None:
+def test_a_border_next_to_white_space_stays_where_it_is() -> None:
     pieces = [Piece("one <s"), Piece(" two"), Piece("three ", ends=True)]
-    assert list(names_found(pieces, NAMES)) == [Piece("one <s"), Piece(" twothree ", ends=True)]
+    assert list(split_pieces(pieces, NAMES)) == [Piece("one <s"), Piece(" twothree ", ends=True)]
     pieces = [Piece("one two"), Piece(" three"), Piece("\n<s>", ends=True)]
     expected = [*pieces[:2], Piece("\n"), Piece("<s>", special=True), Piece("", ends=True)]
-    assert list(names_found(pieces, NAMES)) == expected
+    assert list(split_pieces(pieces, NAMES)) == expected
 
 
 def test_names_are_text_unless_the_corpus_allows_them(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_names_are_text_unless_the_corpus_allows_them(tmp_path: Path) -> None:
 
 
 def test_a_name_is_found_across_pieces_in_a_text_without_white_space(tmp_path: Path) -> None:
-    text = "a" * (PIECE_SIZE - 5) + END + "b" * PIECE_SIZE
+    text = "a" * (PIECE_CHARACTERS - 5) + END + "b" * PIECE_CHARACTERS
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     corpus = open_corpus(str(tmp_path / "text.txt"), allow_special=True)
     tokenizer = ByteTokenizer([END])
