@@ -71,7 +71,7 @@ def test_attention_is_what_loops_over_queries_and_keys_give(backend: Backend) ->
     assert (found[..., ~np.tri(len(IDS), dtype=bool)] == 0).all()
 
 
-def test_a_recomputed_block_is_seen_as_well(backend: Backend) -> None:
+def test_recomputed_blocks_can_be_inspected(backend: Backend) -> None:
     model = sg.GPT(CONFIG, recompute=True)
     np.testing.assert_array_equal(
         attention_maps(sg.BoundModel(model, PARAMS, backend), IDS),
@@ -79,7 +79,7 @@ def test_a_recomputed_block_is_seen_as_well(backend: Backend) -> None:
     )
 
 
-def test_looking_changes_nothing(backend: Backend) -> None:
+def test_inspection_changes_nothing(backend: Backend) -> None:
     table, before = dict(vars(backend.ops)), logits(MODEL, PARAMS, IDS[None], backend=backend)
     attention_maps(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     assert vars(backend.ops) == table
@@ -117,7 +117,7 @@ def test_the_logit_lens_reads_each_stream_with_the_last_norm_and_the_head(backen
     np.testing.assert_allclose(lens.last, probs[-1], rtol=1e-10)
 
 
-def test_squares_of_gradient_norms_add_up_to_that_of_the_whole(backend: Backend) -> None:
+def test_squared_gradient_norms_sum_to_the_squared_global_norm(backend: Backend) -> None:
     loss, norms = gradient_norms(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     expected, grads = sg.loss_and_grads(MODEL, PARAMS, IDS[None, :-1], IDS[None, 1:], backend=backend)
     assert loss == expected and list(norms) == [param.name for param in MODEL.params]
@@ -157,7 +157,7 @@ def test_methods_of_a_language_model() -> None:
             use("z")
 
 
-def test_labels_show_what_cannot_be_seen() -> None:
+def test_labels_show_invisible_characters() -> None:
     tokenizer = sg.CharTokenizer(" \n\t\x00ab$漢")
     assert labels(tokenizer, tokenizer.encode(" \n\ta\x00漢").tolist()) == ["␣", "↵", "→", "a", "\\x00", "漢"]
     assert drawable(["漢$", "␣↵→…∅", "é"]) == ["\\u6f22\\$", "␣↵→…∅", "é"]
@@ -191,7 +191,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "a run"
 
 
-def test_the_command_draws_and_says_where(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_draws_and_reports_its_files(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(run), "--text", "a\n $bad$ cafe"]) == 0
     out = capsys.readouterr().out
     folder = run / "inspect"
@@ -246,7 +246,7 @@ def test_the_page_needs_nothing_else_and_is_safe(tmp_path: Path) -> None:
         (["--text", "bad", "--backend", "torch"], "backend is 'torch'"),
     ],
 )
-def test_bad_input_leaves_nothing(run: Path, arguments: list[str], words: str) -> None:
+def test_bad_input_leaves_no_files(run: Path, arguments: list[str], words: str) -> None:
     with pytest.raises(sg.InputError, match=re.escape(words)):
         main([str(run), *arguments])
     assert not (run / "inspect").exists()
