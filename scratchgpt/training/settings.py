@@ -92,19 +92,19 @@ class TrainingSettings:
         schedule: learning rate schedule: "constant", "linear", "cosine" or "wsd" (warm-up, stable, decay).
         warmup_steps: steps of linear learning rate warm-up.
         weight_decay: decoupled weight decay, on matrices only; null: the optimizer's default (0.1, Lion 0.3).
-        beta1: decay rate of the mean gradient; null: the optimizer's default (0.9).
-        beta2: decay rate of AdamW's mean squared gradient and of Lion's mean gradient, whose beta1 is for the
-            update; null: the optimizer's default (0.95, Lion 0.99).
+        beta1: decay rate of the mean gradient (Lion: in the update); null: the optimizer's default (0.9).
+        beta2: decay rate of the mean squared gradient (Lion: of the mean gradient); null: the optimizer's
+            default (0.95, Lion 0.99).
         adam_eps: AdamW's epsilon, also Muon's; null: the optimizer's default (1e-8). Lion has none.
-        ema_decay: keep an EMA of the weights with this decay, and evaluate and save it as best; null: no EMA.
+        ema_decay: decay of an EMA of the weights, used by evaluations and the best checkpoint; null: no EMA.
         on_not_finite: what to do if a step's loss or gradient is NaN or inf: "stop", or "skip" the step.
         patience: early stopping after this many evaluations without a new best loss; null: never.
         max_minutes: time limit of this process, after which it saves and stops; null: none.
         grad_clip: clip the global gradient norm to this value; null: no clipping.
         val_fraction: share of the text to hold out, taken from its end; 0: evaluate on the training text.
         eval_interval: steps between evaluations; each also saves a checkpoint.
-        keep_checkpoints: keep the training states of this many evaluations, the newest; 0: the last only.
-        sample_tokens: length of the sample generated at every evaluation; 0: no sample.
+        keep_checkpoints: keep this many training states, the newest, as step-*.safetensors besides the last.
+        sample_tokens: length in tokens of the sample generated at every evaluation; 0: no sample.
         log_interval: steps between readings of the loss; a GPU is synchronized only then.
         eval_tokens: evaluate on this many tokens, in evenly spaced sequences (at least one); null: all.
     """

@@ -1,7 +1,9 @@
 """train.py and sample.py as a user runs them."""
 
+import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,10 +41,10 @@ def losses(run: str | Path) -> list[tuple[int, float]]:
     lines = Path(run, "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     both = [(record["step"], record.get("loss", record.get("val_loss"))) for record in records]
-    return [(step, loss) for step, loss in both if loss is not None]  # samples are records, too
+    return [(step, loss) for step, loss in both if loss is not None]  # the other records are samples
 
 
-def test_a_run_leaves_everything_that_is_promised(command: Command, text: str) -> None:
+def test_a_run_writes_all_its_files(command: Command, text: str) -> None:
     done = command("train.py", "--data", text, "--out", "run", *SMALL)
     assert done.code == 0, done.err
     names = {path.name for path in Path("run").iterdir()}
@@ -152,7 +154,9 @@ def test_a_run_is_named_after_its_data(command: Command, text: str) -> None:
     assert Path("runs/text/last.safetensors").exists()
 
 
-def test_resuming_keeps_the_new_settings_and_a_finished_run_says_so(command: Command, text: str) -> None:
+def test_a_resumed_run_keeps_its_new_settings_and_a_finished_run_cannot_be_resumed(
+    command: Command, text: str
+) -> None:
     assert command("train.py", "--data", text, "--out", "run", *SMALL).code == 0
     assert command("train.py", "--resume", "run", "--training.max_steps=50").code == 0
     assert losses("run")[-1][0] == 50
@@ -197,7 +201,7 @@ def test_the_shape_of_a_resumed_model_cannot_change(command: Command, text: str)
     assert sg.load("run").model.config.dropout == 0.2
 
 
-def test_other_peoples_files_are_left_alone(command: Command, text: str) -> None:
+def test_a_folder_with_other_files_is_left_alone(command: Command, text: str) -> None:
     Path("mine").mkdir()
     Path("mine/sample.txt").write_text("precious", encoding="utf-8")
     done = command("train.py", "--data", text, "--out", "mine", *SMALL)
@@ -227,12 +231,14 @@ def test_sample_takes_every_option(command: Command, text: str) -> None:
     assert done.out.replace("-" * 72 + "\n", "") == "\n".join(expected) + "\n"
 
 
-def test_the_whole_of_a_small_text_can_be_the_goal(command: Command, tmp_path: Path) -> None:
+def test_a_run_without_held_out_text_learns_the_whole_text(command: Command) -> None:
     Path("short.txt").write_text("to be or not to be", encoding="utf-8")
     done = command("train.py", "--data", "short.txt", "--out", "run", *SMALL, "--training.val_fraction=0",
                    "--generation.prompt=to")  # fmt: skip
     assert done.code == 0, done.err
-    assert "whole-text loss" in done.out
+    assert "whole-text loss" in done.out and "held-out" not in done.out
+    evaluations = [loss for step, loss in losses("run") if step % 10 == 0][1::2]
+    assert len(evaluations) == 4 and evaluations[-1] < evaluations[0] - 0.5
 
 
 def test_settings_override_each_other_in_order(command: Command, text: str) -> None:
@@ -245,7 +251,7 @@ def test_settings_override_each_other_in_order(command: Command, text: str) -> N
     saved = yaml.safe_load(Path("from-yaml/run.yaml").read_text(encoding="utf-8"))
     assert saved["training"]["seed"] == 9  # the flag beats the file
     assert saved["training"]["max_steps"] == 3  # the file beats the default
-    assert saved["training"]["beta1"] == 0.9  # the default of the field, not of configs/default.yaml
+    assert saved["training"]["beta1"] == 0.9  # AdamW's default, not a value of configs/default.yaml
 
 
 @pytest.mark.parametrize(
@@ -273,11 +279,32 @@ def test_every_shipped_configuration_is_valid(name: str) -> None:
             "talk.yaml": 617_472,
         }[name]
     )
-    assert settings.training.max_steps > 0
+    assert settings.training.hyperparameters == {
+        "betas": (0.9, 0.95 if name == "gpt2-124m.yaml" else 0.99),
+        "eps": 1e-8,
+        "weight_decay": 0.0 if name in ("memorise-780.yaml", "smallest.yaml") else 0.1,
+    }
 
 
-def test_train_py_stays_readable_in_one_sitting() -> None:
-    assert len((ROOT / "train.py").read_text(encoding="utf-8").splitlines()) < 150
+def test_the_commands_at_the_top_of_train_py_work(command: Command) -> None:
+    """Run every `python train.py ...` of its docstring, in order, on a tiny model for two steps."""
+    Path("my.txt").write_text(TEXT, encoding="utf-8")
+    Path("other.txt").write_text("a lazy fox jumps over a quick dog. " * 40, encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse((ROOT / "train.py").read_text(encoding="utf-8"))) or ""
+    commands = re.findall(r"^python (train\.py.*?) *(?:#.*)?$", docstring, flags=re.MULTILINE)
+    assert len(commands) == 5
+    outputs = []
+    for line in commands:
+        script, *arguments = line.split()
+        is_resumed = "--resume" in arguments
+        tiny = ["--training.max_steps=4"] if is_resumed else [*SMALL, "--training.max_steps=2"]
+        done = command(script, *arguments, *tiny, "--training.eval_tokens=64")
+        assert done.code == 0, (line, done.err)
+        outputs.append(done.out)
+    assert [step for step, _ in losses("runs/mine")][-1] == 4
+    assert "more text: python sample.py runs/fables" in outputs[0]
+    assert "held-out loss" in outputs[3]
+    assert "--training.learning_rate" in outputs[4]
 
 
 @pytest.mark.parametrize("eval_interval", [1, 1000])
