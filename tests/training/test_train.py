@@ -1,6 +1,7 @@
 """train.py and sample.py as a user runs them."""
 
 import ast
+import itertools
 import json
 import os
 import re
@@ -10,13 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
 
 import scratchgpt as sg
+from scratchgpt.training.step import TrainingStep
 from tests.support.project import ROOT, Outcome
 
 Command = Callable[..., Outcome]
@@ -44,6 +48,7 @@ def losses(run: str | Path) -> list[tuple[int, float]]:
     return [(step, loss) for step, loss in both if loss is not None]  # the other records are samples
 
 
+@pytest.mark.usefixtures("real_plots")
 def test_a_run_writes_all_its_files(command: Command, text: str) -> None:
     done = command("train.py", "--data", text, "--out", "run", *SMALL)
     assert done.code == 0, done.err
@@ -60,7 +65,8 @@ def test_a_run_writes_all_its_files(command: Command, text: str) -> None:
         "report.html",
         "sample.txt",
     }
-    assert Path("run/loss.png").read_bytes().startswith(b"\x89PNG")
+    height, width, _ = plt.imread("run/loss.png").shape
+    assert width > height > 300
     assert Path("run/sample.txt").read_text(encoding="utf-8") in done.out
     assert "held-out loss" in done.out
     curve = losses("run")
@@ -100,8 +106,38 @@ def test_a_resumed_run_is_the_uninterrupted_one(command: Command, text: str) -> 
         assert Path("half", name).read_bytes() == Path("whole", name).read_bytes()
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_resumed_run_equals_the_uninterrupted_one(
+    command: Command, text: str, monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
+) -> None:
+    flags = ["--data", text, *SMALL, "--training.eval_interval=40"]
+    assert command("train.py", *flags, "--out", "whole").code == 0
+
+    take_step, n_calls = TrainingStep.__call__, itertools.count(1)
+
+    def take_step_and_signal(self: TrainingStep, *args: Any) -> None:
+        take_step(self, *args)
+        if next(n_calls) == 7:
+            signal.raise_signal(signum)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "__call__", take_step_and_signal)
+        stopped = command("train.py", *flags, "--out", "stopped")
+    assert (stopped.code, stopped.err) == (128 + signum, "")
+    assert "saved at step 7. Continue with: python train.py --resume stopped" in stopped.out
+    assert command("train.py", "--resume", "stopped").code == 0
+    evaluation_at_the_signal = losses("stopped")[7]
+    assert evaluation_at_the_signal[0] == 7
+    assert [pair for pair in losses("stopped") if pair != evaluation_at_the_signal] == losses("whole")
+    for name, tensor in load_file("whole/last.safetensors").items():
+        np.testing.assert_array_equal(load_file("stopped/last.safetensors")[name], tensor, err_msg=name)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be sent Ctrl-C alone on Windows")
-def test_ctrl_c_saves_and_the_resumed_run_equals_the_uninterrupted_one(tmp_path: Path, text: str) -> None:
+def test_ctrl_c_stops_a_process_and_the_resumed_run_equals_the_uninterrupted_one(
+    tmp_path: Path, text: str
+) -> None:
     flags = [*SMALL, "--training.max_steps=1500", "--training.eval_interval=10000"]
     train = [sys.executable, str(ROOT / "train.py")]
 
@@ -117,7 +153,7 @@ def test_ctrl_c_saves_and_the_resumed_run_equals_the_uninterrupted_one(tmp_path:
     with start("--data", text, "--out", "stopped", *flags) as stopped:
         assert stopped.stdout is not None
         while "backend" not in stopped.stdout.readline():
-            pass  # after this line the loop begins
+            pass  # the loop starts after this line
         time.sleep(0.5)
         stopped.send_signal(signal.SIGINT)
         out, err = stopped.communicate(timeout=60)

@@ -90,7 +90,8 @@ def test_lines_are_examples_and_generation_ends_with_each(command: Command) -> N
     Path("names.txt").write_text("anna\notto\nhannah\n" * 20, encoding="utf-8")
     done = command(
         "train.py", "--data", "names.txt", "--corpus.format=lines", "--training.batches=epochs", *SMALL,
-        "--training.max_steps=150", "--training.learning_rate=0.02", "--out", "run",
+        "--training.max_steps=150", "--training.learning_rate=0.02", "--training.eval_interval=150",
+        "--out", "run",
     )  # fmt: skip
     model = trained(done)
     written = {model.generate(max_new_tokens=16, temperature=0.5, seed=seed) for seed in range(20)}
