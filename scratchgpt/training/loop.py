@@ -1,6 +1,6 @@
 """The training loop, in two functions: `train` sets a run up, `loop` takes its steps.
 
-A run is a text that becomes tokens, tokens that become batches, and one optimizer step per batch:
+Text becomes tokens, tokens become batches, and every batch becomes one optimizer step:
 
     lr = learning_rate(schedule, step)    the schedule says how large the step is
     x, y = batches.draw(rng)              token ids (B, T); y is x shifted by one token

@@ -1,7 +1,7 @@
 """Model FLOPs utilization (MFU): training speed as a share of what the machine's matrix products allow.
 
-Source: Chowdhery et al., "PaLM" (2022), section 4.1, https://arxiv.org/abs/2204.02311. Its denominator is the
-hardware's peak rate; here it is the rate of large matrix products, measured.
+Source: Chowdhery et al., "PaLM" (2022), section 4.1, https://arxiv.org/abs/2204.02311. Where the paper
+divides by the hardware's theoretical peak, we divide by the measured rate of large matrix products.
 """
 
 import time

@@ -45,7 +45,9 @@ def load_or_train_tokenizer(
     if asked.path is not None:
         existing = tokenizers.load(asked.path)
     if existing:
-        needed = [name for name in corpus.specials if name != PAD]  # rows are padded without a token
+        needed = [
+            name for name in corpus.specials if name != PAD
+        ]  # rows are padded, but no text contains <pad>
         return _add_special_tokens(existing, [PAD] * asked.pad + [*needed, *asked.special_tokens], console)
     names = [PAD] * asked.pad + [UNK] * asked.unk + [*corpus.specials, *asked.special_tokens]
     names = list(dict.fromkeys(names))  # without duplicates, in order
