@@ -23,14 +23,7 @@ class TorchTrainer:
         self.training, self.text = training, text
         self.params = sg.GPT(text.config).init(training.seed)
         self.tensors = torch_gpt.tensors_of(self.params)
-        betas, decay = (training.beta1, training.beta2), training.weight_decay
-        self.optimizer = adamw(
-            self.tensors.values(),
-            lr=training.learning_rate,
-            betas=betas,
-            eps=training.adam_eps,
-            weight_decay=decay,
-        )
+        self.optimizer = adamw(self.tensors.values(), lr=training.learning_rate, **training.hyperparameters)
 
     def step(self, step: int) -> None:
         """Draw a batch and take a step on it."""

@@ -115,9 +115,7 @@ class TorchRecipe:
         self._optimizer = load_torch("benchmarks.torch_steps").adamw(
             self._tensors.values(),
             lr=training.learning_rate,
-            betas=(training.beta1, training.beta2),
-            eps=training.adam_eps,
-            weight_decay=training.weight_decay,
+            **training.hyperparameters,
         )
 
     def step(self, step: int) -> None:

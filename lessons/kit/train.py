@@ -19,5 +19,5 @@ def train(wanted: str, argv: Sequence[str]) -> int:
     prog = f"python -m lessons train {wanted}"
     with errors_in_words(prog):
         settings = parse_train_args(argv, prog)
-        backend = get_backend(settings.backend, **settings.computing)
+        backend = get_backend(settings.backend, **settings.backend_settings)
         return run_training(settings, in_training(wanted, settings, backend), prog, "python sample.py")

@@ -23,7 +23,7 @@ FIGURES = {  # what an evaluation may hold: its name in words, and whether more 
     "accuracy": ("accuracy", True),
     "bits_above_floor": ("bits per token above the entropy of the source", False),
     "tokens_per_second": ("training tokens per second", True),
-    "matrix_share": ("share of the machine's matrix rate", True),
+    "matrix_share": ("MFU (model FLOPs utilization)", True),
 }
 REFRESH = '<meta http-equiv="refresh" content="20">'  # while it trains, an open page follows
 PAGE = """<!doctype html>

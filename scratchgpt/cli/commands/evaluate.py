@@ -22,7 +22,7 @@ from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.language_model.loading import load
 from scratchgpt.tokenizers.special_tokens import SEP
 from scratchgpt.training.settings import CorpusSettings, TrainingSettings
-from scratchgpt.training.text import nats_per_token, tokens_of
+from scratchgpt.training.text import entropy_per_token, tokenize
 from scratchgpt.utils.files import atomic_path, load_yaml, make_folder
 from scratchgpt.utils.terminal import console, printable
 from scratchgpt.utils.validation import from_mapping
@@ -136,7 +136,7 @@ def _part(
     names = ("val_fraction", "batch_size")
     known = {name: value for name, value in saved["training"].items() if name in names}
     training = from_mapping(TrainingSettings, known, "training.")
-    text = tokens_of(corpus, model.tokenizer, out)
+    text = tokenize(corpus, model.tokenizer, out)
     if split == "whole":
         return training.batch_size, text
     train, held_out = data.split(text, training.val_fraction, model.model.config.block_size)
@@ -153,7 +153,7 @@ def _predicted(
         batch_size=batch_size,
         max_tokens=tokens,
     )
-    floor = nats_per_token(corpus, part)
+    floor = entropy_per_token(corpus, part)
     return {
         "tokens": n_targets,
         "loss": loss,

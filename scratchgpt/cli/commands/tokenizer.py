@@ -21,7 +21,7 @@ from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import BPETokenizer, Tokenizer, load
 from scratchgpt.tokenizers.token_display import colored_tokens, separated_tokens
 from scratchgpt.tokenizers.training import Kind, train_tokenizer
-from scratchgpt.training.text import progress_shown
+from scratchgpt.training.text import announced_progress
 from scratchgpt.utils.files import atomic_path, make_folder, read_text
 from scratchgpt.utils.validation import nearest
 from scratchgpt.utils.words import counted
@@ -75,7 +75,7 @@ def train(options: Namespace) -> None:
         vocab_size=options.vocab_size,
         pattern=options.pattern,
         special_tokens=options.special or [],
-        bar=partial(progress_shown, Console(stderr=True, soft_wrap=True, highlight=False)),
+        bar=partial(announced_progress, Console(stderr=True, soft_wrap=True, highlight=False)),
     )
     with atomic_path(out) as temporary:
         temporary.write_bytes(tokenizer.to_bytes())

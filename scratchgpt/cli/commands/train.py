@@ -26,7 +26,7 @@ def main(argv: Sequence[str], prog: str = PROG) -> int:
         prog: the program's name as the user typed it: "scratchgpt train" or "train.py".
     """
     settings = parse_train_args(argv, prog)
-    backend = get_backend(settings.backend, **settings.computing)
+    backend = get_backend(settings.backend, **settings.backend_settings)
     typed = f"python {prog}" if prog.endswith(".py") else prog
     return run_training(settings, backend, typed, typed.replace("train", "sample"))
 
