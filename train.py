@@ -12,8 +12,8 @@ The training loop itself is scratchgpt/training/loop.py.
 import sys
 
 from scratchgpt.cli.commands.train import main
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 
 if __name__ == "__main__":
-    with errors_in_words("train.py"):
+    with exit_on_error("train.py"):
         sys.exit(main(sys.argv[1:], prog="train.py"))

@@ -14,7 +14,7 @@ import pytest
 
 from scratchgpt import tokenizers
 from scratchgpt.cli.commands.tokenizer import PROG, main
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
 from scratchgpt.tokenizers.showing import COLOURS, SPECIAL, in_colours, in_words
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4
@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         code = 0
         try:
-            with errors_in_words(PROG):
+            with exit_on_error(PROG):
                 main(args)
         except SystemExit as exit_:
             code = int(exit_.code or 0)

@@ -13,7 +13,8 @@ import numpy as np
 from jsonargparse import Namespace
 from rich.console import Console
 
-from scratchgpt.cli.parser import DATA_HELP, Parser
+from scratchgpt.cli.options.data import DATA_HELP
+from scratchgpt.cli.parser import Parser
 from scratchgpt.corpora import open_corpus
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
@@ -139,7 +140,7 @@ def _ids(words: Sequence[str]) -> Iterator[int]:
 
 
 def _parser() -> Parser:
-    parser = _command("Train tokenizers and look at what they do.")
+    parser = _command("Train a tokenizer, encode, decode or show tokens.")
     commands = parser.add_subcommands(required=True)
 
     train = _command("Train a tokenizer on texts (UTF-8).")
