@@ -177,14 +177,14 @@ def test_colours_alternate_and_special_tokens_stand_out() -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], "subcommand"),
-        (["trian"], "invalid choice: 'trian'"),
+        ([], "no command given; expected train, encode, decode or show"),
+        (["trian"], "there is no command 'trian'; did you mean 'train'?"),
         (["train"], "no text for a tokenizer of kind bpe; expected files"),
         (["train", "nothing.txt"], "'nothing.txt' does not exist: no file, folder or built-in text has this"),
         (["train", "text.txt", "--kind", "word"], "kind is 'word'; expected one of char, byte, bpe"),
         (["train", "text.txt", "--vocab-size", "5"], "vocabulary size is 5; expected at least 256"),
-        (["train", "text.txt", "--vocab-size", "many"], "vocab_size is many; expected a whole number"),
-        (["train", "text.txt", "--vocab-siz", "5"], "did you mean 'vocab-size'?"),
+        (["train", "text.txt", "--vocab-size", "many"], "--vocab-size is 'many'; expected a whole number"),
+        (["train", "text.txt", "--vocab-siz", "5"], "did you mean '--vocab-size'?"),
         (["train", "text.txt", "--pattern", "("], "split pattern is '('"),
         (["train", "text.txt", "--out", "text.txt"], "text.txt is there already; expected another --out"),
         (["train", "text.txt", "--out", "text.txt/x.json"], "cannot write to folder text.txt"),
