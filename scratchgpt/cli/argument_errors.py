@@ -173,7 +173,7 @@ def _value_problems(parser: ArgumentParser, action: Action, name: str, value: An
     if hint is None:
         if action.type is None:  # a section
             yield from _section_problems(parser, action, name, value)
-    elif not _fits(hint, value):
+    elif not _fits(hint, value, name.removeprefix(action.option_strings[0]) if name[0] == "-" else ""):
         choices = _choices(hint)
         if suggestion := closest(str(value), choices):
             yield f"{name} is {value!r}; did you mean {suggestion!r}?"
@@ -195,13 +195,16 @@ def _section_problems(parser: ArgumentParser, action: Action, name: str, text: s
         yield f"{name} is {text!r}; expected a YAML file, or a mapping such as '{{option: value}}'"
 
 
-def _fits(hint: Any, value: Any) -> bool:
-    """Return whether jsonargparse accepts a value for a type hint."""
+def _fits(hint: Any, value: Any, suffix: str) -> bool:
+    """Return whether jsonargparse accepts a value for a type hint.
+
+    The suffix of the option is "+" if the value is appended to a list, ".key" if it is one of a mapping.
+    """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=hint)
     try:
         if isinstance(value, str):
-            parser.parse_args([f"--value={value}"])
+            parser.parse_args([f"--value{suffix}={value}"])
         else:
             parser.parse_object({"value": value})
     except ArgumentError:

@@ -23,7 +23,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: TextIO) -> None:
-        file.seek(1 << 30)  # far behind the content, which other processes can then read
+        file.seek(1 << 30)  # far beyond the content, so that other processes can read that
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl

@@ -15,7 +15,7 @@ from scratchgpt.utils.files import atomic_path, load_json, load_yaml
 from scratchgpt.utils.html import STYLE, section, table
 
 BLUE, ORANGE, GREEN, GREY = "var(--blue)", "var(--orange)", "var(--green)", "var(--grey)"
-MAX_SAMPLES = 12  # of more, as many are shown, evenly spread
+MAX_SAMPLES = 12  # if there are more, every n-th is shown
 METRICS = {  # metrics of an evaluation: how the page names them, and whether more is better
     "val_loss": ("{label} loss, nats per token", False),
     "bits_per_byte": ("bits per byte", False),
