@@ -1,12 +1,12 @@
-"""Train a GPT on a text and let it write.
+"""Train a GPT on a text and generate a sample.
 
-python train.py                                        # the embedded fables, about a minute
+python train.py                                        # the built-in fables, about a minute
 python train.py --data my.txt --out runs/mine          # your own text: a file, a folder or a built-in set
 python train.py --resume runs/mine --training.max_steps 3000
 python train.py --init-from runs/mine --data other.txt # fine-tune: start from the weights of a run
 python train.py --help                                 # every setting
 
-The training loop itself is scratchgpt/training/loop.py.
+This is the command `scratchgpt train`; the training loop is scratchgpt/training/loop.py.
 """
 
 import sys

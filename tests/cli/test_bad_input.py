@@ -69,8 +69,14 @@ def test_bad_text(command: Command, tmp_path: Path, content: bytes | None, words
         (["--resume=nowhere"], ["nowhere is not a run; expected the folder of a run to resume"]),
         (["--generation.prompt=Zebra"], ["'Z' (U+005A) at line 1, column 1"]),
         (["--generation.prompt=the quick brown fox"], ["prompt has 19 tokens"]),
-        (["--init-from=run", "--tokenizer.kind=bpe"], ["--init-from run keeps its tokenizer; leave out --tok"]),
-        (["--tokenizer.path=x", "--tokenizer.unk=true"], ["--tokenizer.path x loads a whole tokenizer; leave"]),
+        (
+            ["--init-from=run", "--tokenizer.kind=bpe"],
+            ["--init-from run keeps its tokenizer; leave out --tok"],
+        ),
+        (
+            ["--tokenizer.path=x", "--tokenizer.unk=true"],
+            ["--tokenizer.path x loads a whole tokenizer; leave"],
+        ),
         (["--mine=4,5"], ["--mine is '4,5', but this option no longer exists", "python -m lessons train"]),
     ],
 )
@@ -95,7 +101,9 @@ def test_bad_flags(command: Command, text: str, flags: list[str], words: list[st
 )
 def test_bad_configuration(command: Command, content: str, words: list[str]) -> None:
     Path("given.yaml").write_text(content, encoding="utf-8")
-    refused(command("train.py", "--config", "given.yaml", "--out", "run"), "train.py: error: given.yaml", *words)
+    refused(
+        command("train.py", "--config", "given.yaml", "--out", "run"), "train.py: error: given.yaml", *words
+    )
     assert not Path("run").exists()
 
 

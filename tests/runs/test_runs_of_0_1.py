@@ -1,7 +1,7 @@
 """Runs that version 0.1.0 wrote before its modules moved still load and resume.
 
-tests/support/runs_of_0_1 holds two runs on the fables: `before` (20 steps of AdamW with dropout, on the backend
-`reference`) and `muon` (10 steps of Muon with a running mean of the weights).
+tests/support/runs_of_0_1 holds two runs on the fables, with dropout, of the backend `reference`: `before` has
+20 steps of AdamW, `muon` has 10 steps of Muon and a running mean of the weights.
 """
 
 import json
@@ -43,7 +43,8 @@ def test_a_run_generates_as_before() -> None:
 
 def test_a_run_resumes_as_before(command: Command) -> None:
     run = copied("before")
-    assert yaml.safe_load((run / "run.yaml").read_text(encoding="utf-8"))["mine"] is None  # an option of then
+    before = yaml.safe_load((run / "run.yaml").read_text(encoding="utf-8"))
+    assert before["mine"] is None  # this option no longer exists
     done = command(
         "train.py", "--resume", str(run), "--training.max_steps", "30", "--backend", "reference",
     )  # fmt: skip

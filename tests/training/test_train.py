@@ -158,10 +158,7 @@ def test_resuming_keeps_the_new_settings_and_a_finished_run_says_so(command: Com
     assert losses("run")[-1][0] == 50
     again = command("train.py", "--resume", "run")
     assert again.code == 2
-    assert (
-        "run is already at step 50 of 50; to continue, pass a larger --training.max_steps"
-        in again.err
-    )
+    assert "run is already at step 50 of 50; to continue, pass a larger --training.max_steps" in again.err
 
 
 def test_flags_beat_the_file_wherever_they_stand(command: Command, text: str) -> None:

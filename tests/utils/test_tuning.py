@@ -41,9 +41,7 @@ def test_the_switch_decides_about_the_kernels(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has these options")
 @pytest.mark.parametrize(("value", "n_options"), [("1", 3), ("0", 0)])
-def test_the_switch_decides_about_malloc(
-    monkeypatch: pytest.MonkeyPatch, value: str, n_options: int
-) -> None:
+def test_the_switch_decides_about_malloc(monkeypatch: pytest.MonkeyPatch, value: str, n_options: int) -> None:
     options: list[tuple[int, int]] = []
     library = SimpleNamespace(
         mallopt=lambda option, size: options.append((option, size)),

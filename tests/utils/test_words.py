@@ -10,7 +10,12 @@ from scratchgpt.utils.words import any_of, compact, counted, memory_size
 
 
 def test_a_count_has_its_noun_and_thousands_separators() -> None:
-    assert [counted(n, "token") for n in (0, 1, 2, 2000)] == ["0 tokens", "1 token", "2 tokens", "2,000 tokens"]
+    assert [counted(n, "token") for n in (0, 1, 2, 2000)] == [
+        "0 tokens",
+        "1 token",
+        "2 tokens",
+        "2,000 tokens",
+    ]
 
 
 def test_memory_is_in_gibibytes_or_mebibytes() -> None:
