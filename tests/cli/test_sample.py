@@ -68,7 +68,7 @@ def test_every_setting_of_generation_has_a_flag_that_its_docstring_explains(comm
     help_ = " ".join(command("sample.py", "--help").out.split())
     for name in FIELDS:
         assert f"--{name.replace('_', '-')} " in help_
-    assert "sample among the k likeliest tokens only; 0 or null means among all." in help_
+    assert "sample among the k likeliest tokens only; 0 or null means among all" in help_
 
 
 def test_flags_override_what_the_run_has(run: str) -> None:

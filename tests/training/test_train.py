@@ -185,7 +185,7 @@ def test_the_shape_of_a_resumed_model_cannot_change(command: Command, text: str)
     for flag, words in (
         ("--model.n_head=4", "model.n_head is 4; expected 2, the value of run"),
         ("--model.activation=gelu_exact", "model.activation is 'gelu_exact'; expected 'gelu_tanh'"),
-        ("--out=elsewhere", "expected no --out beside it"),
+        ("--out=elsewhere", "--resume run continues that run in its folder; leave out --out"),
     ):
         done = command("train.py", *more, flag)
         assert done.code == 2
