@@ -93,7 +93,7 @@ def test_special_tokens_that_the_tokenizer_lacks_become_new_rows(command: Comman
         (["--init-from", "nowhere"], "nowhere"),
         (["--init-from", "a", "--model.n_embd=32"], "model.n_embd is 32; expected 16, as"),
         (["--init-from", "a", "--tokenizer.kind=bpe"], "keeps its tokenizer; leave out --tokenizer.kind"),
-        (["--init-from", "a", "--resume", "a"], "--resume a continues that run in its folder; leave out --init-from"),
+        (["--init-from", "a", "--resume", "a"], "in its folder; leave out --init-from"),
         (["--init-from", "a", "--data", "other.txt"], "character"),
     ],
 )
