@@ -170,10 +170,13 @@ def _settings_problems(parser: ArgumentParser, settings: Mapping[Any, Any], sect
 def _value_problems(parser: ArgumentParser, action: Action, name: str, value: Any) -> Iterator[str]:
     """Check the value of an option: text from a command line, or any object from a file."""
     hint = hint_of(action)
+    suffix = next(
+        (name.removeprefix(option) for option in action.option_strings if name.startswith(option)), ""
+    )
     if hint is None:
         if action.type is None:  # a section
             yield from _section_problems(parser, action, name, value)
-    elif not _fits(hint, value, name.removeprefix(action.option_strings[0]) if name[0] == "-" else ""):
+    elif not _fits(hint, value, suffix):
         choices = _choices(hint)
         if suggestion := closest(str(value), choices):
             yield f"{name} is {value!r}; did you mean {suggestion!r}?"

@@ -12,7 +12,7 @@ from tests.support.project import Outcome
 Command = Callable[..., Outcome]
 SMALL = (
     "--model.block_size=16", "--model.n_layer=1", "--model.n_embd=16", "--model.n_head=2",
-    "--training.max_steps=6", "--training.eval_interval=3", "--training.batch_size=4",
+    "--training.max_steps=6", "--training.eval_interval=6", "--training.batch_size=4",
     "--training.eval_tokens=64", "--generation.max_new_tokens=12", "--training.warmup_steps=0",
 )  # fmt: skip
 TEXT = "the fox saw a crow and the crow saw a fox but nobody saw the cheese "
