@@ -1,6 +1,5 @@
 """Checkpoints: exact, atomic, and refused with a clear message when damaged."""
 
-import functools
 import json
 import os
 from pathlib import Path
@@ -160,9 +159,9 @@ def rewrite(path: Path, facts: dict[str, Any]) -> None:
     save_file(load_file(path), path, {"scratchgpt": json.dumps(facts)})
 
 
-@functools.cache
+@pytest.fixture(scope="module")
 def saved_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of a training state, which no test may change."""
+    """The file of a training state, which no test may change."""
     path = tmp_path_factory.mktemp("state") / "whole.safetensors"
     save_training_state(path, trained_optimizer(), {"step": 3, "val_loss": 0.1})
     return path
@@ -170,11 +169,9 @@ def saved_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=300)
 @given(data=st.data())
-def test_one_flipped_bit_is_never_taken_for_a_checkpoint(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = saved_state(tmp_path_factory).with_name("flipped-s.safetensors")
-    content = bytearray(saved_state(tmp_path_factory).read_bytes())
+def test_one_flipped_bit_is_never_taken_for_a_checkpoint(data: st.DataObject, saved_state: Path) -> None:
+    path = saved_state.with_name("s.safetensors")
+    content = bytearray(saved_state.read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")
     in_header = data.draw(st.booleans())
     place = data.draw(st.integers(0, header - 1) if in_header else st.integers(header, len(content) - 1))

@@ -1,6 +1,7 @@
 """The package outside the repository: the content of sdist and wheel, and that the wheel works on its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,8 +124,8 @@ def test_the_wheel_trains_samples_and_checks_gradients(away: Path, tmp_path: Pat
     (tmp_path / "my.txt").write_text("To be, or not to be. " * 20, encoding="utf-8")
     scratchgpt("train", "--data", "my.txt", *SMALL)
     runs = scratchgpt("runs")
-    listed = {line.split()[0]: line.split()[1] for line in runs.splitlines() if "/" in line}
-    assert listed == {"fables": "20/20", "memorise-780": "2/2", "my": "20/20"}
+    listed = re.findall(r"^ *(\S+) +(\d+/\d+) ", runs, re.MULTILINE)
+    assert dict(listed) == {"fables": "20/20", "memorise-780": "2/2", "my": "20/20"}
     loss_plus_1, shape = run(away, "-c", USER, cwd=tmp_path).split("(", 1)
     assert 3.0 < float(loss_plus_1) < 4.0  # ln 11 + 1 = 3.4
     assert shape.startswith("11, 4)")
