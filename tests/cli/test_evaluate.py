@@ -103,7 +103,7 @@ def test_the_measures_are_those_of_the_held_out_text(
 
 
 @pytest.mark.parametrize(("flags", "part"), [(["--split=training"], 0), (["--split=held-out"], 1)])
-def test_every_part_and_checkpoint_can_be_had(text_run: str, flags: Sequence[str], part: int) -> None:
+def test_every_part_and_checkpoint_can_be_chosen(text_run: str, flags: Sequence[str], part: int) -> None:
     found = measured(text_run, "--checkpoint=last", *flags)
     model = sg.load(text_run, checkpoint="last")
     tokens = model.tokenizer.encode(Path("text.txt").read_text(encoding="utf-8"))
@@ -112,7 +112,7 @@ def test_every_part_and_checkpoint_can_be_had(text_run: str, flags: Sequence[str
     assert (found["loss"], found["accuracy"], found["tokens"]) == pytest.approx(tuple(expected), rel=1e-6)
 
 
-def test_another_text_counts_as_a_whole(text_run: str) -> None:
+def test_another_text_is_evaluated_as_a_whole(text_run: str) -> None:
     Path("other.txt").write_text("the crow and the crow and the crow is heard, is heard", encoding="utf-8")
     found = measured(text_run, "--data=other.txt", "--backend=reference")
     assert (found["text"], found["split"], found["tokens"]) == ("other", "whole", 52)
@@ -121,7 +121,7 @@ def test_another_text_counts_as_a_whole(text_run: str) -> None:
     assert some["loss"] != measured(text_run)["loss"]
 
 
-def test_a_model_that_is_no_run_is_measured_on_a_text(text_run: str) -> None:
+def test_a_model_that_is_not_a_run_is_measured_on_a_text(text_run: str) -> None:
     sg.load(text_run).save("model")
     Path("other.txt").write_text("the crow and the crow and the crow is heard, is heard", encoding="utf-8")
     found, theirs = (measured(name, "--data=other.txt") for name in (text_run, "model"))
@@ -156,7 +156,7 @@ def test_replies_are_to_held_out_dialogues(bot_run: str, capsys: pytest.CaptureF
     assert whole["number"] == 24
 
 
-def test_bleu_or_how_to_get_it(
+def test_bleu_or_how_to_install_it(
     bot_run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = measured(bot_run)["replies"]

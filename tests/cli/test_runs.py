@@ -197,7 +197,7 @@ def test_escape_sequences_in_the_name_of_a_run_are_not_printed(
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, dict[str, Curve]]]]:
-    """Keep what is drawn instead of drawing it."""
+    """Collect the arguments of plots instead of drawing them."""
     calls: list[tuple[str, dict[str, dict[str, Curve]]]] = []
     monkeypatch.setattr(
         "scratchgpt.cli.commands.compare.plot_comparison",
@@ -206,7 +206,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, dict[str
     return calls
 
 
-def test_a_comparison_is_a_picture_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_is_a_plot_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = make_run(tmp_path / "_a$b$", {10: 2.5, 20: 2.0})
     b = make_run(tmp_path / "b", {20: 1.75}, batch_size=8)
     out = tmp_path / "picture.png"
@@ -221,7 +221,7 @@ def test_a_comparison_is_a_picture_and_a_table(tmp_path: Path, capsys: pytest.Ca
     assert not [line for line in lines if line[:1] == ["learning_rate"]]
 
 
-def test_losses_stand_against_steps_tokens_and_seconds(
+def test_losses_are_plotted_against_steps_tokens_and_seconds(
     tmp_path: Path, drawn: list[tuple[str, dict[str, dict[str, Curve]]]]
 ) -> None:
     a = str(make_run(tmp_path / "a", {10: 2.5, 20: 2.0}))
@@ -240,7 +240,7 @@ def test_losses_stand_against_steps_tokens_and_seconds(
     assert panels["step"][a].values.tolist() == [2.5, 2.0]
 
 
-def test_runs_of_different_tokenizers_are_compared_by_bytes(
+def test_runs_with_different_tokenizers_are_compared_per_byte(
     tmp_path: Path, drawn: list[tuple[str, dict[str, dict[str, Curve]]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = [make_run(tmp_path / name, {20: 2.0}) for name in "ab"]

@@ -241,7 +241,7 @@ def test_a_page_reloads_itself_until_training_has_ended(run: Path) -> None:
     assert 'http-equiv="refresh"' not in report(run, records(100), "", "held-out")[0]
 
 
-def test_many_samples_are_thinned_out_and_that_is_said(run: Path) -> None:
+def test_many_samples_are_thinned_out_and_the_page_says_so(run: Path) -> None:
     samples = [{"step": step, "sample": f"[{step}]"} for step in range(1, 101)]
     text, page = report(run, samples, "", "held-out")
     assert "Samples, 12 of 100" in text
@@ -249,7 +249,7 @@ def test_many_samples_are_thinned_out_and_that_is_said(run: Path) -> None:
     assert re.findall(r"<pre dir=auto>\[(\d+)\]</pre>", text) == [str(100 - 9 * i) for i in range(12)]
 
 
-def test_a_long_run_makes_no_long_page(run: Path) -> None:
+def test_a_long_run_does_not_make_a_long_page(run: Path) -> None:
     sizes = []
     for n_steps in (2_000, 20_000):
         write_report(run, records(n_steps), "", "held-out")
