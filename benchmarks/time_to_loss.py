@@ -30,7 +30,7 @@ from benchmarks.program import (
 )
 from benchmarks.tables import Table, ratio_text
 from benchmarks.timing import median
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from scratchgpt.cli.options.train import parse_train_args
 from scratchgpt.training.settings import RunSettings
 
@@ -197,5 +197,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with errors_in_words("python -m benchmarks.time_to_loss"):
+    with exit_on_error("python -m benchmarks.time_to_loss"):
         main()

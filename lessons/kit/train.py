@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lessons.kit.graft import in_training
 from scratchgpt.backends import get_backend
 from scratchgpt.cli.commands.train import run_training
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from scratchgpt.cli.options.train import parse_train_args
 
 
@@ -17,7 +17,7 @@ def train(wanted: str, argv: Sequence[str]) -> int:
         argv: any options of `train.py`.
     """
     prog = f"python -m lessons train {wanted}"
-    with errors_in_words(prog):
+    with exit_on_error(prog):
         settings = parse_train_args(argv, prog)
         backend = get_backend(settings.backend, **settings.backend_settings)
         return run_training(settings, in_training(wanted, settings, backend), prog, "python sample.py")

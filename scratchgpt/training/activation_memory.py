@@ -6,6 +6,7 @@ from scratchgpt.backends import Backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.nn.accumulation import cut_batch
 from scratchgpt.nn.model import GPT
+from scratchgpt.utils.words import memory_size
 
 ID_BYTES = 8  # size of a token id
 
@@ -69,7 +70,7 @@ def activation_summary(model: GPT, backend: Backend, batch_size: int, *, accumul
 
     def up_to(recompute: bool) -> str:
         n_bytes = activation_bytes(model.config, n_rows, n_time, itemsize=itemsize, recompute=recompute)
-        return f"up to {readable_bytes(n_bytes)}"
+        return f"up to {memory_size(n_bytes)}"
 
     if model.recompute:
         return f"activations {up_to(True)} ({n_rows} x {n_time} tokens at once, blocks recomputed)"
@@ -77,8 +78,3 @@ def activation_summary(model: GPT, backend: Backend, batch_size: int, *, accumul
         f"activations {up_to(False)} ({n_rows} x {n_time} tokens at once); "
         f"with --training.recompute true {up_to(True)}"
     )
-
-
-def readable_bytes(n_bytes: int) -> str:
-    """Return a number of bytes in GiB or MiB, e.g. "1.5 GiB"."""
-    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"

@@ -14,7 +14,7 @@ import pytest
 
 from scratchgpt import tokenizers
 from scratchgpt.cli.commands.tokenizer import PROG, main
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4
 from scratchgpt.tokenizers.token_display import SPECIAL_STYLE, TOKEN_STYLES, colored_tokens, separated_tokens
@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         code = 0
         try:
-            with errors_in_words(PROG):
+            with exit_on_error(PROG):
                 main(args)
         except SystemExit as exit_:
             code = int(exit_.code or 0)
@@ -182,14 +182,14 @@ def test_colors_alternate_and_special_tokens_stand_out() -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], "subcommand"),
-        (["trian"], "invalid choice: 'trian'"),
+        ([], "no command given; expected train, encode, decode or show"),
+        (["trian"], "there is no command 'trian'; did you mean 'train'?"),
         (["train"], "a bpe tokenizer needs text to train on; pass files"),
         (["train", "nothing.txt"], "'nothing.txt' does not exist: no file, folder or built-in text has this"),
         (["train", "text.txt", "--kind", "word"], "kind is 'word'; expected one of char, byte, bpe"),
         (["train", "text.txt", "--vocab-size", "5"], "vocabulary size is 5; expected at least 256"),
-        (["train", "text.txt", "--vocab-size", "many"], "vocab_size is many; expected a whole number"),
-        (["train", "text.txt", "--vocab-siz", "5"], "did you mean 'vocab-size'?"),
+        (["train", "text.txt", "--vocab-size", "many"], "--vocab-size is 'many'; expected a whole number"),
+        (["train", "text.txt", "--vocab-siz", "5"], "did you mean '--vocab-size'?"),
         (["train", "text.txt", "--pattern", "("], "split pattern is '('"),
         (
             ["train", "text.txt", "--out", "text.txt"],

@@ -241,7 +241,7 @@ def test_the_page_needs_nothing_else_and_is_safe(tmp_path: Path) -> None:
         (["--text", ""], "the text has 0 tokens; expected at least 2"),
         (["--text", "a"], "the text has 1 token; expected at least 2"),
         (["--text", "xyz"], "'x'"),
-        (["--text", "bad", "--checkpoint", "latest"], "checkpoint is 'latest'; expected best or last"),
+        (["--text", "bad", "--checkpoint", "latest"], "--checkpoint is 'latest'; did you mean 'last'?"),
         (["--text", "bad", "--checkpoint", "last"], "last.safetensors does not exist"),
         (["--text", "bad", "--backend", "torch"], "backend is 'torch'"),
     ],

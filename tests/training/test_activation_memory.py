@@ -11,7 +11,7 @@ from scratchgpt.backends.numpy import workers
 from scratchgpt.nn.context import Context
 from scratchgpt.nn.layers import Block, RecomputedBlock
 from scratchgpt.ops.rng import RowStreams, step_rng
-from scratchgpt.training.activation_memory import activation_bytes, activation_summary, readable_bytes
+from scratchgpt.training.activation_memory import activation_bytes, activation_summary
 from tests.gradcheck.test_faults import patched_module
 from tests.support import gpu
 
@@ -146,14 +146,3 @@ def test_only_rows_in_memory_at_the_same_time_count(monkeypatch: pytest.MonkeyPa
     for threads in (1, 3):
         summary = activation_summary(model, sg.get_backend("numpy", threads), 12)
         assert f"({2 * threads} x 24 tokens at once)" in summary
-
-
-def test_readable_bytes() -> None:
-    sizes = (3 * 2**29, 2**30, 2**30 - 1, 2**20, 52_429)
-    assert [readable_bytes(size) for size in sizes] == [
-        "1.5 GiB",
-        "1.0 GiB",
-        "1024.0 MiB",
-        "1.0 MiB",
-        "0.1 MiB",
-    ]

@@ -129,11 +129,11 @@ def test_a_skipped_step_is_counted_and_training_continues(
         for i, step in enumerate((2, 4, 5), start=1)
     ]
     assert json.dumps(run.entries, allow_nan=False)
-    assert caplog.messages == [f"step {step} is skipped: in it reason {step}" for step in (2, 4, 5)]
+    assert caplog.messages == [f"step {step} is skipped: reason {step}" for step in (2, 4, 5)]
 
 
-def test_a_run_stops_unless_told_to_skip_and_if_no_step_was_finite(tmp_path: Path) -> None:
-    words = "the loss of step 2 is nan; expected a finite number. In it reason 2. What"
+def test_a_run_stops_if_it_is_not_told_to_skip_or_nothing_was_finite(tmp_path: Path) -> None:
+    words = "the loss of step 2 is nan; expected a finite number. Cause: reason 2. The"
     with pytest.raises(sg.InputError, match=re.escape(words)):
         RunRecord(tmp_path).log_steps(2, [GOOD, bad(2)])
     with pytest.raises(sg.InputError, match="the loss of step 1 is nan"):
@@ -155,7 +155,7 @@ def test_training_that_explodes_names_the_layer(command: Callable[..., Outcome])
     )  # fmt: skip
     assert done.code == 2
     assert "Traceback" not in done.err
-    found = re.search(r"of step (\d) is \S+; expected a finite number. In it (.*?) What run held", done.err)
+    found = re.search(r"of step (\d) is \S+; expected a finite number. Cause: (.*?)\. The files", done.err)
     assert found, done.err
     assert re.match(r"(the output of \w+ (in|after) [\w.]+|the input of|every output is) ", found[2])
 

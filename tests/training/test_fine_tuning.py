@@ -96,8 +96,8 @@ def test_special_tokens_that_the_tokenizer_lacks_become_new_rows(command: Comman
             ["--init-from", "a", "--model.n_embd=32"],
             r"model.n_embd is 32, but .*a has 16; fine-tuning cannot change it",
         ),
-        (["--init-from", "a", "--tokenizer.kind=bpe"], "keeps its tokenizer; expected no --tokenizer.kind"),
-        (["--init-from", "a", "--resume", "a"], "expected no --init-from beside it"),
+        (["--init-from", "a", "--tokenizer.kind=bpe"], "keeps its tokenizer; leave out --tokenizer.kind"),
+        (["--init-from", "a", "--resume", "a"], "in its folder; leave out --init-from"),
         (["--init-from", "a", "--data", "other.txt"], "character"),
     ],
 )

@@ -62,7 +62,7 @@ class Killer:
 def train(args: list[str], folder: Path, began: Any, kill_at: tuple[str, int, bool] | None) -> None:
     """Run `python train.py ARGS` in `folder`; to be called in a new process."""
     from scratchgpt.cli.commands import train as program
-    from scratchgpt.cli.errors import errors_in_words
+    from scratchgpt.cli.errors import exit_on_error
     from scratchgpt.training import step as training_step
 
     os.chdir(folder)
@@ -78,7 +78,7 @@ def train(args: list[str], folder: Path, began: Any, kill_at: tuple[str, int, bo
         take_step(self, *args)
 
     training_step.TrainingStep.__call__ = first_step
-    with errors_in_words("train.py"):
+    with exit_on_error("train.py"):
         sys.exit(program.main(args, prog="train.py"))
 
 

@@ -198,10 +198,7 @@ def test_a_resumed_run_keeps_its_new_settings_and_a_finished_run_cannot_be_resum
     assert losses("run")[-1][0] == 50
     again = command("train.py", "--resume", "run")
     assert again.code == 2
-    assert (
-        "run is at step 50 already; expected a longer budget, as a larger --training.max_steps (now 50)"
-        in again.err
-    )
+    assert "run is already at step 50 of 50; to continue, pass a larger --training.max_steps" in again.err
 
 
 def test_flags_beat_the_file_wherever_they_stand(command: Command, text: str) -> None:
@@ -226,9 +223,9 @@ def test_the_shape_of_a_resumed_model_cannot_change(command: Command, text: str)
     assert command("train.py", "--data", text, "--out", "run", *SMALL).code == 0
     more = ["--resume", "run", "--training.max_steps=50"]
     for flag, words in (
-        ("--model.n_head=4", "model.n_head is 4; expected 2, as run has it"),
+        ("--model.n_head=4", "model.n_head is 4; expected 2, the value of run"),
         ("--model.activation=gelu_exact", "model.activation is 'gelu_exact'; expected 'gelu_tanh'"),
-        ("--out=elsewhere", "expected no --out beside it"),
+        ("--out=elsewhere", "--resume run continues that run in its folder; leave out --out"),
     ):
         done = command("train.py", *more, flag)
         assert done.code == 2
@@ -242,7 +239,7 @@ def test_a_folder_with_other_files_is_left_alone(command: Command, text: str) ->
     Path("mine/sample.txt").write_text("precious", encoding="utf-8")
     done = command("train.py", "--data", text, "--out", "mine", *SMALL)
     assert done.code == 2
-    assert "mine is not empty and holds no run; expected another --out" in done.err
+    assert "mine holds files but no run; choose another --out" in done.err
     assert [path.name for path in Path("mine").iterdir()] == ["sample.txt"]
 
 
@@ -364,7 +361,7 @@ def test_nothing_explodes_quietly(command: Command, text: str, eval_interval: in
     assert done.code == 2
     assert "of step 4" in done.err
     assert "expected a finite number" in done.err
-    assert "of step 40 is untouched" in done.err
+    assert "The files of step 40 in run are unchanged" in done.err
     assert "Traceback" not in done.err
     for name, content in before.items():
         assert Path("run", name).read_bytes() == content

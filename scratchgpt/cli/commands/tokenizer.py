@@ -13,7 +13,8 @@ import numpy as np
 from jsonargparse import Namespace
 from rich.console import Console
 
-from scratchgpt.cli.parser import DATA_HELP, Parser
+from scratchgpt.cli.options.data import DATA_HELP
+from scratchgpt.cli.parser import Parser
 from scratchgpt.corpora import open_corpus
 from scratchgpt.corpora.corpus import Format
 from scratchgpt.errors import InputError
