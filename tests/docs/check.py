@@ -23,18 +23,27 @@ from scratchgpt.cli.options.train import parse_train_args
 from scratchgpt.corpora.builtin import names
 from tests.docs.markdown import COMMANDS as COMMAND_LANGUAGES
 from tests.docs.markdown import EXTRA, Block
-from tests.docs.reader import PROGRAMS, quietly_run_module
+from tests.docs.reader import PROGRAMS, SHELL_TOOLS, quietly_run_module
 from tests.docs.shell import Command, commands
 from tests.support.project import ROOT
 
-EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-DOWNLOADED = {name for name, about in names().items() if "download" in about or "datasets" in about} | {"gpt2"}
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "optional-dependencies"
+]
+DOWNLOADED = {name for name, about in names().items() if "download" in about or "datasets" in about} | {
+    "gpt2"
+}
 CHANGE_THE_MACHINE = ("git", "cd", "python3", "py", ".", "source", "pip", "pre-commit", "sudo", "apt")
-TOOLS = (*CHANGE_THE_MACHINE, "ruff", "mypy", "jupytext", "cat", "zcat", "printf")
+TOOLS = (*CHANGE_THE_MACHINE, "ruff", "mypy", "jupytext", "make", "bash", *SHELL_TOOLS)
 TAKE_LONG = ("pytest", "benchmarks", "lessons", "tests.gpu_emulation", "make", "bash", "notebooks/")
 NEED_PYTORCH = ("nanogpt", "benchmarks", "peers", "torch")
 WITH_SUBCOMMANDS = ("export", "import", "tokenizer")
-IMPORTED_AS = {"gguf": "gguf", "tensorboard": "tensorboardX", "sentencepiece": "sentencepiece", "eval": "sacrebleu"}
+IMPORTED_AS = {
+    "gguf": "gguf",
+    "tensorboard": "tensorboardX",
+    "sentencepiece": "sentencepiece",
+    "eval": "sacrebleu",
+}
 
 
 def check_marked(block: Block) -> None:
@@ -57,10 +66,10 @@ def check_marked(block: Block) -> None:
             check(command)
 
 
-def extra_is_installed(reason: str) -> bool:
-    """Return whether a reason is an extra that is installed here, so that the block can be run."""
+def library_of(reason: str) -> str:
+    """Return the name by which the library of an extra is imported."""
     name = reason.removeprefix(EXTRA)
-    return reason.startswith(EXTRA) and importlib.util.find_spec(IMPORTED_AS.get(name, name)) is not None
+    return IMPORTED_AS.get(name, name)
 
 
 def check(command: Command) -> None:
@@ -72,37 +81,48 @@ def check(command: Command) -> None:
     for option, value in itertools.pairwise(command.words):
         assert option != "--precision" or value in PRECISIONS, f"{command}: there is no precision {value}"
     match command.words:
-        case ["python", "train.py", *arguments] | ["scratchgpt", "train", *arguments]:
-            settings(command, arguments)
-        case ["python", "-m", "lessons", "train", _, *arguments]:
-            settings(command, arguments)
-        case ["python", "-m", "tests.gpu_emulation", "train.py", *arguments]:
+        case (
+            ["python", "train.py", *arguments]
+            | ["scratchgpt", "train", *arguments]
+            | ["python", "-m", "lessons", "train", _, *arguments]
+            | ["python", "-m", "tests.gpu_emulation", "train.py", *arguments]
+        ):
             settings(command, arguments)
         case ["python", "-m", module, *arguments]:
-            assert _is_module(module), f"{command}: there is no module {module}"
-            if module == "pytest":
-                _check_paths(command, [word for word in arguments if "/" in word])
-            elif any(word.startswith("--") for word in arguments):  # else it may run whatever it is given
-                _check_options(command, arguments, module_help(module))
+            _check_module(command, module, arguments)
         case ["python", program, *arguments]:
             _check_paths(command, [program])
             if program in PROGRAMS:
                 _check_options(command, arguments, scratchgpt_help(program.removesuffix(".py")))
         case ["scratchgpt", name, *arguments]:
             assert name in COMMANDS, f"{command}: there is no command {name}"
-            sub = [word for word in arguments[:1] if re.fullmatch("[a-z]+", word) and name in WITH_SUBCOMMANDS]
+            sub = arguments[:1] if name in WITH_SUBCOMMANDS else []
             _check_options(command, arguments, scratchgpt_help(name, *sub))
-        case ["pip", "install", *arguments]:
-            named = re.findall(r"\[([\w,]+)\]", " ".join(arguments))
-            for extra in ",".join(named).split(",") if named else []:
+        case [program, *arguments]:
+            _check_tool(command, program, arguments)
+
+
+def _check_module(command: Command, module: str, arguments: list[str]) -> None:
+    assert _is_module(module), f"{command}: there is no module {module}"
+    if module == "pytest":
+        _check_paths(command, [word for word in arguments if "/" in word])
+    elif any(word.startswith("--") for word in arguments):  # else it may run whatever it is given
+        _check_options(command, arguments, module_help(module))
+
+
+def _check_tool(command: Command, program: str, arguments: list[str]) -> None:
+    """See that a tool is one that the pages may name, and that what it is given is there."""
+    assert program in TOOLS, f"{command}: unknown program {program}"
+    if program == "pip":
+        for extras in re.findall(r"\[([\w,]+)\]", " ".join(arguments)):
+            for extra in extras.split(","):
                 assert extra in EXTRAS, f"{command}: there is no extra {extra}"
-        case ["make", target]:
-            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    elif program == "make":
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        for target in arguments:
             assert f"\n{target}:" in makefile, f"{command}: there is no target {target}"
-        case ["bash", script]:
-            _check_paths(command, [script])
-        case [program, *_]:
-            assert program in TOOLS, f"{command}: unknown program {program}"
+    elif program == "bash":
+        _check_paths(command, arguments)
 
 
 def settings(command: Command, arguments: list[str]) -> Any:
@@ -154,7 +174,8 @@ def _is_module(name: str) -> bool:
     try:
         spec = importlib.util.find_spec(name)
         return spec is not None and (
-            spec.submodule_search_locations is None or importlib.util.find_spec(f"{name}.__main__") is not None
+            spec.submodule_search_locations is None
+            or importlib.util.find_spec(f"{name}.__main__") is not None
         )
     except ModuleNotFoundError:
         return False

@@ -52,7 +52,9 @@ class Files:
         """Copy every file that is named in a command, unless the command writes it; a reader has a run."""
         if words in (["python", "sample.py"], ["scratchgpt", "runs"]) and not (folder / "runs").exists():
             self._copy(["runs/mine"], folder)
-        self._copy([word for before, word in zip(["", *words], words) if before != "--out"], folder)
+        self._copy(
+            [word for before, word in zip(["", *words[:-1]], words, strict=True) if before != "--out"], folder
+        )
 
     def _copy(self, named: list[str], folder: Path) -> None:
         for name in named:

@@ -1,7 +1,7 @@
 """Markdown pages as the tests read them: fenced blocks with their marks, inline code, links.
 
-A block of commands (```sh, ```console, or no language) or of Python is run, unless an HTML comment right above
-it says why not. The comment is one of `REASONS`, or names the extra that the block needs:
+A block of commands (```sh, ```console, or no language) or of Python is run, unless an HTML comment right
+above it says why not. The comment is one of `REASONS`, or names the extra that the block needs:
 
     <!-- not run: takes long -->
     <!-- not run: needs the extra gguf -->
@@ -77,7 +77,9 @@ def blocks(page: str, text: str) -> list[Block]:
         block = Block(page, line, match[1], match[2], _reason(text[: match.start()]))
         known = (*COMMANDS, *SHOWN, "python")
         assert block.language in known, f"{block.where}: unknown language {block.language!r}"
-        assert block.reason is None or _is_known(block.reason), f"{block.where}: {block.reason!r} is no reason"
+        assert block.reason is None or _is_known(block.reason), (
+            f"{block.where}: {block.reason!r} is no reason"
+        )
         found.append(block)
     return found
 

@@ -1,4 +1,4 @@
-"""A reader who types what a page says: every block in order, in a folder that has the files the page names."""
+"""A reader who types what a page says, block by block, in a folder that has the files the page names."""
 
 import contextlib
 import importlib
@@ -34,7 +34,7 @@ class Reader:
     Args:
         folder: an empty folder; the commands run in it.
         files: makes the files that the page names.
-        clone: a copy of the repository in which the exercises of the lessons are solved.
+        clone: a copy of the repository, in which the exercises of lessons may be solved.
     """
 
     def __init__(self, folder: Path, files: Files, clone: Path) -> None:
@@ -80,7 +80,11 @@ class Reader:
     def _shortened(self, words: list[str]) -> list[str]:
         """Return a command that does the same in seconds; each training is longer than all before it."""
         match words:
-            case ["python", "train.py", *_] | ["scratchgpt", "train", *_] | ["python", "-m", "lessons", "train", *_]:
+            case (
+                ["python", "train.py", *_]
+                | ["scratchgpt", "train", *_]
+                | ["python", "-m", "lessons", "train", *_]
+            ):
                 if "--print-config" in words:
                     return words
                 self.n_trainings += 1
@@ -160,13 +164,17 @@ def _run_script(program: str, arguments: list[str]) -> None:
 def _call(main: Callable[[], object], typed: bytes, folder: Path) -> tuple[int, bytes, str]:
     """Call a program's main function; return its exit code and what it wrote."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    with contextlib.chdir(folder), _standard_input(typed), contextlib.redirect_stdout(out):
-        with contextlib.redirect_stderr(err):
-            try:
-                with errors_in_words("this page"):
-                    code = main() or 0
-            except SystemExit as exit_:
-                code = exit_.code or 0
+    with (
+        contextlib.chdir(folder),
+        _standard_input(typed),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            with errors_in_words("this page"):
+                code = main() or 0
+        except SystemExit as exit_:
+            code = exit_.code or 0
     printed = out.buffer.getvalue()  # type: ignore[attr-defined]
     return int(str(code)), printed, err.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
