@@ -1,4 +1,4 @@
-"""Every command and every Python program in the pages works when it is typed as it stands."""
+"""Every command and every Python program on the pages works as written."""
 
 import shutil
 from pathlib import Path
@@ -176,7 +176,7 @@ def test_a_true_mark_passes(reason: str, line: str) -> None:
 
 @pytest.mark.parametrize("comment", ["not run: no time", "not run: needs a gpu", "TODO"])
 def test_an_unknown_mark_is_refused(comment: str) -> None:
-    with pytest.raises(AssertionError, match="is no reason"):
+    with pytest.raises(AssertionError, match="unknown reason"):
         block_of(f"<!-- {comment} -->\n```sh\nscratchgpt runs\n```\n")
 
 
@@ -185,7 +185,7 @@ def test_a_block_in_an_unknown_language_is_refused() -> None:
         block_of("```shell\nscratchgpt runs\n```\n")
 
 
-def test_blocks_and_code_are_found_where_they_stand() -> None:
+def test_blocks_and_inline_code_have_their_line_numbers() -> None:
     page = "`python a.py`\n\n```sh\nx \\\n  y\nz\n```\n\n"
     page += "<!-- not run: takes long -->\n\n```python\n1\n```\nand `b`\n"
     first, second = blocks("page.md", page)
