@@ -23,7 +23,7 @@ def train(wanted: str, argv: Sequence[str]) -> int:
     """
     prog = f"python -m lessons train {shlex.quote(wanted)}"
     with exit_on_error(prog):
-        settings = parse_train_args(argv, prog)
+        settings = parse_train_args(argv, prog, ignore=("mine",))  # which named the lessons in older runs
         backend = get_backend(settings.backend, **settings.backend_settings)
         grafted = in_training(wanted, settings, backend)
         try:

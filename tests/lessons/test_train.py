@@ -127,6 +127,16 @@ def test_a_run_is_resumed(train: Callable[..., Outcome]) -> None:
     assert "at step 5 of 5" in done.out
 
 
+def test_a_run_of_an_earlier_version_that_names_its_lessons_is_resumed(train: Callable[..., Outcome]) -> None:
+    assert train("8", *SMALL).code == 0
+    with Path("runs/fables/run.yaml").open("a", encoding="utf-8") as settings:
+        settings.write("mine: '8'\n")
+    done = train("8", "--resume", "runs/fables", "--training.max_steps", "5")
+    assert done.code == 0, done.err
+    assert "at step 5 of 5" in done.out
+    assert "mine" not in Path("runs/fables/run.yaml").read_text(encoding="utf-8")
+
+
 def test_ctrl_c_saves_and_says_how_to_continue(train: Callable[..., Outcome]) -> None:
     line = "    x_hat, rstd, weight, has_bias = saved\n"
     interrupt = "    CALLS.append(1)\n    if len(CALLS) == 40:\n        signal.raise_signal(signal.SIGINT)\n"
