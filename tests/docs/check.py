@@ -18,7 +18,7 @@ from typing import Any
 from scratchgpt.__main__ import COMMANDS, main
 from scratchgpt.backends.cupy import PRECISIONS
 from scratchgpt.cli.commands import train
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from scratchgpt.cli.options.train import parse_train_args
 from scratchgpt.corpora.builtin import names
 from tests.docs.markdown import COMMANDS as COMMAND_LANGUAGES
@@ -134,7 +134,7 @@ def settings(command: Command, arguments: list[str]) -> Any:
     problem = io.StringIO()
     with contextlib.redirect_stderr(problem), contextlib.redirect_stdout(io.StringIO()):
         try:
-            with errors_in_words(train.PROG):
+            with exit_on_error(train.PROG):
                 return parse_train_args([word for word in arguments if word != "--print-config"])
         except SystemExit:
             raise AssertionError(f"{command}\n{problem.getvalue()}") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import scratchgpt.__main__
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from tests.docs.files import Files
 from tests.docs.markdown import COMMANDS, Block
 from tests.docs.shell import Command, commands
@@ -171,7 +171,7 @@ def _call(main: Callable[[], object], typed: bytes, folder: Path) -> tuple[int, 
         contextlib.redirect_stderr(err),
     ):
         try:
-            with errors_in_words("this page"):
+            with exit_on_error("this page"):
                 code = main() or 0
         except SystemExit as exit_:
             code = exit_.code or 0
