@@ -182,7 +182,7 @@ def test_a_block_too_short_for_any_prompt_is_reported(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere has no config.json, so it is not a run"),
+        (["nowhere"], "nowhere is not a run: it does not exist"),
         (["run", "--checkpoint=first"], "--checkpoint is 'first'; expected best or last"),
         (["run", "--split=some"], "--split is 'some'; expected one of held-out, training, whole"),
         (["run", "--data=gone.txt"], "'gone.txt' does not exist"),

@@ -325,7 +325,7 @@ def test_a_terminal_obeys_nothing_that_a_model_writes(monkeypatch: pytest.Monkey
         ("--beams x", ["--beams is 'x'; expected a whole number"]),
     ],
 )
-def test_errors_in_words(command: Command, run: str, flags: str, words: list[str]) -> None:
+def test_bad_options_are_refused(command: Command, run: str, flags: str, words: list[str]) -> None:
     files = {
         "empty.txt": "",
         "blank.txt": "\n \n",

@@ -334,7 +334,7 @@ def test_names_and_defaults_of_transformers(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        ("config.json", "has no config.json, so it is not a run"),
+        ("config.json", "is not a run: it has no config.json"),
         ("model.safetensors", r"model\.safetensors does not exist"),
         (
             "tokenizer.json",
@@ -428,7 +428,7 @@ def test_hub_names_and_paths_are_told_apart(tmp_path: Path, monkeypatch: pytest.
     paths = ["runs/typing-error", "nowhere", "/a/b", "./a/b", "../a", "a/b/c", "~/a", "a/", "", "runs"]
     assert [name for name in names + paths if hub.is_model_name(name)] == names
     for path in paths[:2]:
-        with pytest.raises(sg.InputError, match=r"so it is not a run; .* e\.g\. gpt2"):
+        with pytest.raises(sg.InputError, match=r"it does not exist; .* e\.g\. gpt2"):
             sg.load(path)
 
 

@@ -272,7 +272,7 @@ def test_evaluation_contexts_need_no_gradients(backend: Backend) -> None:
     assert model.logits(ctx, TOKENS).shape == (3, 5, 11)
     _, saved = model.forward(ctx, TOKENS, TARGETS)
     assert saved[-1] is None  # the head keeps nothing for a backward that will not come
-    with pytest.raises(TypeError, match=r"'wte.weight' in a pass without gradients"):
+    with pytest.raises(TypeError, match=r"backward of 'wte.weight' ran in a pass without gradients"):
         ctx.grads.add(model.embedding.wte, np.zeros(()))
 
 
@@ -298,7 +298,7 @@ def test_bad_tokens_are_named(tokens: np.ndarray, targets: np.ndarray, words: st
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"n_embd": 30}, "n_embd is 30 and n_head is 4; expected n_embd to be divisible"),
+        ({"n_embd": 30}, "n_embd is 30 and n_head is 4; n_head must divide n_embd"),
         ({"n_layer": 0}, "n_layer is 0"),
         ({"n_head": 2.0}, "n_head is 2.0"),
         ({"n_inner": -3}, "n_inner is -3"),

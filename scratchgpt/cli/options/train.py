@@ -3,7 +3,7 @@
 import glob
 import sys
 from argparse import SUPPRESS
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ RETIRED = {  # options of earlier versions, and what to do instead
 }
 
 
-def parse_train_args(argv: Sequence[str], prog: str = "train.py") -> RunSettings:
+def parse_train_args(
+    argv: Sequence[str], prog: str = "train.py", *, ignore: Collection[str] = ()
+) -> RunSettings:
     """Return the settings of a training run: options override the YAML file, which overrides the defaults.
 
     The file is `--config`, else the run.yaml of the run that `--resume` names, else configs/default.yaml. The
@@ -38,6 +40,7 @@ def parse_train_args(argv: Sequence[str], prog: str = "train.py") -> RunSettings
     Args:
         argv: the command line, without the program's name.
         prog: the program's name, for `--help`.
+        ignore: settings of earlier versions that the files may still have, see RETIRED; they have no effect.
 
     Raises:
         InputError: an unknown option, a bad value, or options that exclude each other.
@@ -46,7 +49,7 @@ def parse_train_args(argv: Sequence[str], prog: str = "train.py") -> RunSettings
     argv = list(argv)
     flags = parser.parse_args(argv, defaults=False).as_dict()
     _check_compatible(flags)
-    files = {file: _sections(file) for file in _files(flags, root)}
+    files = {file: _sections(file, ignore) for file in _files(flags, root)}
     settings = parser.get_defaults()
     for file, content in files.items():
         settings = parser.parse_settings(content, settings, file)
@@ -144,9 +147,11 @@ def _absolute(data: str, root: Path) -> str:
     return str(place.absolute()) if is_path else data  # else a built-in text, a model name or "-"
 
 
-def _sections(file: Path) -> dict[str, Any]:
-    """Return the settings in a YAML file without top-level nulls and without a null prompt."""
-    content = {key: value for key, value in load_yaml(file).items() if value is not None}
+def _sections(file: Path, ignore: Collection[str]) -> dict[str, Any]:
+    """Return the settings in a YAML file, without top-level nulls, a null prompt and those to ignore."""
+    content = {
+        key: value for key, value in load_yaml(file).items() if value is not None and key not in ignore
+    }
     for section in SECTIONS:
         if not isinstance(content.get(section, {}), dict):
             raise InputError(
