@@ -10,7 +10,7 @@ from typing import Any
 from scratchgpt.errors import InputError
 from scratchgpt.runs.curves import Record, read_records
 from scratchgpt.training.loggers import Logger
-from scratchgpt.training.step import Taken
+from scratchgpt.training.step import StepResult
 from scratchgpt.utils.files import atomic_path
 
 METRICS_FILE = "metrics.jsonl"
@@ -79,7 +79,7 @@ class RunRecord:
                     "--training.learning_rate may help"
                 )
 
-    def log_steps(self, last: int, steps: Sequence[Taken], on_not_finite: str = "stop") -> float:
+    def log_steps(self, last: int, steps: Sequence[StepResult], on_not_finite: str = "stop") -> float:
         """Record the steps up to number `last`; return the loss of the last finite one, in nats per token.
 
         Args:

@@ -21,10 +21,10 @@ def ideal_seconds_per_token(config: GPTConfig, backend: Backend) -> float:
 
     Multiplied by tokens per second, this is the MFU.
     """
-    return training_operations(config) / matrix_rate(backend)
+    return training_flops(config) / matrix_rate(backend)
 
 
-def training_operations(config: GPTConfig) -> float:
+def training_flops(config: GPTConfig) -> float:
     """Return the FLOPs of all matrix products for one token of a full block, forward and backward.
 
     Multiplying a row by a matrix of n weights takes 2 n FLOPs forward and 4 n backward. The matrices are

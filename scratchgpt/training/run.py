@@ -10,7 +10,7 @@ from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training.loggers import Logger
 from scratchgpt.training.settings import RunSettings
 from scratchgpt.training.state import TrainingState
-from scratchgpt.training.step import Taken
+from scratchgpt.training.step import StepResult
 
 
 class Record(Protocol):
@@ -26,7 +26,7 @@ class Record(Protocol):
     def seconds(self) -> float:
         """Return the training time of the steps recorded so far, in seconds."""
 
-    def log_steps(self, last: int, steps: Sequence[Taken], on_not_finite: str = "stop") -> float:
+    def log_steps(self, last: int, steps: Sequence[StepResult], on_not_finite: str = "stop") -> float:
         """Record the steps up to number `last`; return the loss of the last finite one, in nats per token."""
 
     def log_evaluation(self, step: int, label: str, val_loss: float, **others: Any) -> None:

@@ -19,7 +19,7 @@ from scratchgpt.training.diagnosis import first_not_finite
 MAX_UNREAD = 128  # steps whose batches are kept so that a NaN can still be traced to its layer
 
 
-class Taken(NamedTuple):
+class StepResult(NamedTuple):
     """The outcome of a step.
 
     Attributes:
@@ -58,7 +58,7 @@ class TrainingStep:
         self._losses = self._backend.losses()
         # Learning rates and batches of the steps since the last `read`.
         self._unread: list[tuple[float, Tokens, Tokens, RowStreams | None]] = []
-        self._read: list[Taken] = []  # read early because the buffer of losses was full
+        self._read: list[StepResult] = []  # read early because the buffer of losses was full
         self._on_device = self._backend.capture_step(self._step)
 
     def __call__(self, tokens: Tokens, targets: Tokens, lr: float, rng: np.random.Generator) -> None:
@@ -78,17 +78,17 @@ class TrainingStep:
             self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
         self._unread.append((lr, tokens, targets, streams))
 
-    def read(self) -> list[Taken]:
+    def read(self) -> list[StepResult]:
         """Return the outcomes of all steps since the last call, in order; wait for the device."""
         unread, self._unread = self._unread, []
         before, self._read = self._read, []
         losses = self._losses.read(len(unread))
-        taken = []
+        results = []
         for (lr, tokens, targets, streams), (loss, norm) in zip(unread, losses, strict=True):
             is_finite = math.isfinite(loss) and (norm is None or math.isfinite(norm))
             why = partial(first_not_finite, self._bound, tokens, targets, streams, self._accumulate)
-            taken.append(Taken(lr, loss, norm, None if is_finite else why))
-        return before + taken
+            results.append(StepResult(lr, loss, norm, None if is_finite else why))
+        return before + results
 
     def _step(self, tokens: Tokens, targets: Tokens, streams: RowStreams | None, scalars: Array) -> None:
         """Run the part of a step that happens on the device, which a GPU can capture as a graph."""

@@ -22,7 +22,7 @@ from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
 from scratchgpt.nn import model as model_module
 from scratchgpt.nn.context import Context
 from scratchgpt.ops.rng import RowStreams, step_rng
-from scratchgpt.training.step import Taken, TrainingStep
+from scratchgpt.training.step import StepResult, TrainingStep
 from tests.gradcheck.test_faults import patched_module
 from tests.support import gpu
 from tests.support.faults import Fault
@@ -65,7 +65,7 @@ def test_the_gradients_are_the_same_bit_for_bit(
     np.testing.assert_array_equal(grads_again, grads)
 
 
-def train(backend: Backend, *, recompute: bool) -> tuple[list[Taken], np.ndarray]:
+def train(backend: Backend, *, recompute: bool) -> tuple[list[StepResult], np.ndarray]:
     """Take four steps; return what they were and the weights."""
     model = sg.GPT(VARIANTS["dropout, untied"], recompute=recompute)
     params = model.init(1).map(backend.to_device)

@@ -15,7 +15,7 @@ from scratchgpt.nn.passes import quiet_overflow
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.runs.record import RunRecord
 from scratchgpt.training.diagnosis import first_not_finite
-from scratchgpt.training.step import Taken, TrainingStep
+from scratchgpt.training.step import StepResult, TrainingStep
 from tests.support import gpu
 from tests.support.project import Outcome
 
@@ -109,11 +109,11 @@ def test_all_unread_steps_are_returned_in_order() -> None:
     assert take_step.read() == []
 
 
-def bad(number: int) -> Taken:
-    return Taken(0.1, float("nan"), float("nan"), lambda: f"reason {number}")
+def bad(number: int) -> StepResult:
+    return StepResult(0.1, float("nan"), float("nan"), lambda: f"reason {number}")
 
 
-GOOD = Taken(0.1, 2.5, 1.0)
+GOOD = StepResult(0.1, 2.5, 1.0)
 
 
 def test_a_skipped_step_is_counted_and_training_continues(
