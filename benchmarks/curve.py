@@ -1,4 +1,4 @@
-"""Training with a clock: the validation loss against the seconds that training alone took."""
+"""Training against the clock: the validation loss over the seconds that training alone took."""
 
 import time
 from typing import NamedTuple, Protocol
@@ -14,7 +14,7 @@ EVALUATION_BATCH = 64  # windows at once; the result does not depend on it
 
 
 class Text(NamedTuple):
-    """What is trained on and what is held out, as tokens, and the model that the settings ask for."""
+    """The tokens to train on and those held out, and the shape of the model that the settings ask for."""
 
     config: sg.GPTConfig
     train: Array
@@ -31,22 +31,22 @@ class Text(NamedTuple):
 
     @property
     def val_rows(self) -> data.Rows:
-        """What is held out, in windows side by side."""
+        """The held-out part as consecutive windows."""
         return data.Windows(data.Part.of(self.val), self.config.block_size)
 
 
 class Trainer(Protocol):
-    """A model in training, in either engine."""
+    """A model in training, with scratchgpt or PyTorch."""
 
     def step(self, step: int) -> None:
         """Take optimizer step `step`, counted from 0."""
 
     def weights(self) -> sg.ParamVector:
-        """Return the weights as they are now."""
+        """Return the weights after the last step."""
 
 
 class Curve(NamedTuple):
-    """What was found after so many steps: seconds of training until then, and the validation loss."""
+    """The evaluations of a run: after how many steps and seconds of training, and the validation loss."""
 
     steps: list[int]
     seconds: list[float]
@@ -60,7 +60,7 @@ class Curve(NamedTuple):
 def follow(
     trainer: Trainer, training: TrainingSettings, text: Text, every: int, backend: sg.Backend
 ) -> Curve:
-    """Train to the end; every so many steps stop the clock and evaluate the whole held-out text."""
+    """Train to the end; after every `every` steps stop the clock and evaluate the whole held-out text."""
     model = sg.GPT(text.config)
     curve, seconds = Curve([], [], []), 0.0
     for first in range(0, training.max_steps, every):
@@ -77,7 +77,7 @@ def follow(
 
 
 def learning_rate(training: TrainingSettings, step: int) -> float:
-    """Return the learning rate of a step."""
+    """Return the learning rate of a step: a cosine with warm-up."""
     return sg.cosine_with_warmup(
         step,
         peak=training.learning_rate,

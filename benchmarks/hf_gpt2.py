@@ -1,4 +1,4 @@
-"""Hugging Face's GPT-2 with our weights: the peer for generation."""
+"""Hugging Face's GPT-2 with our weights: what our generation is compared with."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 import scratchgpt as sg
-from benchmarks.models import Writing
+from benchmarks.models import Continuation
 from scratchgpt.config import GPTConfig
 
 
 def with_weights_of(config: GPTConfig, params: sg.ParamVector) -> GPT2LMHeadModel:
-    """Return transformers' model with the same weights; names and shapes are the same but for a prefix."""
+    """Return transformers' model with our weights, whose names and shapes are the same but for a prefix."""
     if not config.bias or config.activation != "gelu_tanh":
         raise ValueError("transformers' GPT-2 has biases and the tanh GELU; expected a config with both")
     model = GPT2LMHeadModel(
@@ -36,13 +36,13 @@ def with_weights_of(config: GPTConfig, params: sg.ParamVector) -> GPT2LMHeadMode
     return model.eval()
 
 
-def greedy(writing: Writing, threads: int) -> Callable[[], list[int]]:
+def greedy(workload: Continuation, threads: int) -> Callable[[], list[int]]:
     """Return a function that continues the prompt greedily with the KV cache and returns the new tokens."""
     torch.set_num_threads(threads)
-    model = with_weights_of(writing.config, sg.GPT(writing.config).init())
-    tokens = torch.tensor([writing.prompt])
+    model = with_weights_of(workload.config, sg.GPT(workload.config).init())
+    tokens = torch.tensor([workload.prompt])
     mask = torch.ones_like(tokens)
-    settings = GenerationConfig(max_new_tokens=writing.n_new, do_sample=False, use_cache=True)
+    settings = GenerationConfig(max_new_tokens=workload.n_new, do_sample=False, use_cache=True)
 
     def run() -> list[int]:
         generated = model.generate(tokens, attention_mask=mask, generation_config=settings)

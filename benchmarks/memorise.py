@@ -1,11 +1,10 @@
-"""How small can a GPT be and still know a text by heart? Trains with train.py, seed after seed.
+"""How small can a GPT be and still memorize a text? Trains with train.py, seed after seed.
 
-python -m benchmarks.memorise --seeds 20                                   the 780-parameter model
+python -m benchmarks.memorise --seeds 20   # the 780-parameter model
 python -m benchmarks.memorise --config configs/smallest.yaml --seeds 10
-python -m benchmarks.memorise --ladder --seeds 10                          every size tried
+python -m benchmarks.memorise --ladder --seeds 10   # every size that was tried
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -13,16 +12,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
 import scratchgpt as sg
+from benchmarks.program import Parser, new_console, positive
+from benchmarks.results import ROOT
+from benchmarks.tables import Table
 
-ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "data" / "memorise.txt").read_text(encoding="utf-8")
-PROMPT_LENGTH = 18
+PROMPT_LENGTH = 18  # characters
+N_TO_RECALL = len(TEXT) - PROMPT_LENGTH
 
-# From the 780 parameters down: what is left out, step by step. Flags on top of the configuration named first.
+# From 780 parameters down, leaving out more and more: a configuration, and the flags on top of it.
 LADDER = [
     ("memorise-780", []),
     ("memorise-780", ["model.tie_weights=true"]),
@@ -46,7 +45,7 @@ LADDER = [
 
 
 class Attempt(NamedTuple):
-    """One training run: how many parameters, how many of the 46 characters came back, how long it took."""
+    """One training run: its parameters, characters recalled before the first mistake, and seconds."""
 
     n_params: int
     n_recalled: int
@@ -69,48 +68,47 @@ def attempt(config: Path, flags: list[str], seed: int) -> Attempt:
         expected = TEXT[PROMPT_LENGTH:]
         text = model.generate(TEXT[:PROMPT_LENGTH], max_new_tokens=len(expected), temperature=0.0)
     wrong = [i for i, character in enumerate(expected) if text[i : i + 1] != character]
-    n_equal = wrong[0] if wrong else len(expected)
-    return Attempt(model.params.size, n_equal, seconds)
+    return Attempt(model.params.size, wrong[0] if wrong else len(expected), seconds)
+
+
+def table_row(configuration: str, attempts: list[Attempt]) -> list[str]:
+    """Return a row of the table: the attempts of one configuration."""
+    exact = sum(each.n_recalled == N_TO_RECALL for each in attempts)
+    return [
+        configuration,
+        str(attempts[0].n_params),
+        f"{exact} of {len(attempts)}",
+        str(min(each.n_recalled for each in attempts)),
+        f"{max(each.seconds for each in attempts):.1f} s",
+    ]
 
 
 def main() -> None:
-    """Run the seeds of one configuration, or of the ladder, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memorise", description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="configs/memorise-780.yaml", help="a configuration of train.py")
-    parser.add_argument("--seeds", type=int, default=20, help="seeds 0 to N-1")
-    parser.add_argument("--ladder", action="store_true", help="try every size of the ladder instead")
+    """Train all seeds of one configuration, or of the ladder, and print a table."""
+    parser = Parser(
+        prog="python -m benchmarks.memorise", description="How small can a GPT be and still memorize a text?"
+    )
+    parser.add_argument(
+        "--config", default="configs/memorise-780.yaml", help="of train.py (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=positive, default=20, metavar="N", help="seeds 0 to N-1 (default: %(default)s)"
+    )
+    parser.add_argument("--ladder", action="store_true", help="train every size that was tried")
     options = parser.parse_args()
-    rungs = [(ROOT / "configs" / f"{name}.yaml", flags) for name, flags in LADDER]
-    if not options.ladder:
-        rungs = [(Path(options.config), [])]
-
-    table = Table(
-        title=f"Recall of {len(TEXT) - PROMPT_LENGTH} characters from the first {PROMPT_LENGTH}, one thread"
-    )
-    columns = (
-        "parameters",
-        "configuration",
-        "exact",
-        "fewest characters before the first mistake",
-        "slowest run",
-    )
-    for column in columns:
-        table.add_column(column, justify="left" if column == "configuration" else "right", overflow="fold")
-    console = Console()
+    ladder = [(ROOT / "configs" / f"{name}.yaml", flags) for name, flags in LADDER]
+    rungs = ladder if options.ladder else [(Path(options.config), [])]
+    console, rows = new_console(), []
     for config, flags in rungs:
         attempts = []
         for seed in range(options.seeds):
             attempts.append(attempt(config, [f"--{flag}" for flag in flags], seed))
-            console.print(config.stem, *flags, "seed", seed, attempts[-1], highlight=False, soft_wrap=True)
-        exact = sum(each.n_recalled == len(TEXT) - PROMPT_LENGTH for each in attempts)
-        table.add_row(
-            str(attempts[0].n_params),
-            " ".join([config.stem, *flags]),
-            f"{exact} of {options.seeds}",
-            str(min(each.n_recalled for each in attempts)),
-            f"{max(each.seconds for each in attempts):.1f} s",
-        )
-    console.print(table)
+            console.print(config.stem, *flags, "seed", seed, attempts[-1], soft_wrap=True)
+        rows.append(table_row(" ".join([config.stem, *flags]), attempts))
+    title = f"Recalling {N_TO_RECALL} characters from the first {PROMPT_LENGTH}, trained on one thread"
+    columns = ["configuration", "parameters", "exact", "fewest before a mistake", "slowest run"]
+    note = "exact: runs that recall every character. fewest before a mistake: characters of the worst run."
+    console.print(Table(title, columns, rows, note).rich())
 
 
 if __name__ == "__main__":

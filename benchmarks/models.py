@@ -1,4 +1,4 @@
-"""The models that are measured, what they train on or write, and how much arithmetic a step of theirs is."""
+"""The models that are measured, what they train on or generate, and how much arithmetic a step takes."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,15 @@ from scratchgpt.training.matrix_rate import training_operations
 
 
 class Row(NamedTuple):
-    """A model and the batch that it trains on: `batch_size` texts of block_size tokens."""
+    """A row of the tables of training: a model and its batch of `batch_size` texts of block_size tokens.
+
+    `zipf` draws token id n in proportion to 1 / (n + 1), as words of a text are distributed (Zipf's law);
+    without it all ids are equally likely.
+    """
 
     config: sg.GPTConfig
     batch_size: int
+    zipf: bool = False
 
     @property
     def n_params(self) -> int:
@@ -26,20 +31,20 @@ class Row(NamedTuple):
         return self.batch_size * self.config.block_size
 
 
-class Writing(NamedTuple):
-    """A model and how many tokens it writes after its prompt."""
+class Continuation(NamedTuple):
+    """A model that continues a fixed prompt by `n_new` tokens."""
 
     config: sg.GPTConfig
     n_new: int
 
     @property
     def prompt(self) -> list[int]:
-        """Tokens to begin with, always the same."""
-        return [7 * i % self.config.vocab_size for i in range(PROMPT)]
+        """The tokens to continue, always the same."""
+        return [7 * i % self.config.vocab_size for i in range(PROMPT_LENGTH)]
 
 
-Job = Row | Writing  # a training step on the row's batch, or a text
-PROMPT = 16  # tokens
+Workload = Row | Continuation  # what a process is given to do: training steps, or continuations of a prompt
+PROMPT_LENGTH = 16  # tokens
 
 ROWS = {
     "780": Row(sg.GPTConfig(34, 64, 1, 1, 4, tie_weights=False), 1),
@@ -50,10 +55,15 @@ ROWS = {
 
 
 def random_batch(row: Row) -> tuple[Tokens, Tokens]:
-    """Return the tokens and targets of a step, always the same."""
+    """Return the tokens and targets of a step, (B, T) each, always the same."""
     config = row.config
+    rng = np.random.default_rng(0)
     shape = (row.batch_size, config.block_size + 1)
-    tokens = np.random.default_rng(0).integers(0, config.vocab_size, shape)
+    if row.zipf:
+        weights = 1.0 / np.arange(1, config.vocab_size + 1)
+        tokens = rng.choice(config.vocab_size, size=shape, p=weights / weights.sum())
+    else:
+        tokens = rng.integers(0, config.vocab_size, shape)
     return tokens[:, :-1], tokens[:, 1:]
 
 
@@ -63,6 +73,6 @@ def matmul_flops(row: Row) -> float:
 
 
 def weight_bytes(config: sg.GPTConfig) -> int:
-    """Return the bytes of float32 weights that a new token reads: all that are not merely looked up."""
+    """Return the bytes of float32 weights that a new token reads, without the embeddings it looks up."""
     looked_up = {"wpe.weight"} | (set() if config.tie_weights else {"wte.weight"})
     return 4 * sum(param.size for param in sg.GPT(config).params if param.name not in looked_up)

@@ -1,4 +1,4 @@
-"""Inputs for an op at the sizes of a model, made from the shapes that the textbook's annotations promise."""
+"""Inputs for an op at the sizes of a model, built from the shapes in the textbook's annotations."""
 
 import inspect
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -10,35 +10,35 @@ from scratchgpt.backends import Op
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 
-TOKENS = 1024  # of a batch at most: about what one thread works on at a time
-OPTIONAL = {"bias"}  # of the arguments that have a default, those that a model gives
+MAX_TOKENS = 1024  # of a batch: about the size of one thread's micro-batch
+PASSED_BY_MODELS = {"bias"}  # arguments with a default that the models pass
 
 
 def op_inputs(name: str, textbook: Op, row: Row) -> dict[str, Any]:
-    """Return the arguments of the op's forward, in float32; a linear map is the MLP's first, C to F.
+    """Return the arguments of the op's forward, in float32; `linear` gets the sizes of c_fc, C to F.
 
     Raises:
-        InputError: an argument whose annotation does not say how to make it; the message names the op.
+        InputError: the annotation of an argument does not tell its shape.
     """
     rng = np.random.default_rng(0)
     hints = get_type_hints(textbook.forward, include_extras=True)
     inputs: dict[str, Any] = {}
     for argument, parameter in inspect.signature(textbook.forward).parameters.items():
-        if parameter.default is not inspect.Parameter.empty and argument not in OPTIONAL:
+        if parameter.default is not inspect.Parameter.empty and argument not in PASSED_BY_MODELS:
             continue
         try:
             inputs[argument] = _argument(argument, hints.get(argument), row, rng)
         except KeyError as error:
             raise InputError(
-                f"op {name!r} has an argument {argument!r} annotated {hints.get(argument)}, where {error} is "
-                "unknown: teach benchmarks/op_inputs.py to make it"
+                f"op {name!r}: cannot build argument {argument!r} from its annotation {hints.get(argument)}, "
+                f"because {error.args[0]} is unknown; add it to benchmarks/op_inputs.py"
             ) from None
     return inputs
 
 
-def upstream(y: Any) -> Any:
-    """Return a gradient for what forward returned: normal numbers of its shape, or 1 for a loss."""
-    if isinstance(y, tuple):  # q, k, v: their gradients side by side, as attention leaves them
+def upstream_gradient(y: Any) -> Any:
+    """Return an upstream gradient for the result of forward: normal numbers of its shape, 1 for a loss."""
+    if isinstance(y, tuple):  # q, k, v: gradients interleaved in one array, the way attention leaves them
         B, H, T, D = y[0].shape
         whole = np.random.default_rng(1).standard_normal((B, T, len(y), H, D), dtype=np.float32)
         return tuple(whole.transpose(2, 0, 3, 1, 4))
@@ -51,7 +51,7 @@ def _argument(name: str, hint: Any, row: Row, rng: np.random.Generator) -> Any:
     config = row.config
     if name == "n_head":
         return config.n_head
-    B = max(1, min(row.batch_size, TOKENS // config.block_size))
+    B = max(1, min(row.batch_size, MAX_TOKENS // config.block_size))
     sizes = {
         "B": B, "T": config.block_size, "S": config.block_size, "P": config.block_size, "C": config.n_embd,
         "I": config.n_embd, "O": config.mlp_width, "F": config.mlp_width, "V": config.vocab_size,
@@ -60,7 +60,7 @@ def _argument(name: str, hint: Any, row: Row, rng: np.random.Generator) -> Any:
     letters = _letters(hint)
     if name == "targets" or letters == ["B", "T"]:
         return rng.integers(0, config.vocab_size, (B, config.block_size))
-    if letters == ["..."]:  # element-wise: as wide as the MLP, where a model has it
+    if letters == ["..."]:  # an element-wise op: the width of the MLP, where models use it
         letters = ["B", "T", "F"]
     shape = [
         size for letter in letters for size in ((B, sizes["T"]) if letter == "..." else (sizes[letter],))
@@ -70,7 +70,7 @@ def _argument(name: str, hint: Any, row: Row, rng: np.random.Generator) -> Any:
 
 
 def _letters(hint: Any) -> list[str]:
-    """Return the letters of an annotated array, also of one that may be None."""
+    """Return the letters of an annotated array, which may be part of a union with None."""
     annotated = [arm for arm in (hint, *get_args(hint)) if get_origin(arm) is Annotated]
     if not annotated:
         raise KeyError("its shape")

@@ -1,4 +1,4 @@
-"""A training step with this engine."""
+"""A training step with scratchgpt."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,10 @@ from benchmarks.models import Row, random_batch
 
 
 def training_step(row: Row, threads: int, recompute: bool = False) -> Callable[[], float]:
-    """Return a function that takes one step (forward, backward, clipping, AdamW) and returns the loss."""
+    """Return a function that takes one step (forward, backward, clipping, AdamW) and returns the loss.
+
+    `recompute` turns on activation checkpointing of every block.
+    """
     backend = sg.get_backend("numpy", threads)
     model = sg.GPT(row.config, recompute=recompute)
     params = model.init()

@@ -1,4 +1,4 @@
-"""Training with this engine, as train.py does it."""
+"""Training on a text with scratchgpt, the way train.py does it."""
 
 import math
 
@@ -10,7 +10,7 @@ from scratchgpt.training.settings import TrainingSettings
 
 
 class OurTrainer:
-    """The model of a text in training."""
+    """A model in training; see `benchmarks.curve.Trainer`."""
 
     def __init__(self, training: TrainingSettings, text: Text, threads: int) -> None:
         self.training, self.text = training, text
@@ -23,7 +23,7 @@ class OurTrainer:
         )
 
     def step(self, step: int) -> None:
-        """Draw a batch and take a step on it."""
+        """Draw the batch of optimizer step `step`, counted from 0, and take the step."""
         rng = step_rng(self.training.seed, step)
         x, y = data.random_batch(self.text.train, self.training.batch_size, self.text.config.block_size, rng)
         _, grads = sg.loss_and_grads(self.model, self.params, x, y, backend=self.backend, rng=rng)
@@ -31,5 +31,5 @@ class OurTrainer:
         self.optimizer.step(grads, learning_rate(self.training, step))
 
     def weights(self) -> sg.ParamVector:
-        """Return the weights as they are now."""
+        """Return the weights after the last step, not copied."""
         return self.params

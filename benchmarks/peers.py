@@ -1,4 +1,4 @@
-"""The engines that ours is compared with, where they are installed."""
+"""The libraries that scratchgpt is compared with, as far as they are installed."""
 
 import importlib
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from rich.console import Console
 
 
 def are_installed(libraries: Sequence[str], console: Console) -> bool:
-    """Return whether all these libraries are here; if not, say so and how to get them."""
+    """Return whether all these libraries are installed; if not, print which are missing."""
     missing = [library for library in libraries if find_spec(library) is None]
     if missing:
-        what = " and ".join(missing)
-        console.print(f"Left out, since not installed: {what} (pip install -e '.[bench]')", markup=False)
+        names = " and ".join(missing)
+        console.print(f"Left out, not installed: {names} (pip install -e '.[bench]')", markup=False)
     return not missing
 
 

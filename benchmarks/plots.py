@@ -1,4 +1,4 @@
-"""Line plots in colours that colour-blind readers can tell apart (Okabe and Ito), each with a marker."""
+"""Line plots in colors that color-blind readers can tell apart (Okabe and Ito), each with a marker."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.machine import short_name
+from benchmarks.results import Content
 from scratchgpt.utils.files import atomic_path
 
 Line = tuple[Sequence[float], Sequence[float]]  # x and y
@@ -18,30 +20,38 @@ STYLES = {
 }
 
 
-def new_picture(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    """Return an empty picture and its axes."""
+def new_picture(x_label: str, y_label: str, machine: Content) -> tuple[Figure, Axes]:
+    """Return an empty picture that names the machine in its corner, and its axes."""
     figure = Figure(figsize=(8, 4.8), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
+    axes.set_title(short_name(machine), loc="right", fontsize=9, color="0.35")
     axes.grid(which="major", alpha=0.3)
     return figure, axes
 
 
 def log_log(
-    path: Path, x_label: str, y_label: str, lines: Mapping[str, Line], floor: Line, names: Sequence[str] = ()
+    path: Path,
+    x_label: str,
+    y_label: str,
+    lines: Mapping[str, Line],
+    floor: Line,
+    machine: Content,
+    names: Sequence[str] = (),
 ) -> None:
-    """Draw a line for each engine, and the floor below them; `names` label its points.
+    """Draw a line for each engine, and the floor below them.
 
     Args:
-        path: where the picture goes.
+        path: where the picture is written.
         x_label: what the horizontal axis shows, with its unit.
-        y_label: the same for the vertical one.
+        y_label: what the vertical axis shows, with its unit.
         lines: points by engine.
-        floor: points of what the matrix products alone would take.
-        names: one for each point of the floor.
+        floor: the time of the matrix products alone, as points.
+        machine: what was measured on, as in the JSON file.
+        names: labels for the points of the floor.
     """
-    figure, axes = new_picture(x_label, y_label)
+    figure, axes = new_picture(x_label, y_label, machine)
     axes.plot(*floor, color="0.35", linestyle="--", label="matrix products at the rate of sgemm")
     for engine, line in lines.items():
         color, marker = STYLES[engine]

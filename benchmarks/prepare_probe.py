@@ -1,9 +1,8 @@
-"""One preparation of a text, in a process of its own whose memory somebody else watches.
+"""One preparation of a text in its own process, whose memory the parent process watches.
 
 python -m benchmarks.prepare_probe TEXT TOKENIZER CACHE WORKERS
 
-Prints as JSON the seconds that it took, the number of tokens and of characters, and whether they were
-in the cache already.
+Prints as JSON the seconds it took, the number of tokens, and the number of characters.
 """
 
 import json

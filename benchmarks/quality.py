@@ -1,11 +1,10 @@
-"""How good do the models get? Each recipe is one command; this runs them and writes docs/results.md.
+"""How good do the models get? Runs the recipes, one command each, and writes docs/results.md.
 
-python -m benchmarks.quality                                all of them, a quarter of an hour on two cores
-python -m benchmarks.quality --recipes fables,talk          these; what is known of the others stays
+python -m benchmarks.quality   # all of them, a quarter of an hour on two cores
+python -m benchmarks.quality --recipes fables,talk   # only these; the figures of the others stay
+python -m benchmarks.quality --page-only   # write the page from the figures that are there
 """
 
-import argparse
-import json
 import math
 import shlex
 import subprocess
@@ -15,21 +14,22 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.machine import OtherPrograms, describe
-from benchmarks.program import BUSY, RESULTS, ROOT, Content, new_console
+from benchmarks.machine import OtherPrograms, describe, is_disturbed, load_by_others, long_name, short_name
+from benchmarks.program import Parser, new_console
+from benchmarks.results import RESULTS, ROOT, Content, write_json
+from benchmarks.shakespeare import find_text
 from benchmarks.tables import Table
-from benchmarks.time_to_loss import find_text
 from benchmarks.timing import median
 from scratchgpt.runs.curves import read_records
 from scratchgpt.utils.files import atomic_path, load_json, load_yaml
 
 PAGE = ROOT / "docs" / "results.md"
-SHAKESPEARE = "shakespeare"  # read from the shared data if it is there, and else downloaded
-SHAKESPEARE_GPU = ROOT / "configs" / "shakespeare.yaml"
+SHAKESPEARE = "shakespeare"  # taken from the shared data if it is there, or else downloaded
+GPU_RECIPE = ROOT / "configs" / "shakespeare.yaml"
 
 
 class Recipe(NamedTuple):
-    """A run that anybody can repeat: the arguments of train.py, and what is to be seen in it."""
+    """A run that anybody can repeat: the arguments of train.py, and what it is for."""
 
     arguments: list[str]
     about: str
@@ -47,7 +47,7 @@ RECIPES = {
     ),
     "shakespeare-cpu": Recipe(
         ["--config", "configs/shakespeare-cpu.yaml", "--data", SHAKESPEARE],
-        "the same model with settings of our own; the goal is 1.88",
+        "the same model with our settings; the goal is 1.88",
     ),
     "shakespeare-cpu-fast": Recipe(
         ["--config", "configs/shakespeare-cpu-fast.yaml", "--data", SHAKESPEARE],
@@ -55,15 +55,16 @@ RECIPES = {
     ),
     "grammar": Recipe(["--config", "configs/grammar.yaml"], "stories of known entropy"),
     "pydoc-characters": Recipe(
-        ["--config", "configs/pydoc.yaml", "--tokenizer.kind", "char"], "Python's language reference"
+        ["--config", "configs/pydoc.yaml", "--tokenizer.kind", "char"],
+        "Python's language reference, by characters",
     ),
-    "pydoc": Recipe(["--config", "configs/pydoc.yaml"], "the same by byte pair tokens"),
-    "talk": Recipe(["--config", "configs/talk.yaml"], "dialogues; what the bot says counts"),
+    "pydoc": Recipe(["--config", "configs/pydoc.yaml"], "the same text with BPE tokens"),
+    "talk": Recipe(["--config", "configs/talk.yaml"], "dialogues; only the bot's tokens count"),
 }
 
 
 def measure(recipe: Recipe) -> Content:
-    """Train with a recipe, evaluate what came of it, and return the figures with their machine."""
+    """Train with a recipe, evaluate the model, and return the figures and the machine."""
     others = OtherPrograms()
     shakespeare = find_text(None)
     arguments = [
@@ -81,7 +82,7 @@ def measure(recipe: Recipe) -> Content:
         best = min(evaluations, key=lambda record: record["val_loss"])
         return {
             "command": shlex.join(["python", "train.py", *recipe.arguments]),
-            "machine": describe() | {"busy_cores": others.busy_cores()},
+            "machine": describe(others),
             "seed": settings["training"]["seed"],
             "steps": settings["training"]["max_steps"],
             "best_step": best["step"],
@@ -96,7 +97,7 @@ def _python(*arguments: str) -> None:
 
 
 def table(runs: Content) -> Table:
-    """Return a line for each recipe."""
+    """Return a row for each recipe."""
     lines = []
     for name, run in runs.items():
         floor = run.get("entropy_of_the_source")
@@ -114,12 +115,13 @@ def table(runs: Content) -> Table:
             ]
         )
     note = (
-        "nats, perplexity and accuracy: per token of the whole held-out part, by the weights of the best "
+        "nats, perplexity and accuracy: per token of the whole held-out part, with the weights of the best "
         "evaluation. above: bits per token above the entropy of the source, where it is known. seconds: of "
-        "the command, from reading the text to the sample."
+        "the whole command, from reading the text to the sample, on the machine named above the table."
     )
     columns = ["recipe", "nats", "bits per byte", "perplexity", "accuracy", "above", "best step", "seconds"]
-    return Table("Held-out text", columns, lines, note)
+    machines = dict.fromkeys(short_name(run["machine"]) for run in runs.values())
+    return Table("Held-out text", columns, lines, note, "; ".join(machines))
 
 
 def commands(runs: Content) -> str:
@@ -127,46 +129,43 @@ def commands(runs: Content) -> str:
     parts = []
     for name, run in runs.items():
         machine = run["machine"]
-        busy = machine["busy_cores"]
-        others = f"; other programs kept {busy:.1f} cores busy" if busy is not None and busy > BUSY else ""
-        parts.append(
-            f"**{name}** (seed {run['seed']}; {machine['date']}, {machine['processor']}, {machine['cores']} "
-            f"cores, Python {machine['python']}, NumPy {machine['numpy']}{others})"
-            f"\n\n```\n{run['command']}\n```"
-        )
+        load = f". {load_by_others(machine)}" if is_disturbed(machine) else ""
+        measured_on = long_name(machine, ("python", "numpy")) + load
+        parts.append(f"**{name}** (seed {run['seed']}; {measured_on})\n\n```\n{run['command']}\n```")
     return "\n\n".join(parts)
 
 
 def replies(run: Content) -> str:
-    """Return how a model of dialogues replies."""
-    said = run["replies"]
+    """Return how well a model of dialogues replies, with examples."""
+    measured = run["replies"]
     examples = "\n".join(
         f"| {example['prompt'].rpartition('User: ')[2].partition('<sep>')[0]} | {example['reference']} "
         f"| {example['said']} |"
-        for example in said["examples"]
+        for example in measured["examples"]
     )
-    bleu = f"BLEU **{said['bleu']:.1f}** ({said['bleu_signature']}) and " if "bleu" in said else ""
+    bleu = (
+        f"BLEU **{measured['bleu']:.1f}** ({measured['bleu_signature']}) and " if "bleu" in measured else ""
+    )
     return (
-        f"{bleu}**{100 * said['exact_match']:.1f} %** "
-        f"to the letter, over {said['number']} replies to held-out dialogues, generated token by token "
-        "(the likeliest), not teacher-forced: `scratchgpt evaluate runs/talk`.\n\n"
-        f"| the user | the text | the model |\n| --- | --- | --- |\n{examples}\n"
+        f"{bleu}**{100 * measured['exact_match']:.1f} %** exact matches, over {measured['number']} replies "
+        "to held-out dialogues, generated greedily, token by token, not teacher-forced: `scratchgpt "
+        f"evaluate runs/talk`.\n\n| user | reference | model |\n| --- | --- | --- |\n{examples}"
     )
 
 
 def estimate() -> str:
-    """Return what the recipe for a GPU would take on a CPU, from the measured time of a step."""
+    """Return how long the recipe for a GPU would take on a CPU, from the measured time of a step."""
     step = load_json(RESULTS / "train_step.json")
-    row, training = step["rows"]["6x6x384"], load_yaml(SHAKESPEARE_GPU)["training"]
-    seconds = median(row["seconds"]["scratchgpt"]) * training["batch_size"] / row["batch_size"]
-    hours = seconds * training["max_steps"] / 3600
+    row, training = step["rows"]["6x6x384"], load_yaml(GPU_RECIPE)["training"]
+    step_seconds = median(row["seconds"]["scratchgpt"])
+    hours = step_seconds * training["batch_size"] / row["batch_size"] * training["max_steps"] / 3600
     return (
         "nanoGPT's recipe for a GPU, 10.7 million parameters on Tiny Shakespeare by characters "
-        "(`python train.py --config configs/shakespeare.yaml`), has not been run to its end. "
-        f"`python -m benchmarks.train_step` measures {median(row['seconds']['scratchgpt']):.2f} s for a step "
-        f"of {row['batch_size']} rows of {row['block_size']} tokens on {step['threads']} threads; the "
+        "(`python train.py --config configs/shakespeare.yaml`), has not been run to its end. On "
+        f"{step['threads']} threads ({short_name(step['machine'])}) a step of {row['batch_size']} rows of "
+        f"{row['block_size']} tokens takes {step_seconds:.2f} s (`python -m benchmarks.train_step`); the "
         f"recipe's {training['max_steps']:,} steps of {training['batch_size']} rows would take about "
-        f"{hours:.0f} hours. This row stays open until a GPU has run it."
+        f"{hours:.0f} hours. The row stays open until it has been run on a GPU."
     )
 
 
@@ -175,9 +174,9 @@ def write_page(content: Content, page: Path) -> None:
     runs = {name: content["runs"][name] for name in RECIPES if name in content["runs"]}
     parts = [
         "# Results",
-        "How good the models get, each by one command. `python -m benchmarks.quality` runs the commands, "
-        "measures with `scratchgpt evaluate`, and writes this page from `benchmarks/results/quality.json`. "
-        "The same seed gives the same weights on the same machine.",
+        "How good the models get, one command each. `python -m benchmarks.quality` runs the commands, "
+        "evaluates the models with `scratchgpt evaluate`, and writes this page from "
+        "`benchmarks/results/quality.json`. The same seed gives the same weights on the same machine.",
         table(runs).markdown().rstrip(),
         "## Not run yet: 6x6x384",
         estimate(),
@@ -190,24 +189,29 @@ def write_page(content: Content, page: Path) -> None:
 
 
 def main() -> None:
-    """Run the recipes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.split("\n")[0])
-    parser.add_argument("--recipes", default=",".join(RECIPES), help="their names, with commas")
-    parser.add_argument("--json", type=Path, default=RESULTS / "quality.json", help="where to keep figures")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
-    parser.add_argument("--page-only", action="store_true", help="write the page from figures that are there")
+    """Run the recipes and write the page."""
+    parser = Parser(
+        prog="python -m benchmarks.quality", description="How good do the models get? Writes docs/results.md."
+    )
+    parser.add_argument("--recipes", default=",".join(RECIPES), help="names, separated by commas")
+    parser.add_argument(
+        "--json", type=Path, default=RESULTS / "quality.json", help="file that holds the figures"
+    )
+    parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
+    parser.add_argument(
+        "--page-only", action="store_true", help="run nothing, write the page from the figures that are there"
+    )
     options = parser.parse_args()
     console = new_console()
     content: Content = load_json(options.json) if options.json.exists() else {"runs": {}}
     names = [] if options.page_only else [name.strip() for name in options.recipes.split(",")]
     for name in names:
         if name not in RECIPES:
-            parser.error(f"there is no recipe {name!r}; expected some of {', '.join(RECIPES)}")
+            parser.error(f"--recipes: there is no recipe {name!r}; choose from {', '.join(RECIPES)}")
     for name in names:
-        console.print(f"{name} ...", highlight=False)
+        console.print(f"{name} ...")
         content["runs"][name] = measure(RECIPES[name])
-        with atomic_path(options.json) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, content)
     console.print(table(content["runs"]).rich())
     write_page(content, options.page)
 

@@ -1,4 +1,4 @@
-"""What this machine can do at best: matrix products, and reading memory."""
+"""The machine's limits: how fast it multiplies matrices, and how fast it reads memory."""
 
 import time
 from collections.abc import Callable
@@ -10,36 +10,36 @@ from scratchgpt.backends.base import blas_threads
 from scratchgpt.backends.numpy.workers import Workers
 from scratchgpt.shapes import Array
 
-TRIES = 5
+TRIES = 5  # of which the fastest counts
+PRODUCTS = 10  # of a try
 
 
 def matmul_rate(threads: int, n: int = 1024) -> float:
-    """Return NumPy's sgemm in operations per second: products of (n, n), side by side on the threads."""
-    repeats = 10
+    """Return the rate of NumPy's sgemm in operations per second: (n, n) products on every thread at once."""
 
-    def products(pair: Array) -> None:
-        for _ in range(repeats):
+    def multiply(pair: Array) -> None:
+        for _ in range(PRODUCTS):
             pair[0] @ pair[1]
 
-    return 2.0 * n**3 * repeats * threads / _best(products, threads, (2, n, n))
+    return 2.0 * n**3 * PRODUCTS * threads / _shortest(multiply, threads, (2, n, n))
 
 
 def read_rate(threads: int, megabytes: int = 256) -> float:
     """Return the bytes per second at which NumPy reads memory.
 
-    Each thread takes dot products of two arrays of `megabytes` / 2: as much arithmetic as reading, nothing
-    written, and more data than any cache holds.
+    Each thread takes the dot product of two arrays of `megabytes` / 2: one multiply-add per element read,
+    nothing written, and more data than any cache holds.
     """
     elements = megabytes * 2**20 // 8
 
     def dot(pair: Array) -> None:
         pair[0] @ pair[1]
 
-    return 8.0 * elements * threads / _best(dot, threads, (2, elements))
+    return 8.0 * elements * threads / _shortest(dot, threads, (2, elements))
 
 
-def _best(work: Callable[[Array], Any], threads: int, shape: tuple[int, ...]) -> float:
-    """Return the shortest of some tries, in seconds; every thread has an array of its own to work on."""
+def _shortest(work: Callable[[Array], Any], threads: int, shape: tuple[int, ...]) -> float:
+    """Return the seconds of the fastest try; each thread works on an array of its own."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape, dtype=np.float32) for _ in range(threads)]
     workers = Workers(threads)

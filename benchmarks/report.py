@@ -1,12 +1,9 @@
-"""Write docs/benchmarks.md, with its plots, and docs/gpu.md from the JSON files that the benchmarks left.
+"""Write docs/benchmarks.md with its plots, and docs/gpu.md, from the JSON files of the benchmarks.
 
 python -m benchmarks.report
 """
 
-import argparse
 from pathlib import Path
-
-from rich.console import Console
 
 from benchmarks import (
     adaptive_softmax,
@@ -21,7 +18,9 @@ from benchmarks import (
     train_step,
 )
 from benchmarks.gpu.report import write_page as write_gpu_page
-from benchmarks.program import BUSY, RESULTS, ROOT, Benchmark, Content
+from benchmarks.machine import load_by_others, long_name, short_name
+from benchmarks.program import Benchmark, Parser, new_console
+from benchmarks.results import RESULTS, ROOT, Content
 from scratchgpt.utils.files import atomic_path, load_json, make_folder
 
 BENCHMARKS = [
@@ -31,70 +30,73 @@ BENCHMARKS = [
         adaptive_softmax,
     )
 ]  # fmt: skip
-LIBRARIES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "transformers": "transformers"}
 INTRODUCTION = """\
 # Benchmarks
 
-How fast scratchgpt is beside its peers on a CPU, and what limits it. `python -m benchmarks.report` writes
-this page from the files in `benchmarks/results/`; every figure comes from there. The peers come with
-`pip install -e '.[bench]'`.
+How fast scratchgpt is on a CPU compared with PyTorch and other libraries, and what limits it.
+`python -m benchmarks.report` writes this page from the JSON files in `benchmarks/results/`; every figure
+comes from there, except in the two tables that quote another machine and say so.
+`pip install -e '.[bench]'` installs the libraries that scratchgpt is compared with.
+
+**Every ratio on this page holds only for the machine named next to it:** {machines}, except in those two
+tables. On an Intel machine PyTorch is ahead in three of four rows of the table of training steps; its figures
+are quoted below ours. The note below each table says in which rows scratchgpt is behind.
 """
 
 
 def section(benchmark: Benchmark, content: Content, images: Path) -> str:
-    """Return a benchmark's part of the page, and draw its plots into the folder of images."""
+    """Return a benchmark's section of the page, and draw its plots into the folder of images."""
+    machine = short_name(content["machine"])
+    first, *others = [table.markdown().rstrip() for table in benchmark.tables_with_machine(content)]
     parts = [
         f"## {benchmark.title}",
         benchmark.method,
         f"```\n{content['command']}\n```",
-        _where(content["machine"]),
-        *[table.markdown().rstrip() for table in benchmark.tables(content)],
+        f"Measured on {long_name(content['machine'])}. {load_by_others(content['machine'])}".strip(),
+        first,
+        *[table.markdown().rstrip() for table in benchmark.elsewhere],
+        *others,
         *[
-            f"![{picture.caption}]({images.name}/{picture.path.name})\n\n*{picture.caption}.*"
+            f"![{picture.caption}]({images.name}/{picture.path.name})\n\n*{picture.caption} ({machine}).*"
             for picture in benchmark.draw(content, images)
         ],
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _where(machine: Content) -> str:
-    """Return when and on what the figures were measured."""
-    busy = machine["busy_cores"]
-    others = "" if busy is None else f" Other programs kept {busy:.1f} cores busy meanwhile."
-    if busy is not None and busy > BUSY:
-        others += " **That slows PyTorch more than us: these figures are not to be quoted.**"
-    libraries = [f"{name} {machine[key]}" for key, name in LIBRARIES.items() if machine.get(key)]
-    return (
-        f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['system']}, {', '.join(libraries)}.{others}"
-    )
-
-
 def main() -> None:
-    """Write the page with a section for each JSON file that is there, and the page on GPUs."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.split("\n")[0])
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the JSON files")
+    """Write docs/benchmarks.md with a section for each JSON file that exists, and docs/gpu.md."""
+    parser = Parser(
+        prog="python -m benchmarks.report",
+        description="Write docs/benchmarks.md with its plots, and docs/gpu.md, from the JSON files.",
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page; gpu.md goes beside it"
+        "--out",
+        type=Path,
+        default=ROOT / "docs" / "benchmarks.md",
+        help="page to write; gpu.md is written to the same folder",
     )
     options = parser.parse_args()
-    console = Console()
-    images = make_folder(options.out.parent / "images")
-    sections = []
+    console = new_console()
+    contents: list[tuple[Benchmark, Content]] = []
     for benchmark in BENCHMARKS:
         path = options.results / f"{benchmark.name}.json"
         if path.exists():
-            sections.append(section(benchmark, load_json(path), images))
+            contents.append((benchmark, load_json(path)))
         else:
-            console.print(f"left out: {benchmark.name}, until python -m benchmarks.{benchmark.name} has run")
-    if not sections:
-        parser.error(f"{options.results} holds no results; expected JSON files such as train_step.json")
+            console.print(f"left out: {benchmark.name}, which {benchmark.command} measures")
+    if not contents:
+        parser.error(f"{options.results} has no results; run a benchmark first, or pass --results FOLDER")
+    images = make_folder(options.out.parent / "images")
+    machines = " and ".join(dict.fromkeys(short_name(content["machine"]) for _, content in contents))
+    sections = [section(benchmark, content, images) for benchmark, content in contents]
     with atomic_path(options.out) as temporary:
-        temporary.write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
+        temporary.write_text("\n".join([INTRODUCTION.format(machines=machines), *sections]), encoding="utf-8")
     gpu_page = options.out.parent / "gpu.md"
     write_gpu_page(options.results, gpu_page)
     for path in (options.out, gpu_page):
-        console.print(f"written: {path}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True)
 
 
 if __name__ == "__main__":

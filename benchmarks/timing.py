@@ -1,4 +1,4 @@
-"""Engines take turns, so that a slow moment of the machine does not fall on one of them alone."""
+"""Timing in turns, so that a slow moment of the machine does not fall on one engine alone."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-STEPS = 5  # timed in a turn, at least, after one that is not
-PAUSE = 0.3  # seconds between turns: PyTorch's threads spin on for a while after its turn
+STEPS = 5  # timed calls of a turn; one more before them is not timed
+PAUSE = 0.3  # seconds between turns: PyTorch's threads keep spinning for a while after its turn
 
 
 def take_turns(
@@ -15,7 +15,7 @@ def take_turns(
 ) -> dict[str, list[float]]:
     """Return the seconds of every timed call, by action.
 
-    A turn is a pause, one call that is not timed, then `steps` that are; then it is the next action's turn.
+    A turn is a pause, one call that is not timed and `steps` calls that are; then the next action has a turn.
     """
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(turns):
@@ -30,14 +30,14 @@ def take_turns(
 
 
 class Spread(NamedTuple):
-    """A median, and the quartiles around it."""
+    """A median and the quartiles around it."""
 
     median: float
     low: float
     high: float
 
     def text(self, digits: int) -> str:
-        """Return the median, and the quartiles on a line below."""
+        """Return the median, and the quartiles on the next line."""
         return f"{self.median:,.{digits}f}\n{self.low:,.{digits}f}–{self.high:,.{digits}f}"
 
 
@@ -48,5 +48,5 @@ def spread(values: Sequence[float], scale: float = 1.0) -> Spread:
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the median."""
+    """Return the median of the values."""
     return spread(values).median

@@ -1,4 +1,4 @@
-"""The tokenizers that ours is compared with, both written in Rust, on one thread."""
+"""The tokenizers that ours is compared with: Hugging Face tokenizers and tiktoken, written in Rust."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ Encode = Callable[[str], list[int]]
 
 
 def train(text: str, vocab_size: int) -> int:
-    """Learn a vocabulary with Hugging Face tokenizers and return its size."""
+    """Train a byte-level BPE with Hugging Face tokenizers and return the size of its vocabulary."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = tokenizers.trainers.BpeTrainer(
@@ -24,13 +24,13 @@ def train(text: str, vocab_size: int) -> int:
 
 
 def hugging_face(ours: BPETokenizer) -> Encode:
-    """Return the function that encodes as our tokenizer does, by Hugging Face tokenizers."""
+    """Return the encoding function of our tokenizer's copy in Hugging Face tokenizers."""
     theirs = tokenizers.Tokenizer.from_buffer(ours.to_bytes())
     return lambda text: theirs.encode(text).ids
 
 
 def tiktoken_of(ours: BPETokenizer) -> Encode:
-    """Return the function that encodes as our tokenizer does, by tiktoken."""
+    """Return the encoding function of our tokenizer's copy in tiktoken."""
     theirs = tiktoken.Encoding(
         "ours", pat_str=ours.pattern, mergeable_ranks=ours.token_ids, special_tokens=ours.special_ids
     )

@@ -1,4 +1,4 @@
-"""Byte-pair encoding learned in the textbook's way: for every merge, two passes over the whole text."""
+"""Byte-pair encoding trained as in the textbook: two passes over the whole text for every merge."""
 
 import time
 from collections import Counter
@@ -12,10 +12,13 @@ from scratchgpt.tokenizers.split_patterns import compile_pattern, split
 
 
 def textbook_seconds(text: str, n_merges: int, expected: BPETokenizer) -> tuple[list[float], list[int]]:
-    """Make the first merges of a text, which must be those that our tokenizer made.
+    """Time the first merges of a text.
 
     Returns:
         The seconds of each merge, and the number of tokens before it.
+
+    Raises:
+        RuntimeError: a merge is not the one that our tokenizer made.
     """
     ids = {token[0]: i for i, token in enumerate(BYTES)}
     chunks = [
@@ -30,7 +33,10 @@ def textbook_seconds(text: str, n_merges: int, expected: BPETokenizer) -> tuple[
         chunks = [_replaced(chunk, best, len(BYTES) + rank) for chunk in chunks]
         seconds.append(time.process_time() - started)
         if best != tuple(expected.token_ids[half] for half in expected.merges[rank]):
-            raise RuntimeError(f"the textbook's merge {rank} is {best}, ours another: no comparison")
+            raise RuntimeError(
+                f"the textbook's merge {rank} is {best}, our tokenizer made another one; "
+                "their speed cannot be compared"
+            )
     return seconds, lengths
 
 
@@ -49,7 +55,7 @@ def _replaced(chunk: list[int], pair: tuple[int, int], new: int) -> list[int]:
 def lengths_during_training(tokenizer: BPETokenizer, text: str) -> list[int]:
     """Return how many tokens the text has before each merge.
 
-    Every use of a merged token is one merge, and a use of both its halves.
+    Every use of a merged token is one merge of it, and a use of both its halves.
     """
     ids = tokenizer.token_ids
     uses = np.bincount(tokenizer.encode(text), minlength=tokenizer.vocab_size)

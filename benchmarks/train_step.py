@@ -1,7 +1,7 @@
-"""How long is a training step: ours beside PyTorch's, taking turns, on the same number of threads.
+"""How long is a training step? scratchgpt and PyTorch take turns, on the same number of threads.
 
-python -m benchmarks.train_step                              every row and the sweeps over batches
-python -m benchmarks.train_step --rows 780 4x4x128 --no-compile --no-sweep --no-json
+python -m benchmarks.train_step   # every model, and two of them with other batch sizes
+python -m benchmarks.train_step --models 780 4x4x128 --no-compile --no-sweep --no-json
 """
 
 from collections.abc import Sequence
@@ -11,39 +11,32 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import peers
+from benchmarks.elsewhere import INTEL_TRAIN_STEP
 from benchmarks.engine_process import EngineFailed, EngineProcess, take_turns_apart
-from benchmarks.engine_server import ENGINES
 from benchmarks.models import ROWS, Row, matmul_flops
 from benchmarks.plots import log_log
-from benchmarks.program import (
-    Benchmark,
-    Content,
-    Picture,
-    new_console,
-    options_of,
-    positive,
-    publish,
-    read_options,
-)
+from benchmarks.program import Benchmark, Options, Parser, Picture, add_models, add_turns, run
 from benchmarks.rates import matmul_rate
-from benchmarks.tables import Table, ratio_text
+from benchmarks.results import Content
+from benchmarks.tables import Table, ratio_text, verdict
 from benchmarks.timing import median, spread
 
 TURNS = {"780": 12, "4x4x128": 24, "6x6x384": 12, "12x12x768": 6}
-TURN_SECONDS = 1.0  # of a turn of ours, about: short turns, because a machine's speed drifts
-MOST_STEPS = 200  # of a turn
-TRIAL_STEPS = 3  # that tell how many steps make a turn
+TURN_SECONDS = 1.0  # of our turns, about: short, because a machine's speed drifts
+MAX_TURN_STEPS = 200
+TRIAL_STEPS = 3  # that are timed to find out how many steps fit into a turn
 TARGETS = {"780": 2.0, "4x4x128": 1.2, "6x6x384": 1.3, "12x12x768": 1.3}
 SWEEPS = {"4x4x128": [1, 2, 4, 8, 16, 32, 64], "6x6x384": [4, 16, 64]}
 SWEEP_TURNS = 4
-PEERS = [engine for engine in ENGINES[Row] if engine != "scratchgpt"]
-IN_TARGET = ("PyTorch", "PyTorch compiled")  # float32, as ours
+FLOAT32_PEERS = ("PyTorch", "PyTorch compiled")  # that the ratio is taken to
+PEERS = (*FLOAT32_PEERS, "PyTorch bfloat16")
+ENGINES = ("scratchgpt", *PEERS)
 
 
 def start(
     row: Row, threads: int, engines: Sequence[str], console: Console, stack: ExitStack
 ) -> dict[str, EngineProcess]:
-    """Return a process for each engine that works here, which the stack closes; each has taken one step."""
+    """Return a process for each engine that works here, after its first step; the stack closes them."""
     processes = {}
     for engine in engines:
         try:
@@ -51,16 +44,17 @@ def start(
         except EngineFailed as error:
             if engine != "PyTorch compiled":
                 raise
-            console.print(f"torch.compile does not work here and is left out: {error}", markup=False)
+            console.print(f"Left out, torch.compile does not work on this machine: {error}", markup=False)
     return processes
 
 
 def measure_row(row: Row, threads: int, turns: int, engines: Sequence[str], console: Console) -> Content:
-    """Return what the JSON file says of a row: its size, and the seconds of each timed step by engine."""
+    """Return a row's entry in the JSON file: its size, and the seconds of each timed step by engine."""
     with ExitStack() as stack:
         processes = start(row, threads, engines, console, stack)
         trial = median(processes["scratchgpt"].turn(TRIAL_STEPS))
-        seconds = take_turns_apart(processes, turns, min(MOST_STEPS, max(1, round(TURN_SECONDS / trial))))
+        steps = min(MAX_TURN_STEPS, max(1, round(TURN_SECONDS / trial)))
+        seconds = take_turns_apart(processes, turns, steps)
     return {
         "parameters": row.n_params,
         "batch_size": row.batch_size,
@@ -71,29 +65,57 @@ def measure_row(row: Row, threads: int, turns: int, engines: Sequence[str], cons
     }
 
 
-def ratio(row: Content) -> float | None:
-    """Return the median of the fastest float32 peer by ours, or None without a peer."""
-    theirs = [median(row["seconds"][engine]) for engine in IN_TARGET if engine in row["seconds"]]
+def measure(options: Options, console: Console) -> Content:
+    """Measure the models, and some of them with other batch sizes."""
+    with_torch = peers.are_installed(["torch"], console)
+    theirs = [engine for engine in PEERS if not (options.no_compile and engine == "PyTorch compiled")]
+    engines = ["scratchgpt", *(theirs if with_torch else [])]
+    sgemm = matmul_rate(options.threads)
+    figures: Content = {"rows": {}, "sweeps": {}}
+    for name in options.models:
+        console.print(f"{name} ...")
+        turns = options.turns or TURNS[name]
+        figures["rows"][name] = measure_row(ROWS[name], options.threads, turns, engines, console)
+    for name, batches in SWEEPS.items() if not options.no_sweep else ():
+        figures["sweeps"][name] = {}
+        for batch in batches:
+            console.print(f"{name} with a batch of {batch} ...")
+            row = ROWS[name]._replace(batch_size=batch)
+            turns = options.turns or SWEEP_TURNS
+            figures["sweeps"][name][str(batch)] = measure_row(
+                row, options.threads, turns, engines[:2], console
+            )
+    figures["sgemm"] = max(sgemm, matmul_rate(options.threads))  # the machine's better moment
+    return figures
+
+
+def add_options(parser: Parser) -> None:
+    """Add which models, engines and batch sizes to measure."""
+    add_models(parser, ROWS, at_least=0)
+    add_turns(parser, None)
+    parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which is slow")
+    parser.add_argument("--no-sweep", action="store_true", help="leave out the other batch sizes")
+
+
+def ratio(row: Content, engines: Sequence[str] = FLOAT32_PEERS) -> float | None:
+    """Return the median step of the fastest of these peers by ours; None if none was measured."""
+    theirs = [median(row["seconds"][engine]) for engine in engines if engine in row["seconds"]]
     return min(theirs) / median(row["seconds"]["scratchgpt"]) if theirs else None
 
 
 def tables(content: Content) -> list[Table]:
-    """Return the table of the rows, and one for each model's batches."""
-    engines = ["scratchgpt", *PEERS]
-    engines = [each for each in engines if any(each in row["seconds"] for row in content["rows"].values())]
+    """Return the table of the models, and one for the batch sizes of each swept model."""
+    rows = content["rows"]
+    engines = [engine for engine in ENGINES if any(engine in row["seconds"] for row in rows.values())]
     lines = []
-    for name, row in content["rows"].items():
-        cells = [
-            spread(row["seconds"][engine], 1e3).text(2) if engine in row["seconds"] else "–"
-            for engine in engines
-        ]
+    for name, row in rows.items():
         floor = row["flops"] / content["sgemm"]
         lines.append(
             [
                 name,
                 f"{row['parameters']:,}",
                 f"{row['batch_size']}, {row['block_size']}",
-                *cells,
+                *_milliseconds(row, engines),
                 ratio_text(ratio(row)),
                 f"{TARGETS[name]:.1f}" if name in TARGETS else "–",
                 f"{floor * 1e3:.2f}",
@@ -102,14 +124,27 @@ def tables(content: Content) -> list[Table]:
         )
     columns = ["model", "parameters", "B, T", *engines, "ratio", "target", "floor", "share"]
     title = f"Milliseconds per training step on {content['threads']} threads: median, quartiles below"
+    verdicts = [
+        verdict("PyTorch in float32", {name: ratio(row) for name, row in rows.items()}),
+        verdict(
+            "PyTorch with bfloat16 autocast",
+            {name: ratio(row, ["PyTorch bfloat16"]) for name, row in rows.items()},
+        ),
+    ]
     note = (
-        "ratio: the faster of PyTorch in float32, eager or compiled, by ours. floor: the step's matrix "
-        f"products at the rate of NumPy's sgemm here, {content['sgemm'] / 1e9:.0f} GFLOP/s. share: floor by "
-        "our step. "
-        "bfloat16 is less exact arithmetic and not part of the target."
+        f"{' '.join(filter(None, verdicts))} All ratios hold for this machine only. "
+        "ratio: the median of PyTorch in float32, eager or compiled, whichever is faster, divided by ours. "
+        "floor: the step's matrix products at the rate of NumPy's sgemm on this machine, "
+        f"{content['sgemm'] / 1e9:.0f} GFLOP/s. share: floor divided by our step. bfloat16 is less exact and "
+        "not part of the ratio."
     )
     sweeps = [_sweep_table(name, sweep, content["sgemm"]) for name, sweep in content["sweeps"].items()]
-    return [Table(title, columns, lines, note), *sweeps]
+    return [Table(title, columns, lines, note.strip()), *sweeps]
+
+
+def _milliseconds(row: Content, engines: Sequence[str]) -> list[str]:
+    seconds = row["seconds"]
+    return [spread(seconds[engine], 1e3).text(2) if engine in seconds else "–" for engine in engines]
 
 
 def _sweep_table(name: str, sweep: Content, sgemm: float) -> Table:
@@ -118,91 +153,60 @@ def _sweep_table(name: str, sweep: Content, sgemm: float) -> Table:
         [
             batch,
             f"{row['tokens']:,}",
-            *[spread(row["seconds"][engine], 1e3).text(2) for engine in engines],
+            *_milliseconds(row, engines),
             ratio_text(ratio(row)),
             f"{row['flops'] / sgemm * 1e3:.2f}",
         ]
         for batch, row in sweep.items()
     ]
-    title = f"Milliseconds per training step of {name}, by batch"
-    return Table(title, ["B", "tokens", *engines, "ratio", "floor"], lines, "As above; PyTorch eager only.")
+    title = f"Milliseconds per training step of {name}, by batch size"
+    behind = verdict("PyTorch", {f"B = {batch}": ratio(row) for batch, row in sweep.items()})
+    note = f"{behind} As above, but with PyTorch in eager mode only."
+    return Table(title, ["B", "tokens", *engines, "ratio", "floor"], lines, note.strip())
 
 
 def draw(content: Content, folder: Path) -> list[Picture]:
     """Draw step time against model size, and against tokens per batch."""
     pictures = []
     named = sorted(content["rows"].items(), key=lambda item: item[1]["parameters"])
-    rows = [row for _, row in named]
-    if len(rows) > 1:
+    if len(named) > 1:
         path = folder / "train-step-models.png"
         names = [f"{name}\nB={row['batch_size']}, T={row['block_size']}" for name, row in named]
-        _draw(path, "parameters", "parameters", rows, content["sgemm"], names)
-        pictures.append(
-            Picture(path, "Step time against the number of parameters; B and T are the row's batch")
-        )
+        _draw(path, "parameters", "parameters", [row for _, row in named], content, names)
+        caption = "Step time by number of parameters; B and T are batch size and block size"
+        pictures.append(Picture(path, caption))
     for name, sweep in content["sweeps"].items():
         path = folder / f"train-step-{name}.png"
-        _draw(path, "tokens per batch", "tokens", list(sweep.values()), content["sgemm"], [])
-        pictures.append(Picture(path, f"Step time of {name} against the tokens in a batch"))
+        _draw(path, "tokens per batch", "tokens", list(sweep.values()), content, [])
+        pictures.append(Picture(path, f"Step time of {name} by tokens in the batch"))
     return pictures
 
 
-def _draw(path: Path, x_label: str, x: str, rows: list[Content], sgemm: float, names: list[str]) -> None:
+def _draw(path: Path, x_label: str, x: str, rows: list[Content], content: Content, names: list[str]) -> None:
     lines = {}
-    for engine in ("scratchgpt", *PEERS):
+    for engine in ENGINES:
         points = [(row[x], median(row["seconds"][engine]) * 1e3) for row in rows if engine in row["seconds"]]
         if points:
             lines[engine] = ([point[0] for point in points], [point[1] for point in points])
-    floor = ([row[x] for row in rows], [row["flops"] / sgemm * 1e3 for row in rows])
-    log_log(path, x_label, "milliseconds per training step", lines, floor, names)
+    floor = ([row[x] for row in rows], [row["flops"] / content["sgemm"] * 1e3 for row in rows])
+    log_log(path, x_label, "milliseconds per training step", lines, floor, content["machine"], names)
 
 
 BENCHMARK = Benchmark(
     "train_step",
     "How long is a training step?",
-    "A step is forward, backward, clipping and AdamW on one batch in float32. PyTorch has the same weights, "
-    "scaled_dot_product_attention and fused AdamW; compiled, its whole loss is one compiled function. Each "
-    "engine has a process of its own, as people run them, and as many threads as the others; they take "
-    f"turns of about a second, 1 to {MOST_STEPS} steps, after a pause and a step that is not timed, while "
-    "the others wait. (In one process PyTorch would profit from what our backend tells the system's "
-    "allocator.)",
+    "A step is forward, backward, clipping and AdamW on one batch in float32. PyTorch has the same "
+    "weights, `scaled_dot_product_attention` and fused AdamW; compiled, its whole loss is one compiled "
+    "function. Each engine runs in its own process, as people run it, with the same number of threads. The "
+    f"engines take turns of about a second, 1 to {MAX_TURN_STEPS} steps, after a pause and a step that is "
+    "not timed, while the others wait. (In one process PyTorch would profit from scratchgpt's settings of "
+    "the system's allocator.)",
+    measure,
     tables,
     draw,
+    add_options,
+    elsewhere=(INTEL_TRAIN_STEP,),
 )
 
-
-def main() -> None:
-    """Measure the rows and the batches."""
-    parser = options_of(BENCHMARK)
-    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS), help="which models")
-    parser.add_argument("--turns", type=positive, help="of each engine; default: depends on the row")
-    parser.add_argument(
-        "--no-compile", action="store_true", help="leave out torch.compile, which takes a while"
-    )
-    parser.add_argument("--no-sweep", action="store_true", help="leave out the sweeps over batches")
-    options = read_options(parser)
-    console = new_console()
-    with_torch = peers.are_installed(["torch"], console)
-    theirs = [engine for engine in PEERS if not (options.no_compile and engine == "PyTorch compiled")]
-    engines = ["scratchgpt", *(theirs if with_torch else [])]
-    sgemm = matmul_rate(options.threads)
-    figures: Content = {"rows": {}, "sweeps": {}}
-    for name in options.rows:
-        console.print(f"model {name} ...", highlight=False)
-        turns = options.turns or TURNS[name]
-        row = measure_row(ROWS[name], options.threads, turns, engines, console)
-        figures["rows"][name] = row
-    for name, batches in SWEEPS.items() if not options.no_sweep else ():
-        figures["sweeps"][name] = {}
-        for batch in batches:
-            console.print(f"{name}, batch of {batch} ...", highlight=False)
-            model = Row(ROWS[name].config, batch)
-            turns = options.turns or SWEEP_TURNS
-            row = measure_row(model, options.threads, turns, engines[:2], console)
-            figures["sweeps"][name][str(batch)] = row
-    figures["sgemm"] = max(sgemm, matmul_rate(options.threads))  # the better moment of the machine
-    publish(BENCHMARK, figures, options, console)
-
-
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,4 +1,4 @@
-"""Is what the GPU computes right: the tests, NVIDIA's checkers, the same bits twice, NumPy's losses."""
+"""Is what the GPU computes correct? Tests, NVIDIA's sanitizer, repeated runs, and NumPy's losses."""
 
 import itertools
 import re
@@ -13,31 +13,33 @@ import numpy as np
 
 import scratchgpt as sg
 from benchmarks.gpu.job import Job, LeftOut
-from benchmarks.program import ROOT
+from benchmarks.results import ROOT
 from scratchgpt import data
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.shapes import Array
 from scratchgpt.training.step import TrainingStep
 from scratchgpt.utils.files import read_text
 
-# The tests of the backend itself; those of the emulator, which is not in use here, are left out.
+# The tests of the backend, those marked as slow included; not those of the emulator, which is not in use.
 TESTS = ("tests", "-k", "cupy and not fake_cupy", "-m", "not peers", "--maxfail=50")
 EMULATED_TESTS = ("tests/gpu_emulation/test_fake_cupy.py", "-k", "graph")
+SAVE_INTERVAL = 20  # passed tests between two savings of the figures
 PRECISIONS = ("float32", "bf16")
 OUTCOME = re.compile(r"^(?P<test>\S+::.*?) (?P<outcome>PASSED|FAILED|SKIPPED|ERROR|XFAIL|XPASS)\b")
-SUMMARIES = {  # of compute-sanitizer's tools: what counts as found
+SUMMARIES = {  # lines in which the tools of compute-sanitizer say how many errors they found
     "memcheck": re.compile(r"ERROR SUMMARY: (\d+) error"),
     "racecheck": re.compile(r"RACECHECK SUMMARY: (\d+) hazard"),
 }
-SMALL = sg.GPTConfig(65, 64, n_layer=2, n_head=2, n_embd=64, dropout=0.2)
-TINY = sg.GPTConfig(11, 8, n_layer=1, n_head=2, n_embd=16, dropout=0.2)
+KEPT_LINES = 40  # of a tool's messages
+REPEATED = sg.GPTConfig(65, 64, n_layer=2, n_head=2, n_embd=64, dropout=0.2)
+EMULATED = sg.GPTConfig(11, 8, n_layer=1, n_head=2, n_embd=16, dropout=0.2)
 
 
 def tests(job: Job) -> None:
-    """Run the test-suite's GPU tests and count outcomes.
+    """Run the test suite's GPU tests and count the outcomes.
 
     Raises:
-        LeftOut: no test ran.
+        LeftOut: pytest ran no test.
     """
     chosen = EMULATED_TESTS if job.emulated else TESTS
     command = [sys.executable, "-m", "pytest", "-v", "--tb=line", "-p", "no:cacheprovider", *chosen]
@@ -53,7 +55,7 @@ def tests(job: Job) -> None:
         counts[outcome] = counts.get(outcome, 0) + 1
         if outcome in ("failed", "error"):
             failures.append(found["test"])
-        if outcome != "passed" or counts[outcome] % 20 == 0:
+        if outcome != "passed" or counts[outcome] % SAVE_INTERVAL == 0:
             job.save({"counts": counts, "failures": failures, "finished": False})
     if not counts:
         raise LeftOut(f"pytest ran no test: {last}")
@@ -61,7 +63,7 @@ def tests(job: Job) -> None:
 
 
 def sanitizer(job: Job) -> None:
-    """Launch every kernel once under compute-sanitizer, where it is installed, and plainly before that.
+    """Launch every kernel once, first plainly, then under the tools of compute-sanitizer.
 
     Raises:
         LeftOut: compute-sanitizer is not installed.
@@ -74,15 +76,15 @@ def sanitizer(job: Job) -> None:
         raise LeftOut("compute-sanitizer is not on the PATH")
     for tool, precision in itertools.product(SUMMARIES, PRECISIONS):
         command = ["compute-sanitizer", "--tool", tool, "--target-processes", "all"]
-        if tool == "memcheck":  # what libraries ask the runtime in vain is no error of ours
+        if tool == "memcheck":  # libraries probe the runtime with calls that fail; that is not our error
             command += ["--report-api-errors", "no"]
         code, output = _run([*command, *program, "--precision", precision])
         found = [int(match[1]) for line in output if (match := SUMMARIES[tool].search(line))]
-        said = [line for line in output if line.startswith("=========")]
+        messages = [line for line in output if line.startswith("=========")]
         figures[f"{tool} {precision}"] = {
             "code": code,
-            "errors": sum(found) if found else None,  # None: the tool did not come to its end
-            "said": said[:40] if sum(found) or not found else [],
+            "errors": sum(found) if found else None,  # None: the tool did not finish
+            "said": messages[:KEPT_LINES] if sum(found) or not found else [],
             "end": output[-3:],
         }
         job.save(figures)
@@ -103,7 +105,7 @@ def _run(command: Sequence[str]) -> tuple[int, list[str]]:
 
 
 def _lines(command: Sequence[str]) -> Iterator[str]:
-    """Yield the lines that a command prints, as it prints them."""
+    """Yield the lines of a command's output as it prints them."""
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
@@ -113,9 +115,9 @@ def _lines(command: Sequence[str]) -> Iterator[str]:
 
 
 def repeatable(job: Job) -> None:
-    """Train twice from the same seed, with and without a graph; all four must end with the same bits."""
+    """Train twice from the same seed, with and without a graph; all four runs must agree bit for bit."""
     n_steps = 3 if job.emulated else 20
-    config, batch_size = (TINY, 2) if job.emulated else (SMALL, 8)
+    config, batch_size = (EMULATED, 2) if job.emulated else (REPEATED, 8)
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, config.vocab_size, 50 * config.block_size)
     figures: dict[str, Any] = {"steps": n_steps, "dropout": config.dropout}
@@ -134,7 +136,7 @@ def repeatable(job: Job) -> None:
         job.save(figures)
 
 
-Run = tuple[list[float], Array]  # the losses of a training, and the weights at its end
+Run = tuple[list[float], Array]  # the losses of a training run, and the final weights
 
 
 def _compared(first: Run, second: Run) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def _train(
     n_steps: int,
     rates: Sequence[float],
 ) -> Run:
-    """Take steps on windows of the tokens, drawn as train.py draws them."""
+    """Train on windows of the tokens, drawn as train.py draws them."""
     model = sg.GPT(config)
     params = model.init(1).map(backend.to_device)
     take_step = TrainingStep(model, sg.AdamW(params, backend=backend), 1.0)
@@ -177,11 +179,11 @@ def _train(
 
 
 def curve(job: Job) -> None:
-    """Compare the losses of 100 steps on the embedded fables with NumPy's, dropout included."""
+    """Compare the losses of 100 steps on the embedded fables, with dropout, with the numpy backend's."""
     n_steps = 3 if job.emulated else 100
     text = read_text(Path(ROOT, "data", "fables.txt"))
     tokenizer = sg.CharTokenizer.train(text)
-    shape = TINY if job.emulated else sg.GPTConfig(65, 64, n_layer=4, n_head=4, n_embd=128, dropout=0.1)
+    shape = EMULATED if job.emulated else sg.GPTConfig(65, 64, n_layer=4, n_head=4, n_embd=128, dropout=0.1)
     config = sg.GPTConfig.from_dict({**vars(shape), "vocab_size": tokenizer.vocab_size})
     tokens = tokenizer.encode(text)
     rates = [

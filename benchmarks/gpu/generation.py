@@ -1,59 +1,46 @@
-"""How fast text is written on a GPU, one text and sixteen at once, beside Hugging Face transformers."""
+"""How fast text is generated on a GPU, one text and sixteen at once, compared with transformers."""
 
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import scratchgpt as sg
-from benchmarks.gpu.job import Job, LeftOut, load_torch, one_line, say
+from benchmarks.gpu.job import Job, load_torch, one_line, say, torch_device
 from scratchgpt.generation import generate_batch
 
 NEW_TOKENS = 256
-BATCHES = (1, 16)
+BATCH_SIZES = (1, 16)
 PRECISIONS = ("bf16", "float32")
 TURNS = 3
-Write = Callable[[int], int]  # writes so many tokens of each text; returns how many that were
+Generate = Callable[[int], int]  # generates n tokens of each text; returns how many it generated
 
 
 def measure(job: Job, row_name: str) -> None:
-    """Let the engines take turns in writing."""
+    """Let the engines take turns in generating texts."""
     config = job.row(row_name).config
-    params = sg.GPT(config).init()
     n_new = config.block_size // 2 if job.emulated else NEW_TOKENS
-    left_out: dict[str, str] = {}
-    writers: dict[str, Write] = {}
-    for precision in PRECISIONS:
-        backend = sg.get_backend("cupy", precision=precision)
-        for batch in BATCHES:
-            writers[f"scratchgpt {precision}, {batch}"] = _ours(config, params, backend, batch)
-    for precision in PRECISIONS:
-        try:
-            model = _their_model(config, params, precision, job.emulated)
-        except Exception as error:  # whatever two libraries think of this machine
-            left_out[f"transformers {precision}"] = one_line(error)
-            continue
-        for batch in BATCHES:
-            writers[f"transformers {precision}, {batch}"] = _theirs(model, batch)
-    seconds: dict[str, list[float]] = {name: [] for name in writers}
+    engines, left_out = _engines(job, config)
+    seconds: dict[str, list[float]] = {name: [] for name in engines}
     last: dict[str, float] = {}
     for turn in range(1 if job.emulated else TURNS):
-        for name, write in list(writers.items()):
+        for name, generate in list(engines.items()):
             if last.get(name, 0.0) > job.seconds_left:
                 continue
             try:
                 if turn == 0:
-                    write(4 if job.emulated else 16)  # not timed: it compiles and reserves
+                    generate(4 if job.emulated else 16)  # not timed: it compiles and fills the pools
                 started = time.perf_counter()
-                n_written = write(n_new)
+                n_generated = generate(n_new)
                 last[name] = time.perf_counter() - started
             except Exception as error:
                 left_out[name] = one_line(error)
                 say(f"left out: {name}: {left_out[name]}")
-                del writers[name]
+                del engines[name]
                 continue
-            if n_written != n_new:
-                raise RuntimeError(f"{name} wrote {n_written} tokens, not {n_new}")
+            if n_generated != n_new:
+                raise RuntimeError(f"{name} generated {n_generated} tokens; expected {n_new}")
             seconds[name].append(last[name])
             job.save(
                 {
@@ -64,36 +51,54 @@ def measure(job: Job, row_name: str) -> None:
             )
 
 
-def _ours(config: sg.GPTConfig, params: sg.ParamVector, backend: sg.Backend, batch: int) -> Write:
+def _engines(job: Job, config: sg.GPTConfig) -> tuple[dict[str, Generate], dict[str, str]]:
+    """Return the engines by name, and why others are left out."""
+    params = sg.GPT(config).init()
+    engines: dict[str, Generate] = {}
+    left_out: dict[str, str] = {}
+    for precision in PRECISIONS:
+        backend = sg.get_backend("cupy", precision=precision)
+        for batch in BATCH_SIZES:
+            engines[f"scratchgpt {precision}, {batch}"] = _ours(config, params, backend, batch)
+    for precision in PRECISIONS:
+        try:
+            model = _their_model(config, params, precision, job.emulated)
+        except Exception as error:  # two libraries have many ways not to work on a machine
+            left_out[f"transformers {precision}"] = one_line(error)
+            continue
+        for batch in BATCH_SIZES:
+            engines[f"transformers {precision}, {batch}"] = _theirs(model, batch)
+    return engines, left_out
+
+
+def _ours(config: sg.GPTConfig, params: sg.ParamVector, backend: sg.Backend, batch: int) -> Generate:
     model, on_device = sg.GPT(config), params.map(backend.to_device)
     prompts = [[token % config.vocab_size] for token in range(batch)]
 
-    def write(n_new: int) -> int:
+    def generate(n_new: int) -> int:
         return sum(1 for _ in generate_batch(model, on_device, prompts, n_new, backend=backend, seed=1))
 
-    return write
+    return generate
 
 
 def _their_model(config: sg.GPTConfig, params: sg.ParamVector, precision: str, emulated: bool) -> Any:
     """Return transformers' model with our weights on the GPU.
 
     Raises:
-        LeftOut: PyTorch, transformers or a GPU for them is missing.
+        LeftOut: PyTorch or transformers is not installed, or PyTorch finds no GPU.
     """
-    torch = load_torch()
-    if not emulated and not torch.cuda.is_available():
-        raise LeftOut(f"PyTorch {torch.__version__} finds no GPU")
+    device, torch = torch_device(emulated), load_torch()
     model = load_torch("benchmarks.hf_gpt2").with_weights_of(config, params)
-    return model.to("cpu" if emulated else "cuda", torch.bfloat16 if precision == "bf16" else torch.float32)
+    return model.to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
-def _theirs(model: Any, batch: int) -> Write:
-    """Return transformers' own loop with a KV cache, which samples as ours does: among all tokens."""
+def _theirs(model: Any, batch: int) -> Generate:
+    """Return transformers' own loop with a KV cache, which samples from all tokens, as ours does."""
     torch, transformers = load_torch(), load_torch("transformers")
     prompts = torch.arange(batch, device=model.device)[:, None] % model.config.vocab_size
     mask = torch.ones_like(prompts)
 
-    def write(n_new: int) -> int:
+    def generate(n_new: int) -> int:
         settings = transformers.GenerationConfig(
             max_new_tokens=n_new, do_sample=True, temperature=1.0, top_k=0, use_cache=True, pad_token_id=0
         )
@@ -104,7 +109,7 @@ def _theirs(model: Any, batch: int) -> Write:
             torch.cuda.synchronize()
         return int(texts.shape[1]) - 1
 
-    return write
+    return generate
 
 
-TASKS = {"6x6x384": lambda job: measure(job, "6x6x384"), "124M": lambda job: measure(job, "124M")}
+TASKS = {row: partial(measure, row_name=row) for row in ("6x6x384", "124M")}

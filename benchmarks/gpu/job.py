@@ -1,4 +1,4 @@
-"""What every task of the GPU benchmark is given: a place for its figures, its time, its models."""
+"""What a task of the GPU benchmark is given: a file for its figures, its time, its models."""
 
 import importlib
 import json
@@ -11,32 +11,32 @@ import scratchgpt as sg
 from benchmarks.models import Row
 from scratchgpt.utils.files import atomic_path
 
-RESERVE = 3.0  # seconds that a task keeps for its end
+RESERVE = 3.0  # seconds of its time that a task keeps for ending
 
 _ROWS = {
     "780": Row(sg.GPTConfig(34, 64, 1, 1, 4, tie_weights=False), 1),
     "6x6x384": Row(sg.GPTConfig(65, 256, 6, 6, 384), 64),
     "124M": Row(sg.GPTConfig(50257, 1024, 12, 12, 768), 32),
 }
-_TINY = {
+_EMULATED_ROWS = {
     "780": Row(sg.GPTConfig(11, 8, 1, 1, 4, tie_weights=False), 1),
     "6x6x384": Row(sg.GPTConfig(11, 16, 2, 2, 32), 2),
     "124M": Row(sg.GPTConfig(97, 16, 1, 2, 32), 2),
 }
-ROWS = tuple(_ROWS)  # the models that are measured
+ROWS = tuple(_ROWS)  # names of the models that are measured
 
 
 class LeftOut(Exception):
-    """Something that cannot be measured here; the message says why."""
+    """Something cannot be measured on this machine; the message says why."""
 
 
 class Job:
-    """A task that is running.
+    """A running task.
 
     Args:
-        path: the JSON file that its figures go to.
+        path: the JSON file for its figures.
         seconds: how long it may take.
-        emulated: whether an emulator stands in for the GPU, and tiny models for the real ones.
+        emulated: whether an emulator replaces the GPU, and tiny models the real ones.
     """
 
     def __init__(self, path: Path, seconds: float, emulated: bool) -> None:
@@ -48,21 +48,21 @@ class Job:
 
     @property
     def seconds_left(self) -> float:
-        """How many seconds are left, without what is kept for the end."""
+        """Seconds until the task should end."""
         return self._deadline - time.monotonic()
 
     def save(self, figures: dict[str, Any]) -> None:
-        """Write the figures so far; what was saved is kept if the task is stopped later."""
+        """Write the figures so far; they are kept even if the task is stopped later."""
         with atomic_path(self.path) as temporary:
             temporary.write_text(json.dumps(figures), encoding="utf-8")
 
     def row(self, name: str) -> Row:
-        """Return a model with its batch; a tiny one for the emulator."""
-        return (_TINY if self.emulated else _ROWS)[name]
+        """Return a model with its batch; under emulation a tiny one."""
+        return (_EMULATED_ROWS if self.emulated else _ROWS)[name]
 
 
 def emulate() -> None:
-    """Let `import cupy` find the emulator of the tests, which needs no GPU."""
+    """Make `import cupy` find the emulator of the tests, which needs no GPU."""
     importlib.import_module("tests.gpu_emulation.install").install()
 
 
@@ -70,7 +70,7 @@ def load_torch(module: str = "torch") -> Any:
     """Import a module that needs PyTorch.
 
     Raises:
-        LeftOut: it is not installed.
+        LeftOut: PyTorch is not installed.
     """
     try:
         return importlib.import_module(module)
@@ -78,11 +78,25 @@ def load_torch(module: str = "torch") -> Any:
         raise LeftOut(f"{error.name or module} is not installed") from None
 
 
+def torch_device(emulated: bool) -> str:
+    """Return the device PyTorch computes on: "cuda", or "cpu" under emulation.
+
+    Raises:
+        LeftOut: PyTorch is not installed, or finds no GPU.
+    """
+    torch = load_torch()
+    if emulated:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise LeftOut(f"PyTorch {torch.__version__} finds no GPU")
+    return "cuda"
+
+
 def one_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its name."""
+    """Return the first line of an error's message, or the name of its class."""
     return str(error).strip().split("\n")[0][:300] or type(error).__name__
 
 
 def say(text: str) -> None:
-    """Print a line at once, for whoever watches."""
+    """Print progress to standard error, unbuffered."""
     print(text, file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
-"""Launch every CUDA kernel once, on small arrays, through the backend's ops: a program for NVIDIA's checkers.
+"""Launch every CUDA kernel once, on small arrays, through the backend's ops, for NVIDIA's sanitizer.
 
 python -m benchmarks.gpu.kernels_once [--precision float32|bf16|float16] [--emulated]
 
-Memory comes from the device without a pool, so that a checker sees where each array ends. At the end it
-prints how many kernels were launched, and the names of those that were not.
+Arrays are allocated without a memory pool, so that the sanitizer sees where each one ends. At the end the
+program prints how many kernels were launched, and the names of those that were not.
 """
 
 import argparse
@@ -16,25 +16,25 @@ import numpy as np
 
 import scratchgpt as sg
 from benchmarks.gpu.job import emulate
-from benchmarks.gpu.profile import watch
+from benchmarks.gpu.profile import recorded_launches
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.ops.rng import RowStreams, step_rng
 from scratchgpt.training.step import TrainingStep
 
 PRECISIONS = ("float32", "bf16", "float16")
 HEADS = (16, 32, 64, 128)
-B, T, S, H, V = 2, 37, 70, 2, 131  # no multiples of a tile
+B, T, S, H, V = 2, 37, 70, 2, 131  # not multiples of a tile
 KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
 
 
 def launch_all(precision: str) -> None:
-    """Call every op of the table, both directions, then train and pick a token."""
+    """Call forward and backward of every op, take a training step, and sample a token."""
     backend = sg.get_backend("cupy", precision=precision)
-    if precision != "float16":  # whose own kernels are those of the training step
+    if precision != "float16":  # its additional kernels are those of the training step
         for op, args, kwargs in _calls(backend):
             y, saved = op.forward(*args, **kwargs)
             is_loss = not isinstance(y, tuple) and y.ndim == 0
-            op.backward(saved, *[] if is_loss else [y])  # y serves as its own gradient
+            op.backward(saved, *[] if is_loss else [y])  # y is used as the upstream gradient
     _train(backend)
     for temperature, top_k in ((0.0, None), (1.0, None), (1.0, 5)):
         scores = backend.to_device(np.random.default_rng(0).standard_normal(V).astype(np.float32))
@@ -42,7 +42,7 @@ def launch_all(precision: str) -> None:
 
 
 def _calls(backend: sg.Backend) -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-    """Yield ops with the arguments of their forward halves."""
+    """Yield ops with the positional and keyword arguments of their forward."""
     rng = np.random.default_rng(0)
     ops = backend.ops
 
@@ -84,7 +84,7 @@ def _calls(backend: sg.Backend) -> Iterator[tuple[Any, tuple[Any, ...], dict[str
 
 
 def _train(backend: sg.Backend) -> None:
-    """Take one step of a small model with dropout, and read its loss."""
+    """Take a training step of a small model with dropout, and read its loss."""
     config = sg.GPTConfig(V, T, n_layer=1, n_head=2, n_embd=48, dropout=0.2)
     model = sg.GPT(config)
     params = model.init(1).map(backend.to_device)
@@ -106,20 +106,20 @@ def never_launched(launched: set[str]) -> list[str]:
 
 
 def main() -> None:
-    """Launch them and say which were not."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.kernels_once", description=__doc__)
-    parser.add_argument("--precision", choices=PRECISIONS, help="default: one after the other")
-    parser.add_argument(
-        "--emulated", action="store_true", help="with the emulator of the tests, without a GPU"
+    """Launch the kernels and print which were not launched."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu.kernels_once", description="Launch every CUDA kernel once."
     )
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: all of them")
+    parser.add_argument("--emulated", action="store_true", help="use the emulator of the tests, not a GPU")
     options = parser.parse_args()
     if options.emulated:
         emulate()
     precisions = [options.precision] if options.precision else PRECISIONS
-    sg.get_backend("cupy", precision=precisions[0])  # says what is missing
+    sg.get_backend("cupy", precision=precisions[0])  # reports what is missing
     cupy: Any = importlib.import_module("cupy")
     cupy.cuda.set_allocator(None)
-    with watch(timed=False) as records:
+    with recorded_launches(timed=False) as records:
         for precision in precisions:
             launch_all(precision)
     cupy.cuda.Device().synchronize()

@@ -1,22 +1,25 @@
-"""How long a training step takes on a GPU: our engines and PyTorch's take turns."""
+"""How long a training step takes on a GPU: scratchgpt's engines and PyTorch's take turns."""
 
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
-from benchmarks.gpu.engines import GROUPS, EngineFailed, EngineProcess
+from benchmarks.engine_process import EngineFailed, Server
+from benchmarks.engines import encode
+from benchmarks.gpu.engines import GROUPS
 from benchmarks.gpu.job import ROWS, Job, LeftOut, say
 from benchmarks.models import Row
 from benchmarks.timing import PAUSE
 
 TURNS = 8
-TURN_SECONDS = 0.3  # that a turn is meant to take
-STEPS = (4, 2000)  # of a turn, at least and at most
-SMALLEST_BATCH = 4  # that is tried where a larger one does not fit
-STARTING = 0.7  # of the time, at most: engines that have not taken a step then are left out
+TURN_SECONDS = 0.3  # of a turn, about
+MIN_TURN_STEPS, MAX_TURN_STEPS = 4, 2000
+MIN_BATCH_SIZE = 4  # down to which the batch is halved where a larger one does not fit
+STARTUP_SHARE = 0.7  # of the task's time; engines that have not taken a step by then are left out
 
 
 class Sizes(NamedTuple):
-    """What of a row decides how much arithmetic a token is."""
+    """The sizes of a row that decide how much arithmetic a token takes."""
 
     parameters: int
     position_embeddings: int
@@ -31,61 +34,94 @@ class Sizes(NamedTuple):
         return cls(row.n_params, c.block_size * c.n_embd, c.n_layer, c.block_size, c.n_embd)
 
     def flops_per_token(self) -> float:
-        """Return 6 N + 12 L T C: N all parameters but the position embeddings, attention counted in full."""
+        """Return 6 N + 12 L T C, with N the parameters without position embeddings, full attention."""
         n = self.parameters - self.position_embeddings
         return 6.0 * n + 12.0 * self.n_layer * self.block_size * self.n_embd
 
 
+class EngineProcess(Server):
+    """A process that holds one engine; see `benchmarks.gpu.engine_server`. It starts at once."""
+
+    def __init__(self, engine: str, row: Row, emulated: bool) -> None:
+        arguments = [engine, *encode(row), *["--emulated"] * emulated]
+        super().__init__("benchmarks.gpu.engine_server", arguments)
+
+    def wait(self, seconds: float) -> float:
+        """Wait for the first steps, at most `seconds`, and return the seconds of one step.
+
+        Raises:
+            EngineFailed: they could not be taken, or not in time.
+        """
+        return float(self.answer(seconds)["seconds"])
+
+    def turn(self, steps: int, seconds: float) -> dict[str, Any]:
+        """Take `steps` steps after one that is not timed; return seconds per step, loss and peak memory.
+
+        Raises:
+            EngineFailed: they could not be taken, or not within `seconds`.
+        """
+        self.send(steps)
+        answer: dict[str, Any] = self.answer(seconds)
+        return answer
+
+
+class Started(NamedTuple):
+    """The engines that have taken a step, and those that could not."""
+
+    processes: dict[str, EngineProcess]
+    seconds: dict[str, float]  # of a step
+    left_out: dict[str, str]  # engine and reason
+    out_of_memory: bool  # whether that is the reason of one of them
+
+    def close(self) -> None:
+        """End the processes at once."""
+        for process in self.processes.values():
+            process.close(at_once=True)
+
+
 def measure(job: Job, row_name: str, group: str) -> None:
-    """Measure the engines of a group on a model, with the largest batch that all of them have room for.
+    """Measure the engines of a group on a model, with the largest batch that fits all of them.
 
     Raises:
         LeftOut: no engine took a step.
     """
     row = job.row(row_name)
     while True:
-        processes, seconds, left_out, is_full = _start(job, row, group)
-        if not is_full or row.batch_size // 2 < SMALLEST_BATCH:
+        started = _start(job, row, group)
+        if not started.out_of_memory or row.batch_size // 2 < MIN_BATCH_SIZE:
             break
-        say(f"a batch of {row.batch_size} does not fit all engines: {left_out}")
-        _close(processes)
+        say(f"a batch of {row.batch_size} does not fit every engine: {started.left_out}")
+        started.close()
         row = row._replace(batch_size=row.batch_size // 2)
     try:
-        if not processes:
-            raise LeftOut("; ".join(f"{engine}: {reason}" for engine, reason in left_out.items()))
-        _take_turns(job, row, processes, seconds, left_out)
+        if not started.processes:
+            reasons = [f"{engine}: {reason}" for engine, reason in started.left_out.items()]
+            raise LeftOut("; ".join(reasons))
+        _take_turns(job, row, started)
     finally:
-        _close(processes)
+        started.close()
 
 
-def _start(
-    job: Job, row: Row, group: str
-) -> tuple[dict[str, EngineProcess], dict[str, float], dict[str, str], bool]:
-    """Start the engines; return them, the seconds of a step, who is left out, and whether for memory."""
+def _start(job: Job, row: Row, group: str) -> Started:
     names = [name for name in GROUPS[group] if not (job.emulated and name.startswith("torch.compile"))]
     processes = {name: EngineProcess(name, row, job.emulated) for name in names}
-    seconds, left_out, is_full = {}, {}, False
-    until = time.monotonic() + STARTING * job.seconds_left
+    seconds, left_out, out_of_memory = {}, {}, False
+    until = time.monotonic() + STARTUP_SHARE * job.seconds_left
     for name in names:
         try:
             seconds[name] = processes[name].wait(until - time.monotonic())
         except EngineFailed as error:
             left_out[name] = str(error)
-            is_full = is_full or error.out_of_memory
-            processes.pop(name).close()
+            out_of_memory = out_of_memory or error.out_of_memory
+            processes.pop(name).close(at_once=True)
             say(f"left out: {name}: {error}")
-    return processes, seconds, left_out, is_full
+    return Started(processes, seconds, left_out, out_of_memory)
 
 
-def _take_turns(
-    job: Job,
-    row: Row,
-    processes: dict[str, EngineProcess],
-    seconds: dict[str, float],
-    left_out: dict[str, str],
-) -> None:
-    """Let the engines take turns until there are enough or the time is up, and save after each round."""
-    steps = {name: _steps(seconds[name], job.emulated) for name in processes}
+def _take_turns(job: Job, row: Row, started: Started) -> None:
+    """Let the engines take turns until there are enough or the time is up; save after each round."""
+    processes, left_out = started.processes, started.left_out
+    steps = {name: _steps_per_turn(started.seconds[name], job.emulated) for name in processes}
     turns: dict[str, list[float]] = {name: [] for name in processes}
     peaks: dict[str, dict[str, int]] = {}
     losses: dict[str, float] = {}
@@ -93,18 +129,18 @@ def _take_turns(
     for _ in range(2 if job.emulated else TURNS):
         if round_seconds > job.seconds_left:
             break
-        started = time.monotonic()
+        began = time.monotonic()
         for name, process in list(processes.items()):
             time.sleep(0.0 if job.emulated else PAUSE)
             try:
                 answer = process.turn(steps[name], job.seconds_left)
             except EngineFailed as error:
                 left_out[name] = str(error)
-                processes.pop(name).close()
+                processes.pop(name).close(at_once=True)
                 continue
             turns[name].append(answer["seconds"])
             peaks[name], losses[name] = answer["peak"], answer["loss"]
-        round_seconds = time.monotonic() - started
+        round_seconds = time.monotonic() - began
         job.save(
             {
                 "batch_size": row.batch_size,
@@ -112,9 +148,7 @@ def _take_turns(
                 "tokens": row.n_tokens,
                 "parameters": row.n_params,
                 "flops_per_token": Sizes.of(row).flops_per_token(),
-                "seconds": {
-                    name: each for name, each in turns.items() if each
-                },  # of a step, one for each turn
+                "seconds": {name: each for name, each in turns.items() if each},  # per step, one per turn
                 "steps": steps,
                 "peak": peaks,
                 "loss": losses,
@@ -123,19 +157,11 @@ def _take_turns(
         )
 
 
-def _steps(seconds: float, emulated: bool) -> int:
-    """Return how many steps a turn has."""
-    return 1 if emulated else max(STEPS[0], min(STEPS[1], round(TURN_SECONDS / seconds)))
+def _steps_per_turn(seconds: float, emulated: bool) -> int:
+    """Return how many steps of `seconds` make a turn."""
+    if emulated:
+        return 1
+    return max(MIN_TURN_STEPS, min(MAX_TURN_STEPS, round(TURN_SECONDS / seconds)))
 
 
-def _close(processes: dict[str, EngineProcess]) -> None:
-    for process in processes.values():
-        process.close()
-
-
-def task(row_name: str, group: str) -> Any:
-    """Return the function of a task."""
-    return lambda job: measure(job, row_name, group)
-
-
-TASKS = {f"{row}.{group}": task(row, group) for group in GROUPS for row in ROWS}
+TASKS = {f"{row}.{group}": partial(measure, row_name=row, group=group) for group in GROUPS for row in ROWS}
