@@ -1,6 +1,7 @@
-"""The benchmarks measure what they say: the same models, the same arithmetic. How fast is not tested."""
+"""The benchmarks measure what they claim: the same models and the same arithmetic. Speed is not tested."""
 
 import argparse
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -16,27 +17,40 @@ from rich.console import Console
 import scratchgpt as sg
 from benchmarks import (
     adaptive_softmax,
+    engine_process,
     generate,
     kernels,
-    memory,
-    our_writer,
+    our_continuation,
     peers,
     report,
     scaling,
+    shakespeare,
     time_to_loss,
+    timing,
     tokenizer,
     train_step,
 )
 from benchmarks.curve import Curve, Text, follow
 from benchmarks.engine_process import EngineFailed, EngineProcess, take_turns_apart
-from benchmarks.machine import OtherPrograms, describe
-from benchmarks.models import PROMPT, ROWS, Job, Row, Writing, matmul_flops, random_batch, weight_bytes
+from benchmarks.engines import ENGINES, decode, encode
+from benchmarks.machine import OtherPrograms, describe, short_name
+from benchmarks.memory_probe import probe
+from benchmarks.models import (
+    PROMPT_LENGTH,
+    ROWS,
+    Continuation,
+    Row,
+    Workload,
+    matmul_flops,
+    random_batch,
+    weight_bytes,
+)
 from benchmarks.op_inputs import op_inputs
 from benchmarks.our_steps import training_step
 from benchmarks.our_trainer import OurTrainer
-from benchmarks.program import publish
+from benchmarks.program import Benchmark, parse_options, publish
 from benchmarks.rates import matmul_rate, read_rate
-from benchmarks.tables import Table
+from benchmarks.tables import Table, verdict
 from benchmarks.timing import spread, take_turns
 from scratchgpt.backends import reference
 from scratchgpt.errors import InputError
@@ -44,10 +58,18 @@ from tests.support.project import ROOT
 
 TINY = sg.GPTConfig(11, 8, n_layer=2, n_head=2, n_embd=12)
 ROW = Row(TINY, 3)
-WRITER = generate.Row(sg.GPTConfig(11, 48, n_layer=2, n_head=2, n_embd=12), 40, 1, 1)
-WRITING = Writing(WRITER.config, 3)
+GENERATION = generate.Row(sg.GPTConfig(11, 48, n_layer=2, n_head=2, n_embd=12), 40, 1, 1)
+CONTINUATION = Continuation(GENERATION.config, 3)
 HINT = "pip install -e '.[bench]'"
 QUIET = Console(quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let turns follow each other at once, and be short: nothing here is about speed."""
+    monkeypatch.setattr(timing, "PAUSE", 0.0)
+    monkeypatch.setattr(engine_process, "PAUSE", 0.0)
+    monkeypatch.setattr(train_step, "TURN_SECONDS", 0.01)
 
 
 def torch_module(name: str) -> Any:
@@ -65,16 +87,17 @@ def test_flops_of_a_step_counted_by_hand() -> None:
     assert matmul_flops(row._replace(batch_size=5)) == 5 * matmul_flops(row)
 
 
-def test_the_rows_are_the_models_that_they_name() -> None:
+def test_rows_are_the_models_that_their_names_say() -> None:
     assert ROWS["780"].n_params == 780
     for name in ("4x4x128", "6x6x384", "12x12x768"):
         config = ROWS[name].config
         assert name == f"{config.n_layer}x{config.n_head}x{config.n_embd}"
     assert set(train_step.TURNS) == set(train_step.TARGETS) == set(ROWS)
     assert set(generate.TARGETS) == set(generate.ROWS)
+    assert set(train_step.ENGINES) < set(ENGINES[Row])
 
 
-def test_bytes_that_a_token_reads() -> None:
+def test_bytes_that_a_new_token_reads() -> None:
     params = sg.GPT(TINY).init()
     assert weight_bytes(TINY) == params.flat.nbytes - params["wpe.weight"].nbytes
     untied = sg.GPTConfig(11, 8, n_layer=2, n_head=2, n_embd=12, tie_weights=False)
@@ -90,14 +113,14 @@ def test_the_machine_is_described() -> None:
     machine = describe()
     assert machine["numpy"] == np.__version__
     assert json.loads(json.dumps(machine)) == machine
-    busy = OtherPrograms().busy_cores()
+    busy = describe(OtherPrograms())["busy_cores"]
     assert busy is None or busy >= 0.0
 
 
 def test_turns() -> None:
     calls: list[str] = []
     seconds = take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, steps=3)
-    assert "".join(calls) == "aaaabbbb" * 2  # one of four is not timed
+    assert "".join(calls) == "aaaabbbb" * 2  # the first of four is not timed
     assert {name: len(times) for name, times in seconds.items()} == {"a": 6, "b": 6}
     assert spread([4.0, 1.0, 3.0, 2.0, 5.0], scale=10.0) == (30.0, 20.0, 40.0)
 
@@ -120,13 +143,15 @@ def test_pytorch_takes_the_same_steps(bfloat16: bool) -> None:
         assert float(theirs()) == pytest.approx(ours(), rel=2e-2 if bfloat16 else 1e-5)
 
 
-@pytest.mark.parametrize(("job", "make"), [(ROW, training_step), (WRITING, our_writer.greedy)])
-def test_engines_take_turns_in_processes_of_their_own(job: Job, make: Callable[..., Any]) -> None:
-    processes = {"a": EngineProcess("scratchgpt", job, 1), "b": EngineProcess("scratchgpt", job, 1)}
+@pytest.mark.parametrize(
+    ("workload", "make"), [(ROW, training_step), (CONTINUATION, our_continuation.greedy)]
+)
+def test_engines_take_turns_in_separate_processes(workload: Workload, make: Callable[..., Any]) -> None:
+    processes = {name: EngineProcess("scratchgpt", workload, 1) for name in ("a", "b")}
     seconds = take_turns_apart(processes, turns=2, calls=3)
     for process in processes.values():
         process.close()
-    assert processes["a"].first == processes["b"].first == make(job, 1)()
+    assert processes["a"].first == processes["b"].first == make(workload, 1)()
     assert {name: len(times) for name, times in seconds.items()} == {"a": 6, "b": 6}
     assert all(0 < each < 60 for times in seconds.values() for each in times)
 
@@ -135,7 +160,7 @@ def test_a_process_that_cannot_make_a_first_call_says_why() -> None:
     with pytest.raises(EngineFailed, match="no such engine"):
         EngineProcess("no such engine", ROW, 1)
     with pytest.raises(EngineFailed, match="block_size"):
-        EngineProcess("scratchgpt", Writing(TINY, 3), 1)  # the prompt alone is longer than 8 tokens
+        EngineProcess("scratchgpt", Continuation(TINY, 3), 1)  # the prompt alone is longer than 8 tokens
 
 
 @pytest.mark.peers
@@ -146,10 +171,12 @@ def test_an_engine_of_each_name_starts() -> None:
         assert list(train_step.start(ROW, 1, engines, QUIET, stack)) == engines
 
 
-def test_an_engine_that_fails_leaves_none_running(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_fails_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
     close = EngineProcess.close
-    monkeypatch.setattr(EngineProcess, "close", lambda self: closed.append(self) or close(self))
+    monkeypatch.setattr(
+        EngineProcess, "close", lambda self, at_once=False: closed.append(self) or close(self, at_once)
+    )
     with pytest.raises(EngineFailed, match="no such engine"):
         train_step.measure_row(ROW, 1, 1, ["scratchgpt", "no such engine"], QUIET)
     assert len(closed) == 2
@@ -166,7 +193,7 @@ def test_a_compiler_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
     with console.capture() as captured, ExitStack() as stack:
         processes = train_step.start(ROW, 1, ["scratchgpt", *train_step.PEERS], console, stack)
     assert list(processes) == ["scratchgpt", "PyTorch", "PyTorch bfloat16"]
-    assert captured.get() == "torch.compile does not work here and is left out: no C++ compiler\n"
+    assert "torch.compile does not work on this machine: no C++ compiler" in captured.get()
 
 
 def test_missing_libraries_are_named() -> None:
@@ -177,60 +204,60 @@ def test_missing_libraries_are_named() -> None:
     assert HINT in captured.get()
 
 
-def test_ours_writes_greedily_what_the_logits_say() -> None:
-    model = sg.GPT(WRITING.config)
+def test_greedy_continuation_takes_the_likeliest_tokens() -> None:
+    model = sg.GPT(CONTINUATION.config)
     params = model.init()
-    tokens = WRITING.prompt
-    for _ in range(WRITING.n_new):
+    tokens = CONTINUATION.prompt
+    for _ in range(CONTINUATION.n_new):
         tokens.append(int(sg.logits(model, params, np.array([tokens]))[0, -1].argmax()))
-    assert our_writer.greedy(WRITING, threads=1)() == tokens[PROMPT:]
+    assert our_continuation.greedy(CONTINUATION, threads=1)() == tokens[PROMPT_LENGTH:]
 
 
 @pytest.mark.peers
 @pytest.mark.parametrize("tied", [True, False])
-def test_transformers_has_our_weights_and_writes_our_tokens(tied: bool) -> None:
+def test_transformers_has_our_weights_and_generates_our_tokens(tied: bool) -> None:
     pytest.importorskip("transformers", reason=f"transformers is not installed: {HINT}")
     hf_gpt2 = torch_module("hf_gpt2")
     config = sg.GPTConfig(11, 48, n_layer=2, n_head=2, n_embd=12, tie_weights=tied, init_std=0.5)
-    writing, params = Writing(config, 30), sg.GPT(config).init(3)
+    workload, params = Continuation(config, 30), sg.GPT(config).init(3)
     theirs = hf_gpt2.with_weights_of(config, params)
-    logits = theirs(hf_gpt2.torch.tensor([writing.prompt])).logits.detach().numpy()
+    logits = theirs(hf_gpt2.torch.tensor([workload.prompt])).logits.detach().numpy()
     np.testing.assert_allclose(
-        logits, sg.logits(sg.GPT(config), params, np.array([writing.prompt])), atol=2e-4
+        logits, sg.logits(sg.GPT(config), params, np.array([workload.prompt])), atol=2e-4
     )
-    ours = our_writer.greedy(writing, threads=1)()
-    assert hf_gpt2.greedy(writing, threads=1)() == ours
-    assert len(set(ours)) > 1  # the test says something
+    ours = our_continuation.greedy(workload, threads=1)()
+    assert hf_gpt2.greedy(workload, threads=1)() == ours
+    assert len(set(ours)) > 1  # else equality would prove little
 
 
 @pytest.mark.peers
 def test_both_engines_generate_the_same_text_in_their_processes() -> None:
     pytest.importorskip("torch", reason=f"PyTorch is not installed: {HINT}")
     pytest.importorskip("transformers", reason=f"transformers is not installed: {HINT}")
-    row = generate.measure_row(WRITER, 1, 1, generate.WRITERS)  # raises unless they agree
+    row = generate.measure_row(GENERATION, 1, 1, generate.ENGINES)  # raises unless they agree
     assert {engine: len(seconds) for engine, seconds in row["seconds"].items()} == {
         "scratchgpt": 1,
         "transformers": 1,
     }
-    assert row["new_tokens"] == WRITER.config.block_size - PROMPT
+    assert row["new_tokens"] == GENERATION.config.block_size - PROMPT_LENGTH
 
 
 def test_engines_that_disagree_stop_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
-    generate.must_agree({"scratchgpt": [1] * 12 + [2], "transformers": [1] * 12 + [3]})
-    with pytest.raises(RuntimeError, match="not the same model"):
-        generate.must_agree({"scratchgpt": [1, 2, 3], "transformers": [1, 2, 4]})
+    generate.check_agreement({"scratchgpt": [1] * 12 + [2], "transformers": [1] * 12 + [3]})
+    with pytest.raises(RuntimeError, match="do not run the same model"):
+        generate.check_agreement({"scratchgpt": [1, 2, 3], "transformers": [1, 2, 4]})
     closed = []
 
     class Process:
-        def __init__(self, engine: str, job: Job, threads: int) -> None:
+        def __init__(self, engine: str, workload: Workload, threads: int) -> None:
             self.first = [len(engine)]
 
         def close(self) -> None:
             closed.append(self.first)
 
     monkeypatch.setattr(generate, "EngineProcess", Process)
-    with pytest.raises(RuntimeError, match="not the same model"):
-        generate.measure_row(WRITER, 1, 1, generate.WRITERS)
+    with pytest.raises(RuntimeError, match="do not run the same model"):
+        generate.measure_row(GENERATION, 1, 1, generate.ENGINES)
     assert len(closed) == 2
 
 
@@ -238,8 +265,8 @@ def test_thread_counts() -> None:
     assert [scaling.thread_counts(n) for n in (1, 2, 3, 8)] == [[1], [1, 2], [1, 2, 3], [1, 2, 4, 8]]
 
 
-def test_memory_is_measured_in_a_process_of_its_own() -> None:
-    found = memory.probe("780", "scratchgpt", threads=1, steps=1)
+def test_memory_is_measured_in_a_fresh_process() -> None:
+    found = probe("scratchgpt, recomputed", ROW, threads=1, calls=1)
     assert found["peak"] >= found["imported"] > 10 * 2**20
 
 
@@ -256,11 +283,11 @@ def test_every_replaced_pair_has_inputs_that_both_halves_take() -> None:
 @pytest.mark.parametrize("name", sorted(vars(reference.OPS)))
 def test_op_inputs_have_the_sizes_of_the_model(name: str) -> None:
     op = getattr(reference.OPS, name)
-    if name == "dropout":  # drawn at random, with a generator that no annotation describes
+    if name == "dropout":  # it takes a random generator, which no annotation describes
         return
     inputs = op_inputs(name, op, ROW)
     y, saved = op.forward(**inputs)
-    op.backward(saved, kernels.upstream(y))
+    op.backward(saved, kernels.upstream_gradient(y))
     assert all(x.dtype == np.float32 for x in inputs.values() if getattr(x, "dtype", None) == "float32")
 
 
@@ -272,7 +299,9 @@ def test_an_op_without_known_inputs_is_named() -> None:
         @staticmethod
         def backward(saved: Any, dy: Any) -> tuple[Any, ...]: ...
 
-    with pytest.raises(InputError, match=r"op 'riddle' has an argument 'x'.*op_inputs\.py"):
+    with pytest.raises(
+        InputError, match=r"op 'riddle': cannot build argument 'x'.*its shape is unknown.*op_inputs\.py"
+    ):
         op_inputs("riddle", Riddle, ROW)
 
 
@@ -305,14 +334,14 @@ def test_a_curve_ends_where_the_training_program_ends(settings: Any, command: An
 def test_pytorch_follows_the_same_curve(settings: Any) -> None:
     trainer = torch_module("torch_trainer").TorchTrainer
     recipes = {"PyTorch": (trainer, settings), "scratchgpt": (OurTrainer, settings)}
-    curves = time_to_loss.measure(recipes, threads=1, seeds=2, every=10, console=QUIET)
+    curves = time_to_loss.train_all(recipes, threads=1, seeds=2, every=10, console=QUIET)
     for theirs, ours in zip(curves["PyTorch"], curves["scratchgpt"], strict=True):
         assert ours.steps == theirs.steps == [10, 20]
         assert ours.losses == pytest.approx(theirs.losses, rel=1e-4)
     assert curves["scratchgpt"][0].losses != curves["scratchgpt"][1].losses
 
 
-def test_who_reaches_the_loss_sooner() -> None:
+def test_ratio_of_the_times_to_a_loss() -> None:
     fast = Curve([1, 2], [1.0, 2.0], [3.0, 1.0])
     slow = Curve([1, 2], [5.0, 8.0], [3.0, 2.0])
     assert time_to_loss.ratio(slow, fast, 2.0) == 4.0
@@ -320,14 +349,16 @@ def test_who_reaches_the_loss_sooner() -> None:
     assert time_to_loss.ratio(slow, fast, 0.5) is None
 
 
-def test_the_text_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiny_shakespeare_is_found_among_the_shared_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SCRATCHGPT_SHARED", str(tmp_path))
-    assert time_to_loss.find_text(None) is None
+    assert shakespeare.find_text(None) is None
     (tmp_path / "data").mkdir()
     path = tmp_path / "data" / "tinyshakespeare.txt"
     path.write_text("text", encoding="utf-8")
-    assert time_to_loss.find_text(None) == path
-    assert time_to_loss.find_text(str(tmp_path / "nothing")) is None
+    assert shakespeare.find_text(None) == path
+    assert shakespeare.find_text(str(tmp_path / "nothing")) is None
 
 
 def test_tables() -> None:
@@ -335,10 +366,45 @@ def test_tables() -> None:
     assert table.markdown() == (
         "**Title**\n\n| model | ms |\n| --- | ---: |\n| 780 | 1.0<br>0.9–1.1 |\n\nA note.\n"
     )
+    on_a_machine = table._replace(machine="AMD EPYC, 2 cores")
+    assert on_a_machine.markdown().startswith("**Title** (AMD EPYC, 2 cores)\n")
     console = Console(width=80)
     with console.capture() as captured:
-        console.print(table.rich())
+        console.print(on_a_machine.rich())
     assert "0.9–1.1" in captured.get()
+    assert "AMD EPYC, 2 cores" in " ".join(captured.get().split())
+
+
+def test_a_verdict_says_where_we_are_behind() -> None:
+    assert verdict("PyTorch", {"780": 2.0, "4x4x128": None}) == "Not behind PyTorch in any row."
+    assert verdict("PyTorch", {"780": 2.0, "4x4x128": 0.871}) == "**Behind PyTorch: 4x4x128 (0.87).**"
+    behind = verdict("PyTorch", {"780": 0.5, "4x4x128": 0.871})
+    assert behind == "**Behind PyTorch in every row (0.50 to 0.87).**"
+    assert verdict("PyTorch", {"780": None}) == ""
+
+
+def test_a_workload_survives_the_command_line() -> None:
+    heads = dataclasses.replace(TINY, adaptive_cutoffs=(3,), tie_weights=False)
+    for workload in (ROW, CONTINUATION, Row(heads, 2, zipf=True)):
+        assert decode(*encode(workload)) == workload
+
+
+def test_zipf_batches_prefer_small_ids() -> None:
+    tokens, _ = random_batch(Row(sg.GPTConfig(1000, 64, 1, 1, 4), 8, zipf=True))
+    uniform, _ = random_batch(Row(sg.GPTConfig(1000, 64, 1, 1, 4), 8))
+    assert np.median(tokens) < 100 < np.median(uniform)
+
+
+@pytest.mark.parametrize("benchmark", report.BENCHMARKS, ids=lambda benchmark: benchmark.name)
+def test_every_benchmark_has_options_with_help(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["program", "--no-json"])
+    assert parse_options(benchmark).no_json
+    monkeypatch.setattr("sys.argv", ["program", "--help"])
+    with pytest.raises(SystemExit):
+        parse_options(benchmark)
+    assert benchmark.title in " ".join(capsys.readouterr().out.split())
 
 
 TOKENIZER_TEXT = "the cat sat on the mat and the rat sat on the cat " * 3
@@ -346,7 +412,7 @@ BPE = tokenizer.train(TOKENIZER_TEXT, 270)
 
 
 def measured() -> dict[str, Any]:
-    """Measure everything once, as small as it gets, without any peer."""
+    """Measure everything once, as small as possible, without the other libraries."""
     row = train_step.measure_row(ROW, 1, 1, ["scratchgpt"], QUIET)
     bigger = train_step.measure_row(Row(TINY, 6), 1, 1, ["scratchgpt"], QUIET)
     step = {"sgemm": 1e9, "rows": {"780": row, "new": bigger}, "sweeps": {"tiny": {"3": row, "6": bigger}}}
@@ -355,8 +421,11 @@ def measured() -> dict[str, Any]:
     return {
         "train_step": step,
         "time_to_loss": {"target": 2.0, "every": 1, "curves": {"scratchgpt": [curve, curve]}},
-        "generate": {"read_rate": 1e9, "rows": {"new": generate.measure_row(WRITER, 1, 1, ["scratchgpt"])}},
-        "scaling": {"model": "tiny", "seconds": scaling.measure(ROW, [1, 2], 1)},
+        "generate": {
+            "read_rate": 1e9,
+            "rows": {"new": generate.measure_row(GENERATION, 1, 1, ["scratchgpt"])},
+        },
+        "scaling": {"model": "tiny", "seconds": scaling.seconds_by_threads(ROW, [1, 2], 1)},
         "memory": {"rows": {"780": {"scratchgpt": [{"imported": 2**20, "peak": 4 * 2**20}]}}},
         "kernels": {"rows": {"tiny": {"linear": kernels.measure_op("linear", pairs["linear"], ROW, 1)}}},
         "tokenizer": {
@@ -386,9 +455,9 @@ def measured() -> dict[str, Any]:
                     "step": [0.5],
                     "memory": {"imported": 2**20, "peak": 2**22},
                     "n_params": 1000,
-                    "targets": adaptive_softmax.shares(head),
+                    "targets": adaptive_softmax.targets_by_cluster(row),
                 }
-                for head in adaptive_softmax.HEADS
+                for head, row in adaptive_softmax.HEADS.items()
             }
         },
     }
@@ -402,14 +471,18 @@ def test_the_page_is_written_from_the_json_files(tmp_path: Path, monkeypatch: py
     figures = measured()
     for benchmark in report.BENCHMARKS:
         path = results / f"{benchmark.name}.json"
-        options = argparse.Namespace(json=path, no_json=False, threads=1, others=OtherPrograms())
-        publish(benchmark, figures[benchmark.name], options, QUIET)
+        options = argparse.Namespace(json=path, no_json=False, threads=1)
+        publish(benchmark, figures[benchmark.name], options, OtherPrograms(), QUIET)
     monkeypatch.setattr("sys.argv", ["report", "--results", str(results), "--out", str(page)])
     report.main()
     text = page.read_text(encoding="utf-8")
     assert text.count("\n## ") == len(report.BENCHMARKS)
     assert "```\npython -m benchmarks.scaling --turns 1\n```" in text
     assert "| 780 | 3.0<br>+ 1 | – | – | 1.0 |" in text
+    machine = short_name(describe())
+    assert text.count(f"** ({machine})\n") == len(report.BENCHMARKS) + 2  # two for steps, two for tokenizers
+    assert "three of four rows" in text.split("## ")[0]
+    assert "(Intel Emerald Rapids, 2 cores, AVX-512, no AMX)" in text
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert len(pictures) == 3
     for picture in pictures:
@@ -431,7 +504,7 @@ def test_a_page_is_not_overwritten_with_nothing(
     with pytest.raises(SystemExit) as stop:
         report.main()
     assert stop.value.code == 2
-    said = capsys.readouterr()
-    assert "python -m benchmarks.generate" in said.out  # what to run
-    assert "holds no results" in said.err
+    printed = capsys.readouterr()
+    assert "python -m benchmarks.generate" in printed.out  # what to run
+    assert "has no results" in printed.err
     assert page.read_text(encoding="utf-8") == "as it was"

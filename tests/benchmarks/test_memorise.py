@@ -1,4 +1,4 @@
-"""The smallest GPTs learn their text by heart, character for character."""
+"""The smallest GPTs memorize their text, character for character."""
 
 from collections.abc import Callable
 

@@ -1,1 +1,1 @@
-"""A GPU that is not there: a strict fake CuPy and an emulator of CUDA kernels, both on the CPU."""
+"""An emulated GPU: a strict fake of CuPy and an emulator of CUDA kernels, both on the CPU."""

@@ -1,4 +1,4 @@
-"""What CUDA's stream capture does: device work is recorded, and done whenever the graph is launched."""
+"""Stream capture: device work is recorded, and done whenever the graph is launched."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ def capturing() -> bool:
 
 
 def submit(work: Work) -> None:
-    """Do a piece of device work, or record it while a stream is capturing."""
+    """Do a piece of device work now, or record it if a stream is capturing."""
     if _recording is None:
         work()
     else:
@@ -22,10 +22,10 @@ def submit(work: Work) -> None:
 
 
 def begin() -> None:
-    """Start to record."""
-    global _recording  # noqa: PLW0603 - there is one device, and one state of it
+    """Start recording."""
+    global _recording  # noqa: PLW0603 - there is only one device
     if _recording is not None:
-        raise RuntimeError("cudaErrorStreamCaptureImplicit: a stream is capturing already")
+        raise RuntimeError("cudaErrorStreamCaptureImplicit: a stream is already capturing")
     _recording = []
 
 
@@ -40,7 +40,7 @@ def end() -> list[Work]:
 
 @contextmanager
 def forbidden(what: str) -> Iterator[None]:
-    """Refuse, while a stream is capturing, what CUDA does not allow then."""
+    """Raise RuntimeError if a stream is capturing: CUDA does not allow the body then."""
     if _recording is not None:
         raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while a stream is capturing")
     yield

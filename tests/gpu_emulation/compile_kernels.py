@@ -1,4 +1,4 @@
-"""Compile all kernels with NVRTC, which needs CuPy but no GPU; print what each costs on each architecture.
+"""Compile all kernels with NVRTC, which needs CuPy but no GPU; print what each needs on each architecture.
 
 python -m tests.gpu_emulation.compile_kernels [--markdown]
 """
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 HEADER = ("file", "compiled with", "kernel", "registers", "spilled bytes", "static shared bytes")
 
-# What the assembler says about a kernel; its pieces stand on several lines.
+# The assembler's report about a kernel, spread over several lines.
 _REPORT = re.compile(
     r"Compiling entry function '(?P<kernel>\w+)'.*?"
     r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads.*?"
@@ -34,12 +34,12 @@ class Cost(NamedTuple):
 
 
 def _kernels() -> Any:
-    """Return the module of the kernels, which needs CuPy."""
+    """Return the module of the kernels, whose import needs CuPy."""
     return importlib.import_module("scratchgpt.backends.cupy.kernels")
 
 
 def variants() -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each file with each set of constants that the project compiles it with."""
+    """Yield each file with each set of constants that it is compiled with."""
     for file, reals in _kernels().VARIANTS.items():
         heads = _kernels().HEADS if "HEAD" in _kernels().source(file) else (None,)
         for real in reals:
@@ -48,7 +48,7 @@ def variants() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def costs(report: str) -> dict[str, Cost]:
-    """Return the costs in the assembler's report, by kernel."""
+    """Parse the assembler's report; return the costs by kernel."""
     found = {}
     for match in _REPORT.finditer(report):
         shared = _SHARED.search(match["rest"])
@@ -58,9 +58,9 @@ def costs(report: str) -> dict[str, Cost]:
 
 
 def compile_for(file: str, constants: dict[str, str], architecture: str) -> dict[str, Cost]:
-    """Compile one file; raise what the compiler says against it.
+    """Compile one file for one architecture; errors of the compiler are raised.
 
-    `RawModule.compile` asks the driver which GPU there is. This is the step after that question, with the
+    `RawModule.compile` would ask the driver for the GPU first. This does what it does after that, with the
     options that RawModule adds.
     """
     from cupy._core import core
@@ -75,7 +75,7 @@ def compile_for(file: str, constants: dict[str, str], architecture: str) -> dict
 
 
 def rows() -> Iterator[tuple[str, ...] | Exception]:
-    """Yield a row of the table for each kernel, and the errors."""
+    """Yield a row of the table for each kernel, or an error."""
     for file, constants in variants():
         by_architecture = {}
         for architecture in ARCHITECTURES:
@@ -90,12 +90,12 @@ def rows() -> Iterator[tuple[str, ...] | Exception]:
 
 
 def short(values: list[int]) -> str:
-    """Return one number if all are the same, else all of them."""
+    """Return one number if all are equal, or else all of them."""
     return str(values[0]) if len(set(values)) == 1 else " / ".join(map(str, values))
 
 
 def main() -> int:
-    """Print the table; return 1 if a file does not compile."""
+    """Print the table; return exit code 1 if a file does not compile."""
     parser = argparse.ArgumentParser(description="Compile all kernels with NVRTC.")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     if importlib.util.find_spec("cupy") is None:

@@ -1,4 +1,4 @@
-// Conversions between float and the bits of the two 16-bit types, rounding to nearest even.
+// Conversions between float and the bits of half and bfloat16, rounding to nearest even.
 #pragma once
 
 #include "cuda_language.h"
@@ -11,7 +11,7 @@ static inline float bf16_bits_to_float(unsigned short bits) {
 
 static inline unsigned short float_to_bf16_bits(float value) {
     const unsigned bits = __float_as_uint(value);
-    if (isnan(value)) return (bits >> 16) | 0x40; // the rounding below could carry it to infinity
+    if (isnan(value)) return (bits >> 16) | 0x40; // the rounding below could turn it into infinity
     return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
 }
 

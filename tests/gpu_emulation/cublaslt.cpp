@@ -1,8 +1,8 @@
-// A libcublasLt that computes on the CPU, with the names, numbers and sizes of cublasLt.h (cuBLAS 12).
+// A libcublasLt that computes on the CPU, with the names, constants and struct sizes of cublasLt.h (cuBLAS 12).
 //
-// It knows the plain matmul of floating-point matrices and refuses all else: CUBLAS_STATUS_NOT_SUPPORTED for what
-// only the real library can do, CUBLAS_STATUS_INVALID_VALUE for what is wrong. Where the real library's behaviour
-// is not certain from its manual, this one refuses.
+// It supports the plain matmul of floating-point matrices. It returns CUBLAS_STATUS_NOT_SUPPORTED for what only the
+// real library can do, CUBLAS_STATUS_INVALID_VALUE for wrong arguments, and an error wherever the manual leaves the
+// real library's behavior open.
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 
 using cuda_on_cpu::bf16_bits_to_float;
 
-// ---- the numbers of library_types.h, cublas_api.h and cublasLt.h ----
+// ---- the constants of library_types.h, cublas_api.h and cublasLt.h ----
 
 enum Status { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum Type { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14 };
@@ -61,13 +61,13 @@ struct Heuristic {
 static_assert(sizeof(Algorithm) == 64 && sizeof(Heuristic) == 96);
 
 static const uint64_t MARK = 0x6b726f776c6c6177;
-static const uint64_t WORKSPACE = 4096; // what an algorithm of ours wants, so that a missing one shows
+static const uint64_t WORKSPACE = 4096; // bytes that our algorithm requires, so that a missing workspace is noticed
 
 struct Handle {
     uint64_t mark;
 };
 
-// ---- one multiplication, with all that it needs: what a stream records ----
+// ---- a matmul with all its arguments: what a stream records ----
 
 struct Job {
     Operation operation;
@@ -100,7 +100,7 @@ template <class Real> static void write(char *p, int type, uint64_t i, Real valu
     if (type == R_16BF) *reinterpret_cast<unsigned short *>(p) = float_to_bf16_bits(static_cast<float>(value));
 }
 
-// TensorFloat-32 has 10 bits of mantissa.
+// TensorFloat-32 has a mantissa of 10 bits.
 static float as_tf32(float x) {
     const unsigned bits = __float_as_uint(x);
     return isfinite(x) ? __uint_as_float((bits + 0xFFF + (bits >> 13 & 1)) & ~0x1FFFu) : x;
@@ -110,7 +110,7 @@ static uint64_t place(const Layout &m, uint64_t row, uint64_t column, uint64_t b
     return batch * m.batch_stride + (m.order == ROW_MAJOR ? row * m.ld + column : column * m.ld + row);
 }
 
-// Return op(m) of one batch, row by row.
+// Return op(m) of one batch, row-major.
 template <class Real>
 static std::vector<Real> unpacked(const char *p, const Layout &m, bool transposed, bool tf32, uint64_t batch) {
     const uint64_t rows = transposed ? m.columns : m.rows, columns = transposed ? m.rows : m.columns;
@@ -127,7 +127,7 @@ template <class Real> static Real gelu(Real x) {
     return Real(0.5) * x * (1 + tanh(Real(0.7978845608028654) * (x + Real(0.044715) * x * x * x)));
 }
 
-// Write the sum over k of op(A)'s rows or op(B)'s columns: the gradient of a bias.
+// Write the gradient of a bias: the sum over k of op(A)'s rows or op(B)'s columns.
 template <class Real>
 static void write_bias_gradient(const Job &job, const std::vector<Real> &A, const std::vector<Real> &B, uint64_t k,
                                 uint64_t offset) {
@@ -170,11 +170,11 @@ template <class Real> static void multiply(const Job &job) {
 }
 
 static void run(const Job &job) {
-    if (job.workspace_bytes) memset(job.workspace, 0xA5, job.workspace_bytes); // the caller's to lend, ours to spoil
+    if (job.workspace_bytes) memset(job.workspace, 0xA5, job.workspace_bytes); // we may overwrite it
     job.operation.compute == COMPUTE_64F ? multiply<double>(job) : multiply<float>(job);
 }
 
-// ---- what fits together ----
+// ---- checks ----
 
 static bool known(int type) { return type == R_32F || type == R_64F || type == R_16F || type == R_16BF; }
 
@@ -242,7 +242,7 @@ static Status check_pointers(const Job &job) {
     return SUCCESS;
 }
 
-// ---- attributes: number, and where it lies; the size given must be the very size ----
+// ---- attributes: number and location; the size passed must match exactly ----
 
 struct Slot {
     void *data;
@@ -376,9 +376,9 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(Handle *handle, Operation *operation, 
     return SUCCESS;
 }
 
-// ---- the matmul, done at once or handed to whoever keeps the stream ----
+// ---- the matmul, done at once or submitted to the emulated stream ----
 
-static std::map<int, Job> jobs; // that wait, or are part of a graph
+static std::map<int, Job> jobs; // submitted, or part of a graph
 static int next_job;
 static int (*submit)(int job); // returns 0, or a status
 
@@ -389,7 +389,7 @@ EXPORT void emulation_forget(int job) { jobs.erase(job); }
 EXPORT int cublasLtMatmul(Handle *handle, Operation *operation, const void *alpha, const void *A, Layout *a,
                           const void *B, Layout *b, const void *beta, const void *C, Layout *c, void *D, Layout *d,
                           const Algorithm *algorithm, void *workspace, size_t workspace_bytes, void *stream) {
-    (void)stream; // there is one
+    (void)stream; // there is only one
     if (!handle || handle->mark != MARK) return NOT_INITIALIZED;
     if (!operation || !alpha || !beta || !a || !b || !c || !d) return INVALID_VALUE;
     if (const Status status = check(*operation, *a, *b, *c, *d)) return status;

@@ -1,4 +1,4 @@
-// CUDA's words, vector types and built-in functions that need no other thread, for g++.
+// CUDA's keywords, vector types and built-in functions that involve no other thread, for g++.
 #pragma once
 
 #include <math.h>
@@ -20,7 +20,7 @@ using std::isfinite;
 using std::isinf;
 using std::isnan;
 
-// ---- vector types; a GPU loads one in one access, so it must be aligned to its size ----
+// ---- vector types; a GPU loads one with a single access, so it must be aligned to its size ----
 
 struct uint3 {
     unsigned x, y, z;
@@ -52,7 +52,7 @@ VECTOR_OF_4(unsigned, uint4)
 
 // ---- arithmetic ----
 
-// CUDA has overloads for mixed signedness, too; they compare as unsigned.
+// CUDA also has overloads for mixed signedness, which compare as unsigned.
 #define MIN_AND_MAX(result, left, right)                                                                             \
     static inline result min(left a, right b) { return std::min(static_cast<result>(a), static_cast<result>(b)); }   \
     static inline result max(left a, right b) { return std::max(static_cast<result>(a), static_cast<result>(b)); }
@@ -64,7 +64,7 @@ MIN_AND_MAX(long long, long long, long long)
 MIN_AND_MAX(unsigned long long, unsigned long long, unsigned long long)
 MIN_AND_MAX(unsigned long long, long long, unsigned long long)
 MIN_AND_MAX(unsigned long long, unsigned long long, long long)
-// A NaN loses against a number, as in CUDA.
+// With a NaN and a number the result is the number, as in CUDA.
 static inline float min(float a, float b) { return fminf(a, b); }
 static inline float max(float a, float b) { return fmaxf(a, b); }
 static inline double min(double a, double b) { return fmin(a, b); }
@@ -72,7 +72,7 @@ static inline double max(double a, double b) { return fmax(a, b); }
 
 static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 static inline double rsqrt(double x) { return 1.0 / sqrt(x); }
-#define __expf(x) expf(x) // macros: the C library has functions of these names that are not for us
+#define __expf(x) expf(x) // macros, because the C library has internal functions with these names
 #define __logf(x) logf(x)
 static inline float __fdividef(float x, float y) { return x / y; }
 static inline float __frcp_rn(float x) { return 1.0f / x; }
@@ -99,7 +99,7 @@ static inline unsigned __float_as_uint(float x) { return cuda_on_cpu::same_bits<
 static inline float __int_as_float(int x) { return cuda_on_cpu::same_bits<float>(x); }
 static inline int __float_as_int(float x) { return cuda_on_cpu::same_bits<int>(x); }
 
-// ---- memory; threads never run at the same time here, so plain accesses are atomic and fences do nothing ----
+// ---- memory; threads never run concurrently here, so plain accesses are atomic and fences do nothing ----
 
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}

@@ -1,9 +1,9 @@
-// Runs CUDA kernels on the CPU: one block at a time, and every CUDA thread of it a fibre of one system thread.
+// Runs CUDA kernels on the CPU, one block at a time; every CUDA thread is a fiber of the same system thread.
 //
-// A fibre runs until it must wait for others (a barrier, a warp operation) or ends; then the scheduler picks the
-// next one. So between two barriers a thread runs alone, in an order that the schedule chooses: a kernel that is
-// right gives the same bits in every order, and a kernel with a missing barrier does not. Spinning on a flag
-// that another thread or block sets would never end here.
+// A fiber runs until it must wait for others (a barrier, a warp operation) or ends; then the scheduler picks the
+// next one. Between two barriers a thread therefore runs alone, and the schedule chooses the order of the
+// threads: a correct kernel gives the same bits in every order, a kernel with a missing barrier does not.
+// A loop that waits for another thread or block to set a flag would never end here.
 #pragma once
 
 #include <setjmp.h>
@@ -22,17 +22,17 @@
 #define CUDA_ON_CPU 1
 #include "cuda_language.h"
 
-// Where a call stands, for messages and to see that all threads wait at the same barrier.
+// The place of a call, for messages and to check that all threads wait at the same barrier.
 #define CALLER const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
-// Static shared memory is a section of its own, whose ends the linker names (weak: there may be none of it).
+// Static shared memory is a separate section, whose ends the linker defines (weak: it may be missing).
 #define __shared__ static __attribute__((section("shared_memory")))
 extern "C" __attribute__((weak, visibility("hidden"))) unsigned char __start_shared_memory[];
 extern "C" __attribute__((weak, visibility("hidden"))) unsigned char __stop_shared_memory[];
 
 #define DYNAMIC_SHARED(type, name) type *name = reinterpret_cast<type *>(cuda_on_cpu::dynamic_shared.data)
 
-static uint3 threadIdx, blockIdx; // the scheduler sets them whenever it resumes a fibre
+static uint3 threadIdx, blockIdx; // set by the scheduler whenever it resumes a fiber
 static dim3 blockDim, gridDim;
 
 namespace cuda_on_cpu {
@@ -45,21 +45,21 @@ enum State { READY, AT_BARRIER, IN_WARP_OPERATION, ENDED };
 enum Order { FORWARD, REVERSE, RANDOM };
 
 struct Fibre {
-    jmp_buf place; // where it goes on
+    jmp_buf place; // where it resumes
     bool started = false;
     State state = READY;
     uint3 index;
-    const char *file; // the call in which it waits
+    const char *file; // of the call in which it waits
     int line;
     unsigned mask; // of the warp operation in which it waits
-    void *operand; // what it brings to that operation
-    bool served;   // that operation has been done
+    void *operand; // its operand of that operation
+    bool served;   // whether that operation has been done
 };
 
-// ---- the state of one launch (there is one device, and one system thread) ----
+// ---- the state of one launch (there is only one device and one system thread) ----
 
 static Fibre fibres[MAX_THREADS];
-static char *stacks; // of all fibres; the system gives memory only for what is touched
+static char *stacks; // of all fibers; the system provides memory only for pages that are touched
 static int threads, current;
 static jmp_buf scheduler;
 static void (*body)(void **); // calls the kernel
@@ -78,14 +78,14 @@ static struct {
 
 static void describe(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void describe(const char *format, ...) {
-    if (error[0]) return; // the first one counts
+    if (error[0]) return; // keep the first one
     va_list values;
     va_start(values, format);
     vsnprintf(error, sizeof error, format, values);
     va_end(values);
 }
 
-// End the launch from inside a fibre; `describe` has said why.
+// End the launch from inside a fiber, after `describe` has recorded why.
 [[noreturn]] static void give_up() { _longjmp(scheduler, 1); }
 
 static void on_signal(int number) {
@@ -97,7 +97,7 @@ static void on_signal(int number) {
     give_up();
 }
 
-// While it lives, what would end Python ends the launch. SIGILL is how -fsanitize=alignment,bounds traps.
+// During its lifetime, signals that would end Python end the launch. -fsanitize=alignment,bounds traps with SIGILL.
 struct CatchSignals {
     static constexpr int NUMBERS[4] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
     struct sigaction before[4];
@@ -112,9 +112,9 @@ struct CatchSignals {
     }
 };
 
-// ---- fibres ----
-// ucontext only makes a new stack; after that _setjmp and _longjmp switch, without a system call. A fibre
-// is never left: when a thread has ended, its fibre waits for the thread with the same number of the next block.
+// ---- fibers ----
+// ucontext is used only to enter a new stack; after that _setjmp and _longjmp switch without a system call. Fibers
+// never end: when a thread has ended, its fiber waits for the thread with the same number in the next block.
 
 static void wait_as(State state) {
     fibres[current].state = state;
@@ -132,7 +132,7 @@ static void resume(int thread) {
     Fibre &fibre = fibres[thread];
     current = thread;
     threadIdx = fibre.index;
-    if (_setjmp(scheduler) != 0) return; // a fibre has come back
+    if (_setjmp(scheduler) != 0) return; // a fiber has yielded
     if (fibre.started) _longjmp(fibre.place, 1);
     fibre.started = true;
     if (!stacks)
@@ -163,7 +163,7 @@ static const char *waits_in(const Fibre &fibre) {
     return fibre.state == AT_BARRIER ? "__syncthreads" : "a warp operation";
 }
 
-// No thread can run. Open the barrier if all threads that have not ended wait at it; else say who waits for whom.
+// No thread can run. Open the barrier if all threads that have not ended wait at it; otherwise describe the deadlock.
 static bool open_barrier() {
     const Fibre *first = nullptr;
     for (int i = 0; i < threads; i++) {
@@ -189,7 +189,7 @@ static bool open_barrier() {
 
 // ---- the schedule ----
 
-// Return the next thread that can run, or -1. A random schedule looks from a new random place each time.
+// Return the next thread that can run, or -1. A random schedule starts from a new random place each time.
 static int next_ready() {
     int thread = order == RANDOM ? static_cast<int>(random_numbers() % threads) : current;
     const int step = order == REVERSE ? threads - 1 : 1;
@@ -213,7 +213,7 @@ static void check_shared_guard() {
         }
 }
 
-// A thread has ended: those of its warp that wait in a warp operation may be complete without it, so they look again.
+// A thread has ended: a warp operation of its warp may be complete without it, so the waiting threads check again.
 static void wake_warp_of(int thread) {
     const int first = thread - thread % WARP;
     for (int i = first; i < std::min(first + WARP, threads); i++)
@@ -223,7 +223,7 @@ static void wake_warp_of(int thread) {
 static void run_block() {
     poison_shared_memory();
     for (int i = 0; i < threads; i++) fibres[i].state = READY;
-    current = order == FORWARD ? threads - 1 : 0; // so that the first is 0, or the last
+    current = order == FORWARD ? threads - 1 : 0; // so that thread 0 is the first, or the last thread
     int ended = 0;
     while (ended < threads) {
         const int thread = next_ready();
@@ -246,7 +246,7 @@ static std::vector<size_t> order_of_blocks(size_t count) {
     return blocks;
 }
 
-// Run all blocks of a grid; return nullptr, or what went wrong.
+// Run all blocks of a grid; return nullptr, or an error message.
 static const char *launch(void (*call)(void **), const unsigned *grid, const unsigned *block, size_t shared_bytes,
                           void **values, int schedule, unsigned seed) {
     body = call;
@@ -269,7 +269,7 @@ static const char *launch(void (*call)(void **), const unsigned *grid, const uns
         blockIdx = {unsigned(i % grid[0]), unsigned(i / grid[0] % grid[1]), unsigned(i / grid[0] / grid[1])};
         run_block();
         if (!error[0]) continue;
-        for (Fibre &fibre : fibres) fibre.started = false; // some stand in the middle of the kernel: begin anew
+        for (Fibre &fibre : fibres) fibre.started = false; // some stopped inside the kernel: start over
         const size_t used = strlen(error);
         snprintf(error + used, sizeof error - used, ", in block (%u,%u,%u)", blockIdx.x, blockIdx.y, blockIdx.z);
         return error;
@@ -277,7 +277,7 @@ static const char *launch(void (*call)(void **), const unsigned *grid, const uns
     return nullptr;
 }
 
-// ---- what a kernel's type says: how to call it with an array of pointers to values, and its parameters' types ----
+// ---- derived from a kernel's type: a call with an array of pointers to values, and its parameters' types ----
 
 template <class... P, size_t... I>
 static void call_with(void (*kernel)(P...), void **values, std::index_sequence<I...>) {

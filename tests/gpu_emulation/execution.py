@@ -1,4 +1,4 @@
-"""Runs NumPy functions on device memory: now, or whenever the graph is launched that captures them."""
+"""Runs NumPy functions on device memory: at once, or, while a stream captures, with each graph launch."""
 
 import warnings
 from collections.abc import Callable
@@ -13,15 +13,15 @@ Function = Callable[..., Any]
 
 
 def new(shape: Any, dtype: Any, strides: Any = None, order: str = "C") -> ndarray:
-    """Return new device memory, which is poisoned."""
+    """Return a new device array, filled with poison."""
     return ndarray(shape, dtype, None, strides, order)
 
 
 def compute(function: Function, *args: Any, **kwargs: Any) -> Any:
-    """Return `function` of the arrays as device arrays: views where it returns views, else new memory.
+    """Return `function(*args)` as device arrays: views where it returns views, otherwise new arrays.
 
-    While a stream captures, the new memory is poisoned and the function is only recorded. Its result's
-    shape and type come from running it on whatever is in the arguments.
+    While a stream captures, the function is only recorded and new arrays hold poison. Shape and type of the
+    result are found by running it on the arguments' current contents.
     """
     streams.check_current_stream()
     host_args, host_kwargs = unwrap(args), unwrap(kwargs)
@@ -64,9 +64,10 @@ def compute(function: Function, *args: Any, **kwargs: Any) -> Any:
 def change(
     function: Function, target: ndarray, *args: Any, probe: Function | None = None, **kwargs: Any
 ) -> None:
-    """Run `function(target, ...)`, which changes `target`, or record it.
+    """Run or record `function(target, ...)`, which changes `target` in place.
 
-    `probe` is what finds wrong shapes while capturing, for a function that looks at values.
+    While a stream captures, `probe` replaces the function to find wrong shapes, if the function itself
+    depends on values.
     """
     streams.check_current_stream()
     host_args, host_kwargs = unwrap(args), unwrap(kwargs)
@@ -74,12 +75,12 @@ def change(
     if capture.capturing():
         _probe(
             probe or function, (array.copy(), *host_args), host_kwargs
-        )  # a wrong shape is an error right now
+        )  # a wrong shape must be an error now, not when the graph runs
     capture.submit(lambda: _quietly(function, (array, *host_args), host_kwargs))
 
 
 def unwrap(value: Any) -> Any:
-    """Return the value with NumPy's views in place of device arrays, also inside tuples, lists and dicts."""
+    """Replace device arrays by their NumPy views, also inside tuples, lists and dicts."""
     if isinstance(value, ndarray):
         return value._array
     if type(value) in (tuple, list):
@@ -90,7 +91,7 @@ def unwrap(value: Any) -> Any:
 
 
 def leaves(value: Any, kind: type = ndarray) -> list[Any]:
-    """Return the arrays in a value: device arrays, or those of another kind."""
+    """Return all arrays inside a value: device arrays, or instances of another class."""
     if isinstance(value, kind):
         return [value]
     if isinstance(value, dict):
@@ -99,14 +100,14 @@ def leaves(value: Any, kind: type = ndarray) -> list[Any]:
 
 
 def _quietly(function: Function, args: Any, kwargs: Any) -> Any:
-    """Run without NumPy's warnings: a GPU divides by zero in silence."""
+    """Run without NumPy's warnings: a GPU divides by zero silently."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return function(*args, **kwargs)
 
 
 def _probe(function: Function, args: Any, kwargs: Any) -> Any:
-    """Run on garbage; if that fails for its values (an index, say), run on zeros instead."""
+    """Run on the current contents; if these make it fail (e.g. as an index), run on zeros."""
     try:
         return _quietly(function, args, kwargs)
     except (IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""The emulated `cupy.cuda`: devices, the runtime's functions, and the modules they live in."""
+"""The emulated `cupy.cuda`: devices, functions of the runtime, and the modules that contain them."""
 
 from types import ModuleType
 from typing import Any
@@ -18,7 +18,7 @@ _current_device = 0
 
 
 class CUDARuntimeError(RuntimeError):
-    """A call of the CUDA runtime failed."""
+    """A call to the CUDA runtime failed."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -33,7 +33,7 @@ class CompileException(Exception):
         self._msg, self.source, self.name, self.options, self.backend = msg, source, name, options, backend
 
     def get_message(self) -> str:
-        """Return what the compiler said."""
+        """Return the compiler's message."""
         return self._msg
 
 
@@ -69,23 +69,23 @@ class Device:
         set_device(self.id)
 
     def synchronize(self) -> None:
-        """Wait until the device has done everything."""
+        """Wait until the device has finished all work."""
         synchronise_openly("Device.synchronize")
 
     @property
     def mem_info(self) -> tuple[int, int]:
-        """Return the free and the total bytes."""
+        """Free and total bytes."""
         return mem_get_info()
 
     @property
     def compute_capability(self) -> str:
-        """Return major and minor version in one string."""
+        """Major and minor version in one string, e.g. "90"."""
         properties = get_device_properties(self.id)
         return f"{properties['major']}{properties['minor']}"
 
     @property
     def attributes(self) -> dict[str, int]:
-        """Return a few of the many attributes."""
+        """The attributes that the backend reads."""
         properties = get_device_properties(self.id)
         return {
             "MultiProcessorCount": properties["multiProcessorCount"],
@@ -96,7 +96,7 @@ class Device:
 
 
 def get_device_count() -> int:
-    """Return how many devices there are; none is an error, as in CUDA."""
+    """Return the number of devices; as in CUDA, having none is an error."""
     if stats.device_count == 0:
         raise CUDARuntimeError(NO_DEVICE)
     return stats.device_count
@@ -111,7 +111,7 @@ def set_device(device: int) -> None:
 
 
 def get_device_properties(device: int) -> dict[str, Any]:
-    """Return the properties, as far as anybody asked for them yet."""
+    """Return those properties of a device that the backend reads."""
     if not 0 <= device < get_device_count():
         raise CUDARuntimeError(INVALID_DEVICE)
     return {
@@ -136,7 +136,7 @@ def mem_get_info() -> tuple[int, int]:
 
 
 def is_available() -> bool:
-    """Return whether there is a device."""
+    """Return whether there is at least one device."""
     return stats.device_count > 0
 
 
@@ -147,7 +147,7 @@ def _module(name: str, **members: Any) -> ModuleType:
 
 
 def build() -> ModuleType:
-    """Return the module `cupy.cuda`, with its modules inside."""
+    """Return the module `cupy.cuda` with its submodules."""
     runtime = _module(
         "cupy.cuda.runtime",
         CUDARuntimeError=CUDARuntimeError,

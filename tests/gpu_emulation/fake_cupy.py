@@ -1,7 +1,7 @@
-"""A strict stand-in for the module `cupy`, computing with NumPy on emulated device memory.
+"""A strict replacement for the module `cupy` that computes with NumPy on emulated device memory.
 
-It has the names and keywords of the CuPy that surface.json was frozen from, and refuses what CuPy refuses
-and, beyond that, what CuPy lets pass although it is undefined or a hidden transfer.
+It has the names and keywords of the CuPy version recorded in surface.json. It raises the errors that CuPy
+raises, and also where CuPy silently accepts undefined behavior or a hidden transfer.
 """
 
 import importlib
@@ -39,13 +39,13 @@ linalg = _Linalg("cupy.linalg")
 
 
 def get_array_module(*args: Any) -> ModuleType:
-    """Return this module if any argument is a device array, and else NumPy."""
+    """Return this module if any argument is a device array, else NumPy."""
     this = importlib.import_module(__name__)
     return this if any(isinstance(argument, ndarray) for argument in args) else numpy
 
 
 def get_default_memory_pool() -> pools.MemoryPool:
-    """Return the pool that arrays come from."""
+    """Return the pool that arrays are allocated from by default."""
     return pools.default_pool
 
 

@@ -1,4 +1,4 @@
-"""CuPy's functions: NumPy's, with CuPy's keywords and refusals."""
+"""CuPy's functions: NumPy's, restricted to the keywords and arguments that CuPy accepts."""
 
 import functools
 from collections.abc import Callable
@@ -62,7 +62,7 @@ NOT_IN_BFLOAT16 = frozenset(["nanstd", "nanvar", "std", "var"])
 
 @functools.cache
 def function(name: str) -> Callable[..., Any]:
-    """Return CuPy's function of that dotted name ("cupy.sum", "cupy.linalg.norm")."""
+    """Return the CuPy function with this dotted name, e.g. "cupy.sum" or "cupy.linalg.norm"."""
     short = name.rsplit(".", 1)[1]
     numpy_function = getattr(np.linalg if name.startswith("cupy.linalg.") else np, short)
     if short in OWN:
@@ -84,7 +84,7 @@ def function(name: str) -> Callable[..., Any]:
 
 
 def _check_arrays(name: str, args: Any, kwargs: Any) -> None:
-    """Refuse host arrays, and calls without any device array, where CuPy needs one."""
+    """Raise TypeError for host arrays, and for calls without a device array where CuPy needs one."""
     short = name.rsplit(".", 1)[1]
     if short in UPLOADING or short in ON_THE_HOST:
         return
@@ -95,7 +95,7 @@ def _check_arrays(name: str, args: Any, kwargs: Any) -> None:
 
 
 def _on_host(numpy_function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Answer what needs no look at the data."""
+    """Compute on the host what depends only on shapes and types."""
     host = [argument._array if isinstance(argument, ndarray) else argument for argument in args]
     return numpy_function(*host, **kwargs)
 
@@ -118,7 +118,7 @@ def _general(name: str, numpy_function: Callable[..., Any], *args: Any, **kwargs
 
 
 def widened(numpy_function: Callable[..., Any], array: np.ndarray, *args: Any, **kwargs: Any) -> Any:
-    """Add up numbers of 16 bits in float32, as CuPy does."""
+    """Accumulate 16-bit numbers in float32, as CuPy does."""
     out = kwargs.pop("out", None)
     result = np.asarray(numpy_function(array.astype(np.float32), *args, **kwargs)).astype(array.dtype)
     if out is None:
@@ -131,9 +131,9 @@ def _uploading(numpy_function: Callable[..., Any]) -> Callable[..., Any]:
     def upload(a: Any, *args: Any, blocking: bool = False, **kwargs: Any) -> Any:
         if isinstance(a, ndarray):
             return compute(numpy_function, a, *args, **kwargs)
-        if leaves(a):  # a list of device arrays is stacked
+        if leaves(a):  # a list of device arrays: CuPy stacks them
             return compute(lambda parts: numpy_function(np.stack(parts), *args, **kwargs), list(a))
-        with capture.forbidden("the upload of a host array (it would be the same at every launch)"):
+        with capture.forbidden("the upload of a host array (every launch would upload the same values)"):
             stats.uploads += 1
             host = numpy_function(a, *args, **kwargs)
             device = new(host.shape, host.dtype, np.empty_like(host).strides)
@@ -181,7 +181,7 @@ def _where(condition: ndarray, x: Any = None, y: Any = None) -> Any:
 
 
 def _compared(numpy_function: Callable[..., bool]) -> Callable[..., Any]:
-    """Return the comparison with a device array of rank 0 as its result."""
+    """Return the comparison, with a device array of rank 0 as its result."""
     return lambda *args, **kwargs: compute(
         lambda *a, **k: np.asarray(numpy_function(*a, **k)), *args, **kwargs
     )
@@ -211,5 +211,5 @@ asnumpy = _asnumpy
 
 
 def has(name: str) -> bool:
-    """Return whether CuPy has a function of that dotted name and the fake can run it."""
+    """Return whether CuPy has a function with this dotted name."""
     return isinstance(surface().get(name), list) or surface().get(name) == "function"

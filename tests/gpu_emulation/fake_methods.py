@@ -1,4 +1,4 @@
-"""What device arrays can do: operators, indexing, transfers, and the methods that CuPy shares with NumPy."""
+"""The methods of device arrays: operators, indexing, transfers, and what CuPy shares with NumPy."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ FUNCTIONS = (
 def get(
     self: ndarray, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True
 ) -> np.ndarray:
-    """Copy to the host; with `blocking=False` the host does not wait."""
+    """Copy to the host; with `blocking=False` without waiting for the device."""
     if out is not None and (not isinstance(out, np.ndarray) or out.dtype != self.dtype):
         raise TypeError(
             f"{getattr(out, 'dtype', type(out))} array cannot be obtained from {self.dtype} array"
@@ -113,7 +113,7 @@ def _operators() -> dict[str, Any]:
 
 
 def _conversions() -> dict[str, Any]:
-    """Return what gives a host value and so waits for the device. There is no __index__, in CuPy neither."""
+    """Return the methods that return a host value, and so wait for the device. CuPy has no __index__."""
     made: dict[str, Any] = {
         f"__{kind.__name__}__": lambda self, kind=kind: kind(_value(self, f"{kind.__name__}(device array)"))
         for kind in (bool, int, float, complex, repr, str)
@@ -126,7 +126,7 @@ def _conversions() -> dict[str, Any]:
 
 
 def _numpy_method(name: str) -> Any:
-    """Return the method that views or copies as NumPy's does."""
+    """Return a method that makes a view or a copy, as NumPy's does."""
 
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
         check_keywords(f"cupy.ndarray.{name}", kwargs)
@@ -137,7 +137,7 @@ def _numpy_method(name: str) -> Any:
 
 
 def _function_method(name: str) -> Any:
-    """Return the method that is a function with the array in front."""
+    """Return a method that calls the function of the same name with the array as first argument."""
 
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
         check_keywords(f"cupy.ndarray.{name}", kwargs)
@@ -168,7 +168,7 @@ def _iterate(self: ndarray) -> Any:
 
 
 def attach() -> None:
-    """Give the class everything that CuPy's has and this module knows."""
+    """Add to the class those members of CuPy's class that this module implements."""
     members: dict[str, Any] = {**_operators(), **_conversions(), "get": get, "set": set_}
     members |= {
         "__getitem__": getitem,

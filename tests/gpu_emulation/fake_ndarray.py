@@ -1,4 +1,4 @@
-"""The class of device arrays: what it is and how NumPy treats it. What it can do is in fake_methods.py."""
+"""The class of device arrays: memory and the protocols NumPy uses. Its methods are in fake_methods.py."""
 
 import functools
 import importlib
@@ -13,7 +13,7 @@ SCALARS = (bool, int, float, complex, np.generic)
 
 
 class ndarray:
-    """An array in device memory; `_array` is the NumPy view of that memory, for the emulator's eyes only."""
+    """An array in device memory; `_array` is a NumPy view of that memory, for the emulator only."""
 
     __slots__ = ("__weakref__", "_array", "_base")
     __array_priority__ = 100
@@ -75,7 +75,7 @@ class ndarray:
 
     @property
     def base(self) -> "ndarray | None":
-        """The array that owns the memory which this one is a view of, or None."""
+        """The array whose memory this one is a view of, or None."""
         return self._base
 
     @property
@@ -123,7 +123,7 @@ class ndarray:
 
 
 class Flags:
-    """The flags of the memory layout."""
+    """The flags that describe the memory layout."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.c_contiguous = array.flags.c_contiguous
@@ -134,7 +134,7 @@ class Flags:
 
 
 class Data:
-    """The memory pointer of an array: `ptr` is the address in host memory, which ctypes code may use."""
+    """The memory pointer of an array; `ptr` is an address in host memory, so that ctypes code works."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.ptr = array.ctypes.data
@@ -143,7 +143,7 @@ class Data:
 
 
 def device_array(array: np.ndarray, base: ndarray | None = None) -> ndarray:
-    """Return a device array over memory that is the device's already, a view of what `base` views."""
+    """Return a device array over existing device memory; it becomes a view of `base` or of its base."""
     made = ndarray.__new__(ndarray)
     made._array = array
     made._base = base if base is None or base._base is None else base._base

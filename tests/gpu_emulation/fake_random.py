@@ -1,4 +1,4 @@
-"""The emulated `cupy.random`: a generator with those methods that CuPy has, and no legacy functions."""
+"""The emulated `cupy.random`: a generator with the methods that CuPy has, without legacy functions."""
 
 from types import ModuleType
 from typing import Any
@@ -11,7 +11,7 @@ from tests.gpu_emulation.surface import surface
 
 
 class Generator:
-    """Random numbers on the device; not those that a GPU would draw from the same seed."""
+    """Random numbers on the device; a GPU would draw others from the same seed."""
 
     def __init__(self, seed: Any = None) -> None:
         self._numpy = np.random.default_rng(seed)
@@ -28,7 +28,7 @@ class Generator:
 
 
 def build() -> ModuleType:
-    """Return the module."""
+    """Return the module `cupy.random`."""
     module = ModuleType("cupy.random")
     module.__dict__.update(Generator=Generator, default_rng=Generator)
     return module

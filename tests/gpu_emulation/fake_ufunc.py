@@ -1,4 +1,4 @@
-"""CuPy's ufuncs and matrix products, with their refusals."""
+"""CuPy's ufuncs and matrix products, restricted to what CuPy accepts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ class ufunc:
 
     def __init__(self, name: str) -> None:
         self.__name__ = self.name = name
-        self._numpy = getattr(np, name)  # a plain function of one array for a few, like `fix`
+        self._numpy = getattr(np, name)  # for a few, such as `fix`, a plain function of one array
         self.nin, self.nout = getattr(self._numpy, "nin", 1), getattr(self._numpy, "nout", 1)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -31,7 +31,7 @@ class ufunc:
                 raise TypeError(
                     f"cupy.{self.name}: unsupported keyword {keyword!r}; ufuncs take {sorted(KEYWORDS)}"
                 )
-        if self.name in COMPARISONS:  # CuPy's workaround for NumPy, which wraps scalars when it compares
+        if self.name in COMPARISONS:  # as in CuPy: NumPy wraps scalars in arrays when it compares
             args = tuple(a.item() if isinstance(a, np.ndarray) and a.ndim == 0 else a for a in args)
         for arg in args[: self.nin]:
             check_operand(arg)
@@ -40,7 +40,7 @@ class ufunc:
         return into(out, self._numpy, *args[: self.nin], **kwargs)
 
     def at(self, a: ndarray, indices: Any, b: Any = None) -> None:
-        """Apply the function in place at the indices, once for each time an index occurs."""
+        """Apply the function in place at the indices, once for every occurrence of an index."""
         if self.name not in WITH_AT:
             raise NotImplementedError(f"`{self.name}.at` is not supported yet")
         check_index(indices)
@@ -54,13 +54,13 @@ class ufunc:
 
 
 def check_operand(arg: Any) -> None:
-    """Raise the TypeError that CuPy raises for anything but device arrays and scalars."""
+    """Raise CuPy's TypeError for anything but device arrays and scalars."""
     if not isinstance(arg, (ndarray, *SCALARS)):
         raise TypeError(f"Unsupported type {type(arg)}")
 
 
 def into(out: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Compute into `out`, or into new memory if it is None."""
+    """Compute into `out`, or into a new array if it is None."""
     if out is None:
         return compute(function, *args, **kwargs)
     if isinstance(out, tuple):
@@ -72,13 +72,13 @@ def into(out: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> A
 
 
 def matmul(*args: Any, **kwargs: Any) -> Any:
-    """Return the matrix product; numbers of 16 bits are added up in float32, as cuBLAS does."""
+    """Return the matrix product; 16-bit numbers are accumulated in float32, as in cuBLAS."""
     check_keywords("cupy.matmul", kwargs)
     return _product("matmul", np.matmul, args, kwargs)
 
 
 def dot(a: ndarray, b: ndarray, out: ndarray | None = None) -> Any:
-    """Return the dot product."""
+    """Return the dot product; see `matmul`."""
     return _product("dot", np.dot, (a, b), {} if out is None else {"out": out})
 
 

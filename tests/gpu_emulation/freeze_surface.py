@@ -1,8 +1,8 @@
 """Write surface.json, the names and keywords of the installed CuPy, or compare the file with it (--check).
 
-    python -m tests.gpu_emulation.freeze_surface [--check]
+python -m tests.gpu_emulation.freeze_surface [--check]
 
-Needs CuPy, but no GPU. Only names that NumPy has, too, are kept: the fake computes with nothing else.
+Needs CuPy but no GPU. It keeps only names that NumPy has as well, because the fake computes with NumPy.
 """
 
 import argparse
@@ -24,7 +24,7 @@ CUDA_CLASSES = ("Device", "Event", "Graph", "MemoryPool", "Stream")
 
 
 def frozen() -> dict[str, Entry]:
-    """Return what the installed CuPy has: by dotted name, the parameters or the kind of thing."""
+    """Return the installed CuPy's API: for each dotted name its parameters, or what kind of member it is."""
     import cupy
 
     surface: dict[str, Entry] = {"cupy.__version__": cupy.__version__}
@@ -63,11 +63,11 @@ def _public(owner: Any) -> list[str]:
 
 
 def _parameters(function: Any) -> list[str] | None:
-    """Return the names of the parameters; a star stands before those of * and **. None if nobody knows."""
+    """Return the names of the parameters, with stars in front of *args and **kwargs; None if unknown."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        # A compiled method writes its signature into the first line of its documentation.
+        # A compiled method has its signature in the first line of its docstring.
         written = re.match(r"[\w.]+\((.*)\)", (function.__doc__ or "").split("\n")[0])
         if written is None:
             return None
@@ -78,15 +78,15 @@ def _parameters(function: Any) -> list[str] | None:
 
 
 def differences(old: dict[str, Entry], new: dict[str, Entry]) -> list[str]:
-    """Return a line for every entry that appeared, vanished or changed."""
-    lines = [f"vanished: {name}" for name in sorted(old.keys() - new.keys())]
-    lines += [f"appeared: {name}" for name in sorted(new.keys() - old.keys())]
+    """Return a line for every entry that was added, removed or changed."""
+    lines = [f"removed: {name}" for name in sorted(old.keys() - new.keys())]
+    lines += [f"added:   {name}" for name in sorted(new.keys() - old.keys())]
     both = sorted(old.keys() & new.keys())
-    return lines + [f"changed:  {n}: {old[n]} -> {new[n]}" for n in both if old[n] != new[n]]
+    return lines + [f"changed: {n}: {old[n]} -> {new[n]}" for n in both if old[n] != new[n]]
 
 
 def written(surface: dict[str, Entry]) -> str:
-    """Return the file's text, one entry per line."""
+    """Return the text of surface.json, one entry per line."""
     entries = ",\n".join(
         f"{json.dumps(name)}: {json.dumps(value)}" for name, value in sorted(surface.items())
     )
@@ -94,7 +94,7 @@ def written(surface: dict[str, Entry]) -> str:
 
 
 def main() -> int:
-    """Write the file, or compare; 1 stands for a difference."""
+    """Write the file, or compare it; return exit code 1 if there is a difference."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="compare the file with the installed CuPy")
     if importlib.util.find_spec("cupy") is None:

@@ -1,4 +1,4 @@
-"""Reading and writing parts of device arrays; what CUDA leaves undefined is an error here."""
+"""Reads and writes parts of device arrays; what is undefined in CUDA is an error here."""
 
 import operator
 from typing import Any
@@ -11,15 +11,15 @@ from tests.gpu_emulation.stats import synchronise
 
 
 def getitem(self: ndarray, index: Any) -> Any:
-    """Return `self[index]`; an index out of range is an IndexError, where CuPy wraps around in silence."""
+    """Return `self[index]`; an index out of range is an IndexError, where CuPy wraps around silently."""
     check_index(index)
     if _masks(index):
-        synchronise("indexing with a boolean array, whose result's size the host must know,")
+        synchronise("indexing with a boolean array, which makes the host wait for the size of the result,")
     return compute(lambda array, key: array[key], self, host_index(index))
 
 
 def setitem(self: ndarray, index: Any, value: Any) -> None:
-    """Set `self[index] = value`; an index that occurs twice is an error."""
+    """Set `self[index] = value`; duplicate indices are a ValueError."""
     check_index(index)
     check_value(value)
     if _masks(index) and isinstance(value, ndarray) and value.ndim:
@@ -28,22 +28,23 @@ def setitem(self: ndarray, index: Any, value: Any) -> None:
 
 
 def check_index(index: Any) -> None:
-    """Refuse host arrays and lists, which CuPy would upload without a word."""
+    """Raise TypeError for host arrays and lists, which CuPy would upload silently."""
     for part in index if isinstance(index, tuple) else (index,):
         if isinstance(part, np.ndarray | list):
             raise TypeError(
-                f"device array indexed with a host {type(part).__name__}: a hidden transfer; upload it"
+                f"device array indexed with a host {type(part).__name__}, which is a hidden transfer; "
+                "upload the index first"
             )
 
 
 def check_value(value: Any) -> None:
-    """Refuse host arrays as values; one of rank 0 counts as a scalar."""
+    """Raise TypeError for host arrays as values; one of rank 0 counts as a scalar."""
     if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
         raise TypeError(f"cannot assign a host {type(value).__name__} to a device array; use `a.set(host)`")
 
 
 def host_index(index: Any) -> Any:
-    """Return the index with Python's numbers in place of NumPy's, which NumPy would take for arrays."""
+    """Replace NumPy integers in an index by Python's, because NumPy would treat them as arrays."""
     if isinstance(index, tuple):
         return tuple(host_index(part) for part in index)
     return int(index) if isinstance(index, np.integer) else index
@@ -59,5 +60,5 @@ def _assign(array: np.ndarray, key: Any, value: Any) -> None:
     if any(isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts):
         positions = np.arange(array.size).reshape(array.shape)[key]
         if np.unique(positions).size != positions.size:
-            raise ValueError("an index occurs twice in `a[i] = v`: which value stays is undefined on a GPU")
+            raise ValueError("duplicate indices in `a[i] = v`: on a GPU it is undefined which value is kept")
     array[key] = value

@@ -1,4 +1,4 @@
-"""Puts the fakes where `import cupy` finds them, and takes them away again."""
+"""Installs the fakes so that `import cupy` finds them, and uninstalls them."""
 
 import importlib
 import importlib.util
@@ -21,7 +21,7 @@ def cupyx() -> ModuleType:
 
 
 def fakes() -> dict[str, ModuleType]:
-    """Return the fakes by the names they are imported under."""
+    """Return the fake modules by the names under which they are imported."""
     modules: dict[str, ModuleType] = {"cupy": fake_cupy, "cupyx": cupyx()}
     modules |= {"cupy.random": fake_cupy.random, "cupy.linalg": fake_cupy.linalg, "cupy.cuda": fake_cupy.cuda}
     for name, member in vars(fake_cupy.cuda).items():
@@ -37,7 +37,7 @@ def fakes() -> dict[str, ModuleType]:
 
 
 def install() -> None:
-    """Let `import cupy` find the fake; a second call changes nothing."""
+    """Make `import cupy` find the fake; a second call does nothing."""
     global _hidden  # noqa: PLW0603
     if _hidden is not None:
         return
@@ -49,7 +49,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Restore what was there before; a second call changes nothing."""
+    """Restore the previous modules; a second call does nothing."""
     global _hidden  # noqa: PLW0603
     if _hidden is None:
         return
@@ -69,7 +69,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _link(parent: str, child: str) -> None:
-    """Make the child an attribute of its parent again, for `from parent import child`."""
+    """Set the child module as an attribute of its parent, for `from parent import child`."""
     if parent in sys.modules:
         module = sys.modules.get(f"{parent}.{child}")
         if module is not None:

@@ -1,4 +1,4 @@
-"""The memory of the emulated device: poisoned when new, between guard zones, counted, and limited."""
+"""The memory of the emulated device: poisoned when allocated, between guard zones, counted and limited."""
 
 import sys
 import weakref
@@ -9,29 +9,29 @@ import numpy as np
 ALIGNMENT = 256
 GUARD = 256  # bytes before and after every array
 POISON = 0xFF  # NaN in every floating type, -1 in every signed integer
-TOTAL = 8 << 30  # what the device claims to have, unless `limit` is set
+TOTAL = 8 << 30  # bytes that the device claims to have, unless `limit` is set
 
 _random = np.random.default_rng(0)
 limit: int | None = None  # bytes; tests set it
 current = 0  # bytes in use
 peak = 0
 _alive: "weakref.WeakSet[Block]" = weakref.WeakSet()
-_broken: list[str] = []  # what was found when a block was freed
+_broken: list[str] = []  # damage found when blocks were freed
 
 
 class OutOfMemoryError(MemoryError):
-    """The device has no room for an allocation (cupy.cuda.memory.OutOfMemoryError)."""
+    """The device has not enough memory for an allocation (cupy.cuda.memory.OutOfMemoryError)."""
 
 
 class IllegalAddress(RuntimeError):
-    """A kernel wrote where no array is."""
+    """A kernel wrote outside every array."""
 
 
 def _guard_zone() -> np.ndarray:
-    """Return the bytes of a guard zone: NaN in every floating type, but another NaN in each place and array.
+    """Return the bytes of a guard zone: NaN in every floating type, but different NaNs everywhere.
 
-    Were they all alike, a kernel that reads beyond one array and writes beyond another could pass a NaN on,
-    unseen.
+    With equal ones, a kernel that reads beyond one array and writes that value beyond another would go
+    unnoticed.
     """
     zone = np.full(GUARD, POISON, np.uint8)
     zone[::2] = _random.integers(0x81, 0x100, GUARD // 2)
@@ -39,7 +39,7 @@ def _guard_zone() -> np.ndarray:
 
 
 class Block:
-    """One allocation; the array that `allocate` returns, and every view of it, keep it alive."""
+    """One allocation, kept alive by the array that `allocate` returns and by all its views."""
 
     def __init__(self, nbytes: int, freed: Callable[[int], None] | None) -> None:
         self.nbytes = nbytes
@@ -58,14 +58,14 @@ class Block:
         }
 
     def damage(self) -> str | None:
-        """Return what is wrong with the guard zones, if anything is."""
+        """Return a description of the damage to the guard zones, or None."""
         where = [name for name, zone in self._zones().items() if (zone != self._guard).any()]
         if not where:
             return None
         return f"the guard zone {' and '.join(where)} an array of {self.nbytes} bytes was overwritten"
 
     def repair(self) -> None:
-        """Write the guard zones anew."""
+        """Restore the guard zones."""
         for zone in self._zones().values():
             zone[...] = self._guard
 
@@ -75,7 +75,7 @@ class Block:
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         global current  # noqa: PLW0603
-        if is_finalizing():  # a default, because the module's own names may be gone by then
+        if is_finalizing():  # a default argument, because the module's names may be gone by then
             return
         current -= self.nbytes
         if self._freed is not None:
@@ -85,7 +85,7 @@ class Block:
 
 
 def allocate(nbytes: int, freed: Callable[[int], None] | None = None) -> np.ndarray:
-    """Return `nbytes` bytes of poisoned memory, aligned to 256; `freed(nbytes)` is called when it goes."""
+    """Return `nbytes` bytes of poisoned memory, aligned to 256; freeing them calls `freed(nbytes)`."""
     global current, peak  # noqa: PLW0603
     if limit is not None and current + nbytes > limit:
         raise OutOfMemoryError(
@@ -100,7 +100,7 @@ def allocate(nbytes: int, freed: Callable[[int], None] | None = None) -> np.ndar
 
 
 def check_guards() -> None:
-    """Raise if anything was written outside an array since the last check."""
+    """Raise IllegalAddress if anything was written outside an array since the last check."""
     found = [*_broken, *(damage for block in list(_alive) if (damage := block.damage()))]
     _broken.clear()
     if found:
@@ -108,20 +108,20 @@ def check_guards() -> None:
 
 
 def forget_damage() -> None:
-    """Repair all guard zones, so that a mistake that has been found is not found again."""
+    """Repair all guard zones, so that a mistake is not reported twice."""
     _broken.clear()
     for block in list(_alive):
         block.repair()
 
 
 def reset_peak() -> None:
-    """Forget how much was in use before."""
+    """Set the peak to what is in use now."""
     global peak  # noqa: PLW0603
     peak = current
 
 
 def owner(array: np.ndarray) -> object:
-    """Return what holds the array's memory, the same object for every view of it."""
+    """Return the object that holds the array's memory, the same for all its views."""
     holder: object = array
     while isinstance(holder, np.ndarray) and holder.base is not None:
         holder = holder.base

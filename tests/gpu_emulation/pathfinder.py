@@ -1,4 +1,4 @@
-"""Stand in for `cuda.pathfinder`, which finds NVIDIA's libraries: it knows a cuBLASLt for the CPU."""
+"""Replaces `cuda.pathfinder`, which finds NVIDIA's libraries: it finds a cuBLASLt for the CPU."""
 
 import ctypes
 import functools
@@ -22,7 +22,7 @@ class DynamicLibNotAvailableError(DynamicLibNotFoundError):
 
 
 class DynamicLibUnknownError(DynamicLibNotFoundError):
-    """There is no library of this name."""
+    """There is no library with this name."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class LoadedDL:
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """Compile and load the library, and make it hand each matmul to the emulated stream."""
+    """Compile and load the library, and make it submit each matmul to the emulated stream."""
     text = (gplusplus.HERE / "cublaslt.cpp").read_text(encoding="utf-8")
     options = ["-O3", "-fno-gnu-unique", "-ffp-contract=off"]
     library = ctypes.CDLL(str(gplusplus.library("libcublasLt", text, options, [gplusplus.HERE])))
@@ -55,7 +55,7 @@ def _library() -> ctypes.CDLL:
         recorded = capture.capturing()
         try:
             capture.submit(functools.partial(run, job))
-        except Exception:  # C code cannot raise it: print it, and report the failure as CUDA would
+        except Exception:  # it cannot pass through C: print it and report the failure as CUDA would
             traceback.print_exc()
             return _EXECUTION_FAILED
         finally:
@@ -64,12 +64,12 @@ def _library() -> ctypes.CDLL:
         return 0
 
     library.emulation_on_submit(submit)
-    library.keep = submit  # type: ignore[attr-defined] # ctypes does not keep what C points to
+    library.keep = submit  # type: ignore[attr-defined] # ctypes does not keep the callback alive
     return library
 
 
 def load_nvidia_dynamic_lib(libname: str) -> LoadedDL:
-    """Return where the library `libname` lies; it is loaded already."""
+    """Load the library `libname` and return its path."""
     if libname in {"cudart", "cublas", "nvrtc", "curand", "cusolver", "cusparse", "cufft", "nvJitLink"}:
         raise DynamicLibNotFoundError(
             f'Failure finding "lib{libname}.so": it is not part of the emulated GPU'
@@ -81,7 +81,7 @@ def load_nvidia_dynamic_lib(libname: str) -> LoadedDL:
 
 
 def fake_module() -> ModuleType:
-    """Return a module to stand as `cuda.pathfinder`."""
+    """Return the module that replaces `cuda.pathfinder`."""
     module = ModuleType("cuda.pathfinder", "An emulated cuda.pathfinder.")
     for item in (
         DynamicLibNotAvailableError,

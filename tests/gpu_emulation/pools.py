@@ -13,7 +13,7 @@ ROUNDING = 512  # bytes; CuPy's pools round sizes up to it
 
 
 class MemoryPointer:
-    """Device memory as an allocator returns it."""
+    """Device memory, as returned by an allocator."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array  # uint8
@@ -21,12 +21,12 @@ class MemoryPointer:
 
     @property
     def device_id(self) -> int:
-        """Return the device."""
+        """The number of the device."""
         return 0
 
 
 class MemoryPool:
-    """Keeps freed memory in reserve: `total_bytes` does not fall by itself."""
+    """A pool that keeps freed memory: `total_bytes` falls only with `free_all_blocks`."""
 
     def __init__(self, allocator: Callable[[int], MemoryPointer] | None = None) -> None:
         self._used = self._total = self._limit = 0
@@ -35,8 +35,8 @@ class MemoryPool:
         """Return new memory."""
         if self is default_pool and capture.capturing():
             raise RuntimeError(
-                "allocation from the default memory pool while a stream is capturing: the pool gives the "
-                "memory to others while the graph goes on to use it; use using_allocator(pool.malloc)"
+                "allocation from the default memory pool while a stream is capturing: the pool would reuse "
+                "memory that the graph still needs; call using_allocator(pool.malloc) with another pool"
             )
         rounded = -(-size // ROUNDING) * ROUNDING
         if self._limit and self._used + rounded > self._limit:
@@ -53,31 +53,31 @@ class MemoryPool:
         self._used -= rounded
 
     def used_bytes(self) -> int:
-        """Return the size of what is in use."""
+        """Return the bytes in use."""
         return self._used
 
     def free_bytes(self) -> int:
-        """Return the size of the reserve."""
+        """Return the bytes that are kept for reuse."""
         return self._total - self._used
 
     def total_bytes(self) -> int:
-        """Return the size of what is in use and of the reserve."""
+        """Return the bytes in use and kept for reuse."""
         return self._total
 
     def free_all_blocks(self, stream: Any = None) -> None:
-        """Give the reserve back."""
+        """Return the memory that is kept for reuse to the device."""
         self._total = self._used
 
     def n_free_blocks(self) -> int:
-        """Return how many blocks are in reserve."""
+        """Return the number of blocks kept for reuse, here 0 or 1."""
         return int(self._total > self._used)
 
     def get_limit(self) -> int:
-        """Return the limit in bytes; 0 means none."""
+        """Return the limit in bytes; 0 means no limit."""
         return self._limit
 
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
-        """Set the limit in bytes, or as a fraction of the device's memory."""
+        """Set the limit in bytes or as a fraction of the device's memory."""
         self._limit = size or int((fraction or 0.0) * (memory.limit or memory.TOTAL))
 
 
@@ -87,17 +87,17 @@ _allocator: Allocator = default_pool.malloc
 
 
 def get_allocator() -> Allocator:
-    """Return the allocator in use."""
+    """Return the current allocator."""
     return _allocator
 
 
 def alloc(size: int) -> MemoryPointer:
-    """Return new memory from the allocator in use."""
+    """Return new memory from the current allocator."""
     return _allocator(size)
 
 
 def set_allocator(allocator: Allocator | None = None) -> None:
-    """Use another allocator; None means one without a pool."""
+    """Set the current allocator; None means one without a pool."""
     global _allocator  # noqa: PLW0603
     _allocator = allocator or _without_pool
 
@@ -109,7 +109,7 @@ def _without_pool(size: int) -> MemoryPointer:
 
 @contextmanager
 def using_allocator(allocator: Allocator | None = None) -> Iterator[None]:
-    """Use another allocator inside the block."""
+    """Set the current allocator inside the block."""
     before = get_allocator()
     set_allocator(allocator)
     try:
@@ -119,13 +119,13 @@ def using_allocator(allocator: Allocator | None = None) -> Iterator[None]:
 
 
 class PinnedMemoryPool:
-    """The reserve of pinned host memory, always empty here."""
+    """The pool of pinned host memory, always empty here."""
 
     def free_all_blocks(self) -> None:
-        """Give the reserve back."""
+        """Do nothing: there is nothing to free."""
 
     def n_free_blocks(self) -> int:
-        """Return how many blocks are in reserve."""
+        """Return 0."""
         return 0
 
 
@@ -133,7 +133,7 @@ default_pinned_pool = PinnedMemoryPool()
 
 
 def alloc_pinned_memory(size: int) -> Any:
-    """Return host memory with the buffer protocol, `ptr` and `size()`; longer than asked, as CuPy's is."""
+    """Return host memory with the buffer protocol, `ptr` and `size()`; its size is rounded up, as CuPy's."""
     with capture.forbidden("cudaHostAlloc"):
         rounded = max(1, -(-size // ROUNDING)) * ROUNDING
         members = {"ptr": property(ctypes.addressof), "size": lambda self: rounded}

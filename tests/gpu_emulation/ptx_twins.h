@@ -1,10 +1,10 @@
-// What the kernels do with PTX on a GPU: 16-bit conversions (conversions.h) and the matrix operations of a warp.
+// Replacements for the PTX in the kernels: 16-bit conversions (conversions.h) and the matrix operations of a warp.
 #pragma once
 
 #include "conversions.h"
 #include "warp_ops.h"
 
-// ---- mma.m16n8k16 row.col: d (16, 8) += a (16, 16) b (16, 8); the fragments as in the PTX manual ----
+// ---- mma.m16n8k16 row.col: d (16, 8) += a (16, 16) b (16, 8), with the fragments of the PTX manual ----
 
 namespace cuda_on_cpu {
 
@@ -15,7 +15,7 @@ struct Fragments {
 
 static unsigned short half_of(unsigned pair, int which) { return which ? pair >> 16 : pair & 0xFFFF; }
 
-// `group` and `in_group` are the manual's groupID and threadID_in_group: the lane that holds an element.
+// `group` and `in_group` are the manual's groupID and threadID_in_group; together they name the lane of an element.
 template <float (*decode)(unsigned short)>
 static void multiply(const char *name, float *d, const unsigned *a, const unsigned *b, const char *file, int line) {
     Fragments mine = {d, a, b};
@@ -35,14 +35,14 @@ static void multiply(const char *name, float *d, const unsigned *a, const unsign
             for (int column = 0; column < 8; column++) {
                 const int group = row % 8, in_group = column / 2, word = row / 8 * 2 + column % 2;
                 float &out = meeting.of<Fragments>(group * 4 + in_group).d[word];
-                double sum = out; // a GPU keeps more than float32 within one mma, too
+                double sum = out; // a GPU also keeps more than float32 precision within one mma
                 for (int k = 0; k < 16; k++) sum += double(A[row][k]) * B[k][column];
                 out = static_cast<float>(sum);
             }
     }, file, line);
 }
 
-// ---- ldmatrix: lane i brings the address of row i % 8 of matrix i / 8; a row is 8 values of 16 bits ----
+// ---- ldmatrix: lane i provides the address of row i % 8 of matrix i / 8; a row is 8 values of 16 bits ----
 
 static bool is_shared(const unsigned char *p) {
     const auto within = [p](const unsigned char *low, const unsigned char *high) { return p >= low && p + 16 <= high; };
@@ -59,7 +59,7 @@ template <bool transposed>
 static void load_matrices(const char *name, unsigned *r, const void *row, const char *file, int line) {
     const bool aligned = reinterpret_cast<size_t>(row) % 16 == 0;
     if (!aligned || !is_shared(static_cast<const unsigned char *>(row))) {
-        describe("%s at %s:%d: lane %d gives a row that is not %s", name, file, line, lane_number(),
+        describe("%s at %s:%d: lane %d provides a row that is not %s", name, file, line, lane_number(),
                  aligned ? "in shared memory" : "aligned to 16 bytes");
         give_up();
     }

@@ -1,7 +1,7 @@
-"""Stand in for `cupy.RawModule`: the project's CUDA source, compiled by g++, launched on the CPU.
+"""Replaces `cupy.RawModule`: compiles CUDA source with g++ and launches its kernels on the CPU.
 
-A launch is checked as strictly as a careful engineer would: CuPy passes an array as a bare pointer and a
-Python number with eight bytes, so that most mistakes end in wrong numbers instead of an error.
+Launches are checked strictly. CuPy passes an array as a bare pointer and a Python number as eight bytes, so
+with the real one most mistakes give wrong numbers instead of an error.
 """
 
 import ctypes
@@ -23,13 +23,13 @@ SCHEDULES = (
     (REVERSE, 0),
     (RANDOM, 1),
     (RANDOM, 2),
-)  # that must give what FORWARD gives; the second is a seed
+)  # order and seed; each must give the same bits as FORWARD
 MAX_THREADS = 1024
 DEFAULT_SHARED, MAX_SHARED = 48 << 10, 227 << 10  # bytes of dynamic shared memory; the second on sm_90
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 
-# The sanitizers trap where a GPU would report a misaligned address; the header turns that into an error.
+# The sanitizers trap where a GPU would report a misaligned address; cuda_on_cpu.h turns that into an error.
 _FLAGS = (
     *("-O1", "-fno-strict-aliasing", "-fno-gnu-unique", "-U_FORTIFY_SOURCE"),
     *("-fsanitize=alignment,bounds", "-fsanitize-undefined-trap-on-error"),
@@ -59,13 +59,13 @@ _one_at_a_time = threading.Lock()
 
 
 class Race(RuntimeError):
-    """A kernel gives other bits when its threads or blocks run in another order."""
+    """A kernel's result depends on the order in which its threads or blocks run."""
 
 
 @contextmanager
 def every_schedule() -> Iterator[None]:
-    """Run each launch in several orders, and raise Race where the results are not the same bits."""
-    global _every_schedule  # noqa: PLW0603 - a property of the one emulated device
+    """Run each launch in several orders, and raise Race if the results differ in any bit."""
+    global _every_schedule  # noqa: PLW0603 - a setting of the only device
     before, _every_schedule = _every_schedule, True
     try:
         yield
@@ -83,10 +83,10 @@ class Parameter:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The NumPy type with the same bytes."""
+        """The NumPy type with the same representation."""
         name = _TYPES[self.type]
         if name == "bfloat16":
-            import ml_dtypes  # no dependency of the CPU backends
+            import ml_dtypes  # the CPU backends do not need it
 
             return np.dtype(ml_dtypes.bfloat16)
         return np.dtype(name)
@@ -94,7 +94,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """What the source says about a kernel."""
+    """What a regular expression finds in the source about a kernel."""
 
     bound: int | None  # the number of threads in __launch_bounds__
     names: tuple[str, ...]
@@ -111,7 +111,7 @@ def signatures(code: str) -> dict[str, Signature]:
 
 
 def parameters(pretty: str, names: tuple[str, ...]) -> tuple[Parameter, ...]:
-    """Join names with the types that g++ gives as `... [with P = {const float*, int}]`."""
+    """Combine the names with the types in g++'s `... [with P = {const float*, int}]`."""
     inside = pretty[pretty.index("P = {") + len("P = {") : pretty.rindex("}")]
     types = [t.replace("{anonymous}::", "").replace("const ", "").strip() for t in inside.split(", ") if t]
     result = []
@@ -124,7 +124,7 @@ def parameters(pretty: str, names: tuple[str, ...]) -> tuple[Parameter, ...]:
 
 
 class RawModule:
-    """The kernels of one CUDA source, compiled with some options."""
+    """The kernels of a CUDA source, compiled with some options."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class RawModule:
             or jitify
             or translate_cucomplex
         ):
-            raise NotImplementedError('the emulator knows NVRTC and extern "C" kernels only')
+            raise NotImplementedError('the emulator supports only NVRTC and extern "C" kernels')
         if not isinstance(options, tuple):
             raise TypeError(f"options must be a tuple, not {type(options).__name__}")
         assert code is not None
@@ -159,7 +159,7 @@ class RawModule:
         self._functions: dict[str, Kernel] = {}
 
     def compile(self, log_stream: Any = None) -> None:
-        """Compile now instead of at the first `get_function`."""
+        """Compile now instead of on the first `get_function`."""
         if self._library is None:
             self._library = ctypes.CDLL(str(self._compiled()))
 
@@ -174,9 +174,9 @@ class RawModule:
         return self._functions[name]
 
     def _compiled(self) -> Path:
-        """Return the library: the source in an unnamed namespace, so that it shares nothing with others.
+        """Return the library: the source in an unnamed namespace, so that libraries share no symbols.
 
-        `#line` makes messages speak of the source's lines.
+        `#line` makes messages refer to lines of the source.
         """
         folders = [Path(o[2:]) for o in self._options if o.startswith("-I")]
         definitions = [o for o in self._options if o.startswith("-D")]
@@ -185,14 +185,14 @@ class RawModule:
         header = (gplusplus.HERE / "cuda_on_cpu.h").read_text(encoding="utf-8")
         text = f'namespace {{\nstruct bf16;\nstruct half;\n#line 1 "{name}.cu"\n{self._code}\n}}\n{exports}\n'
         parts = gplusplus.with_includes(header, [gplusplus.HERE])
-        tag = gplusplus.hashed(parts)  # -include is no line of the source, yet a part of it
+        tag = gplusplus.hashed(parts)  # the header is part of the library through -include
         return gplusplus.library(
             name, f"// {tag}\n{text}", [*_FLAGS, *definitions], [*folders, gplusplus.HERE]
         )
 
 
 class Kernel:
-    """One kernel, to be called as `kernel(grid, block, arguments)`."""
+    """A kernel, called as `kernel(grid, block, arguments)`."""
 
     def __init__(self, name: str, signature: Signature, library: ctypes.CDLL) -> None:
         self.name = name
@@ -206,7 +206,7 @@ class Kernel:
 
     @property
     def max_dynamic_shared_size_bytes(self) -> int:
-        """The most dynamic shared memory that a launch may ask for."""
+        """The largest dynamic shared memory that a launch may request."""
         return self._max_dynamic
 
     @max_dynamic_shared_size_bytes.setter
@@ -224,7 +224,7 @@ class Kernel:
         shared_mem: int = 0,
         stream: Any = None,
     ) -> None:
-        """Check the launch, and do it (or record it, while a stream is capturing)."""
+        """Check the launch; do it, or record it while a stream is capturing."""
         sizes = self._checked_sizes("grid", grid, MAX_GRID), self._checked_sizes("block", block, MAX_BLOCK)
         threads = int(np.prod(sizes[1]))
         if threads > min(MAX_THREADS, self._bound or MAX_THREADS):
@@ -250,28 +250,33 @@ class Kernel:
         return tuple(int(size) for size in sizes) + (1,) * (3 - len(sizes))
 
     def _checked(self, parameter: Parameter, value: Any) -> Any:
-        """Return the array, the copied number or None to pass for a parameter, or raise TypeError."""
+        """Return what is passed for a parameter: the array, a copy of the number, or None for null.
+
+        Raises:
+            TypeError: the argument is of the wrong kind or type.
+            ValueError: the array is not contiguous.
+        """
         where = f"{self.name}, parameter {parameter.name}"
         wanted = f"{parameter.dtype.name} array" if parameter.pointer else f"np.{parameter.dtype.name}"
         if value is None:
             raise TypeError(
-                f"{where}: None; CuPy has passed it in more than one way, np.uintp(0) is null in each"
+                f"{where}: None; CuPy versions pass it differently, use np.uintp(0) for a null pointer"
             )
         if parameter.pointer and isinstance(value, np.uintp) and value == 0:
             return None
         if isinstance(value, np.ndarray):
-            raise TypeError(f"{where}: a host array, where a device's {wanted} belongs")
+            raise TypeError(f"{where}: a host array; expected a {wanted} on the device")
         if hasattr(value, "_array") != parameter.pointer or not (
             parameter.pointer or isinstance(value, np.generic)
         ):
-            raise TypeError(f"{where}: {type(value).__name__}, where {wanted} belongs")
+            raise TypeError(f"{where}: {type(value).__name__}; expected {wanted}")
         given = value._array if parameter.pointer else value
         if given.dtype != parameter.dtype:
-            raise TypeError(f"{where}: {given.dtype.name}, where {wanted} belongs")
+            raise TypeError(f"{where}: {given.dtype.name}; expected {wanted}")
         if not parameter.pointer:
-            return np.array(value)  # a copy: a captured graph keeps the number that it was given
+            return np.array(value)  # a copy, because a captured graph keeps the number
         if not given.flags.c_contiguous and not parameter.name.endswith("_strided"):
-            raise ValueError(f"{where}: the array is not contiguous, and a kernel sees no strides")
+            raise ValueError(f"{where}: the array is not contiguous, and the kernel does not get its strides")
         return given
 
     def _run(self, sizes: tuple[tuple[int, ...], ...], values: list[Any], shared_mem: int) -> None:
@@ -292,7 +297,7 @@ class Kernel:
     def _once(
         self, sizes: tuple[tuple[int, ...], ...], values: list[Any], shared_mem: int, order: int, seed: int
     ) -> None:
-        pointers: list[Any] = []  # each argument is given by the address where it lies, as to the driver
+        pointers: list[Any] = []  # the launch takes the address of each argument, as the driver does
         for parameter, value in zip(self.parameters, values, strict=True):
             address = None if value is None else value.ctypes.data
             pointers.append(ctypes.c_void_p(address) if parameter.pointer else value)
@@ -316,7 +321,7 @@ class Kernel:
 
 
 def _memory_of(arrays: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
-    """Return as bytes the memory that each array, or the array of which it is a view, lies in; once each."""
+    """Return as bytes the memory of each array, or of the array it is a view of, without duplicates."""
     found = {}
     for array in arrays:
         root = array

@@ -1,4 +1,4 @@
-"""Counts what is slow or forbidden on a GPU: waits for the device, transfers, kernel launches."""
+"""Counts what is slow on a GPU: synchronizations, uploads and kernel launches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tests.gpu_emulation import capture
 
 @dataclass
 class Stats:
-    """What happened since the last reset, and how the emulated machine is set up."""
+    """Counts since the last reset, and the number of emulated devices."""
 
     synchronisations: int = 0
     uploads: int = 0
@@ -17,7 +17,7 @@ class Stats:
     device_count: int = 1
 
     def reset(self) -> None:
-        """Set everything back, the number of devices included."""
+        """Reset everything, including the number of devices."""
         self.__init__()  # type: ignore[misc]
 
 
@@ -26,7 +26,7 @@ _allowed = True
 
 
 def synchronise(what: str) -> None:
-    """Count that the host waits for the device, where that is allowed."""
+    """Count a hidden wait for the device; raise RuntimeError where it is not allowed."""
     with capture.forbidden(what):
         if not _allowed:
             raise RuntimeError(f"DeviceSynchronized: {what} inside cupyx.allow_synchronize(False)")
@@ -34,15 +34,15 @@ def synchronise(what: str) -> None:
 
 
 def synchronise_openly(what: str) -> None:
-    """Count a wait that the program asks for by name; `allow_synchronize` does not notice those."""
+    """Count a wait that the program requests explicitly, which `allow_synchronize` does not affect."""
     with capture.forbidden(what):
         stats.synchronisations += 1
 
 
 @contextmanager
 def allow_synchronize(allow: bool) -> Iterator[None]:
-    """Allow or refuse hidden waits, as the function of the same name in cupyx does."""
-    global _allowed  # noqa: PLW0603 - there is one device, and one state of it
+    """Allow or forbid hidden waits inside the block, as the function of the same name in cupyx does."""
+    global _allowed  # noqa: PLW0603 - there is only one device
     before, _allowed = _allowed, allow
     try:
         yield

@@ -38,44 +38,44 @@ class Stream:
         return hash(self.ptr)
 
     def use(self) -> "Stream":
-        """Make this the stream that operations go to."""
+        """Make this the current stream."""
         Stream._current = self
         return self
 
     @property
     def done(self) -> bool:
-        """Whether nothing is waiting in the queue."""
+        """Whether the queue is empty, which it always is."""
         return True
 
     def synchronize(self) -> None:
-        """Wait until everything is done."""
+        """Wait until all work of the stream is done."""
         synchronise_openly("Stream.synchronize")
 
     def record(self, event: "Event | None" = None) -> "Event":
-        """Put an event into the queue."""
+        """Record an event in the stream and return it."""
         event = event or Event()
         event.record(self)
         return event
 
     def wait_event(self, event: "Event") -> None:
-        """Let later work wait for the event: it has happened already."""
+        """Do nothing: the event has already happened."""
 
     def begin_capture(self, mode: int | None = None) -> None:
-        """Record what comes instead of doing it."""
+        """Start recording work instead of doing it."""
         if self.ptr == 0:
             raise RuntimeError("cudaErrorStreamCaptureUnsupported: the null stream cannot be captured")
         capture.begin()
         Stream._capturing = self
 
     def end_capture(self) -> "Graph":
-        """Stop recording and return the recorded work."""
+        """Stop recording and return the work as a graph."""
         if capture.capturing() and Stream._capturing is not self:
             raise RuntimeError("cudaErrorStreamCaptureUnmatched: another stream is capturing")
         Stream._capturing = None
         return Graph(capture.end())
 
     def is_capturing(self) -> bool:
-        """Return whether this stream records its work."""
+        """Return whether this stream is recording."""
         return capture.capturing() and Stream._capturing is self
 
 
@@ -84,28 +84,28 @@ Stream._current = Stream.null
 
 
 def get_current_stream(device_id: int = -1) -> Stream:
-    """Return the stream that operations go to."""
+    """Return the current stream."""
     return Stream._current
 
 
 def check_current_stream() -> None:
-    """Raise if a stream captures and work comes to another one: CUDA spoils the capture then."""
+    """Raise RuntimeError if a stream captures but another one is current: CUDA invalidates the capture."""
     if Stream._capturing is not None and capture.capturing() and Stream._current is not Stream._capturing:
         raise RuntimeError(
-            "cudaErrorStreamCaptureImplicit: another stream than the current one captures; "
+            "cudaErrorStreamCaptureImplicit: a stream captures that is not the current one; "
             "capture inside `with stream:`"
         )
 
 
 class Event:
-    """A moment in a stream."""
+    """A point in a stream, with its time."""
 
     def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
         self._time = 0.0
         self.done = True
 
     def record(self, stream: Stream | None = None) -> None:
-        """Remember the time."""
+        """Note the time."""
         self._time = time.perf_counter()
 
     def synchronize(self) -> None:
@@ -119,16 +119,16 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 
 
 class Graph:
-    """Recorded work, which can be done any number of times."""
+    """Recorded work that can be launched any number of times."""
 
     def __init__(self, work: list[Any]) -> None:
         self._work = work
 
     def launch(self, stream: Stream | None = None) -> None:
-        """Do all of it."""
+        """Do the recorded work."""
         with capture.forbidden("Graph.launch"):
             for work in self._work:
                 work()
 
     def upload(self, stream: Stream | None = None) -> None:
-        """Prepare the launch; nothing happens here."""
+        """Do nothing: there is no launch to prepare."""

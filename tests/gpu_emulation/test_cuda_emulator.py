@@ -1,4 +1,4 @@
-"""The emulator of CUDA kernels: right kernels work, and each mistake is refused for the stated reason."""
+"""The emulator of CUDA kernels: correct kernels work, and each mistake is reported with its reason."""
 
 import ctypes
 import functools
@@ -180,7 +180,7 @@ def kernel(name: str) -> Kernel:
     return module().get_function(name)
 
 
-# ---- what is right works, in every order ----
+# ---- correct kernels work in every order ----
 
 
 def test_a_block_sum_is_right_in_every_schedule() -> None:
@@ -211,14 +211,14 @@ def test_shuffles_and_votes() -> None:
     assert set(votes._array) == {sum(1 << i for i in range(0, 32, 3))}
 
 
-def test_some_lanes_of_a_warp_shuffle() -> None:
+def test_a_shuffle_of_half_a_warp() -> None:
     x = zeros(32)
     with every_schedule():
         kernel("half_a_warp")((1,), (32,), (x,))
     assert x._array.tolist() == [3] * 16 + [0] * 16
 
 
-def test_lanes_that_have_ended_do_not_vote() -> None:
+def test_ended_lanes_do_not_vote() -> None:
     x = zeros(32, dtype=np.uint32)
     with every_schedule():
         kernel("vote_without_ended")((1,), (32,), (x,))
@@ -252,7 +252,7 @@ def test_views_of_one_array_are_restored_between_schedules() -> None:
     assert x._array.tolist() == [0, 1, 2, 3, 4, 7, 10, 13]
 
 
-def test_an_array_with_its_strides_passed() -> None:
+def test_an_array_passed_with_its_strides() -> None:
     x = zeros(4, 3, dtype=np.float32)
     kernel("fill_strided")((1,), (2,), (Device(x._array[:, 1]), np.int32(3), np.int32(4)))
     assert x._array.tolist() == [[0, 3, 0]] * 4
@@ -328,11 +328,11 @@ def test_a_divergent_barrier() -> None:
     ):
         kernel("divergent")((1,), (4,), (zeros(4),))
     x = zeros(32)
-    kernel("half_a_warp")((1,), (32,), (x,))  # and the next launch is as if nothing had happened
+    kernel("half_a_warp")((1,), (32,), (x,))  # the next launch works again
     assert x._array[0] == 3
 
 
-def test_a_mask_with_lanes_that_have_ended() -> None:
+def test_a_mask_with_ended_lanes() -> None:
     with pytest.raises(RuntimeError, match=r"wrong_mask: __shfl_sync .*lane 16 of mask 0xffffffff has ended"):
         kernel("wrong_mask")((1,), (32,), (zeros(32),))
 
@@ -386,7 +386,7 @@ def test_a_misaligned_ldmatrix_row() -> None:
         kernel("misaligned_row")((1,), (32,), (zeros(32),))
 
 
-def test_a_null_pointer_that_is_used() -> None:
+def test_a_null_pointer_dereferenced() -> None:
     with pytest.raises(RuntimeError, match=r"fill: illegal memory access in thread \(0,0,0\)"):
         kernel("fill")((1,), (1,), (np.uintp(0), np.int32(1)))
 
@@ -401,18 +401,30 @@ def test_a_division_by_zero() -> None:
 X, ONE = (lambda: zeros(4, dtype=np.float32)), np.float32(1)
 BAD_ARGUMENTS: dict[str, tuple[Callable[[], tuple[Any, ...]], type[Exception], str]] = {
     "host array": (lambda: (np.zeros(4, np.float32), X(), ONE), TypeError, "parameter x: a host array"),
-    "wrong array type": (lambda: (zeros(4), X(), ONE), TypeError, "parameter x: int32, where float32 array"),
-    "Python float": (lambda: (X(), X(), 1.0), TypeError, r"parameter a: float, where np\.float32"),
-    "Python int": (lambda: (X(), X(), 1), TypeError, r"parameter a: int, where np\.float32"),
+    "wrong array type": (
+        lambda: (zeros(4), X(), ONE),
+        TypeError,
+        "parameter x: int32; expected float32 array",
+    ),
+    "Python float": (lambda: (X(), X(), 1.0), TypeError, r"parameter a: float; expected np\.float32"),
+    "Python int": (lambda: (X(), X(), 1), TypeError, r"parameter a: int; expected np\.float32"),
     "wrong scalar type": (
         lambda: (X(), X(), np.float64(1)),
         TypeError,
-        r"parameter a: float64, where np\.float32",
+        r"parameter a: float64; expected np\.float32",
     ),
-    "array for a scalar": (lambda: (X(), X(), X()), TypeError, r"parameter a: Device, where np\.float32"),
-    "scalar for an array": (lambda: (X(), ONE, ONE), TypeError, "parameter y: float32, where float32 array"),
+    "array for a scalar": (lambda: (X(), X(), X()), TypeError, r"parameter a: Device; expected np\.float32"),
+    "scalar for an array": (
+        lambda: (X(), ONE, ONE),
+        TypeError,
+        "parameter y: float32; expected float32 array",
+    ),
     "None for a scalar": (lambda: (X(), X(), None), TypeError, "parameter a: None"),
-    "None for an array": (lambda: (None, X(), ONE), TypeError, "parameter x: None; CuPy has passed it"),
+    "None for an array": (
+        lambda: (None, X(), ONE),
+        TypeError,
+        "parameter x: None; CuPy versions pass it differently",
+    ),
     "missing argument": (lambda: (X(), X()), TypeError, "add takes 3 arguments, not 2"),
     "strided array": (
         lambda: (Device(zeros(4, 2, dtype=np.float32)._array[:, 0]), X(), ONE),
@@ -465,8 +477,8 @@ def test_an_unknown_kernel() -> None:
         kernel("nothing")
 
 
-def test_a_source_that_is_wrong() -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)g\+\+ refuses broken.*broken\.cu:1:"):
+def test_a_source_that_does_not_compile() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)g\+\+ cannot compile broken.*broken\.cu:1:"):
         RawModule(code='extern "C" __global__ void broken(int* x) { x[0] = y; }').compile()
 
 
@@ -481,7 +493,7 @@ def test_types_come_from_the_options() -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
     put = RawModule(code=code, options=("-DREAL=bf16",)).get_function("put")
     put((1,), (1,), (zeros(1, dtype=ml_dtypes.bfloat16), zeros(1, dtype=ml_dtypes.bfloat16)))
-    with pytest.raises(TypeError, match="parameter x: float16, where bfloat16 array"):
+    with pytest.raises(TypeError, match="parameter x: float16; expected bfloat16 array"):
         put((1,), (1,), (zeros(1, dtype=np.float16), zeros(1, dtype=ml_dtypes.bfloat16)))
 
 
@@ -523,7 +535,7 @@ class Lt:
         self.batches = 1
 
     def layout(self, array: np.ndarray, rows: int, columns: int, ld: int, order: int = 0) -> ctypes.c_void_p:
-        """`array` may have a leading dimension of batches."""
+        """Return the layout of a matrix, or of a batch of them."""
         result = ctypes.c_void_p()
         created = self.lib.cublasLtMatrixLayoutCreate(
             ctypes.byref(result),
@@ -585,7 +597,7 @@ class Lt:
 
 
 def columns(x: np.ndarray, padding: int = 0, transposed: bool = False) -> tuple[np.ndarray, int, int, int]:
-    """Return memory that holds x (or x^T) column by column, its rows, columns and leading dimension."""
+    """Return x (or x^T) stored column-major, its rows, columns and leading dimension."""
     x = x.swapaxes(-1, -2) if transposed else x
     stored = np.full((*x.shape[:-2], x.shape[-1], x.shape[-2] + padding), np.nan, x.dtype)
     stored[..., : x.shape[-2]] = x.swapaxes(-1, -2)
@@ -606,7 +618,7 @@ def multiply(
     transb: bool = False,
     **options: Any,
 ) -> np.ndarray:
-    """Return alpha a b + beta d, whatever way the matrices lie in memory."""
+    """Return alpha a b + beta d, with the operands stored transposed or not."""
     lt.attributes[TRANSA], lt.attributes[TRANSB] = ctypes.c_int32(transa), ctypes.c_int32(transb)
     A, *shape_a = columns(a, 3, transa)
     B, *shape_b = columns(b, 5, transb)
@@ -614,7 +626,7 @@ def multiply(
     layouts = lt.layout(A, *shape_a), lt.layout(B, *shape_b), lt.layout(D, *shape_d)
     assert lt(A, layouts[0], B, layouts[1], D, layouts[2], **options) == SUCCESS
     rest = D[..., d.shape[-2] :]
-    assert np.isnan(rest).all()  # what lies between the columns is not written
+    assert np.isnan(rest).all()  # the gaps between columns are not written
     return D[..., : d.shape[-2]].swapaxes(-1, -2)
 
 
@@ -677,7 +689,7 @@ def with_epilogue(epilogue: int, bias: np.ndarray) -> Lt:
 
 
 @pytest.mark.parametrize("epilogue", [BIAS, GELU_BIAS])
-def test_a_bias_for_each_row_of_d(epilogue: int) -> None:
+def test_a_bias_per_row_of_d(epilogue: int) -> None:
     a, b, bias = random(7, 11), random(11, 5), device(random(7), np.float32)._array
     x = a @ b + bias[:, None]
     if epilogue == GELU_BIAS:
@@ -697,7 +709,7 @@ def test_bias_gradients(transposed: bool) -> None:
     np.testing.assert_allclose(of_b, b.sum(0), rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_refused() -> None:
+def test_unsupported_and_wrong_arguments() -> None:
     a, b, d = (device(random(4, 4), np.float32)._array for _ in range(3))
     lt = Lt()
     good = [lt.layout(x, 4, 4, 4) for x in (a, b, d)]
@@ -708,7 +720,7 @@ def test_what_is_refused() -> None:
     assert status(*good) == SUCCESS
     assert status(lt.layout(a, 4, 4, 3), *good[1:]) == INVALID_VALUE  # leading dimension
     assert status(*good[:2], lt.layout(d, 4, 3, 4)) == INVALID_VALUE  # shapes
-    assert status(*good, out=a) == INVALID_VALUE  # D lies where A is
+    assert status(*good, out=a) == INVALID_VALUE  # D overlaps A
     assert status(*good, out=d.view(np.uint8).reshape(-1)[1:]) == INVALID_VALUE  # alignment
     assert status(*good, compute=COMPUTE_64F) == NOT_SUPPORTED
     halves = lt.layout(zeros(4, 4, dtype=np.float16)._array, 4, 4, 4)
@@ -738,7 +750,7 @@ def test_a_matmul_that_writes_outside_its_array(capsys: pytest.CaptureFixture[st
     assert "guard zone after an array of 48 bytes" in capsys.readouterr().err
 
 
-def test_captured_work_keeps_its_order() -> None:
+def test_captured_work_runs_in_order() -> None:
     lt = Lt()
     a, b, d = (device(random(4, 4), np.float32)._array for _ in range(3))
     layouts = [lt.layout(x, 4, 4, 4) for x in (a, b, d)]
@@ -749,10 +761,10 @@ def test_captured_work_keeps_its_order() -> None:
     graph = capture.end()
     assert len(graph) == 2
     np.testing.assert_array_equal(d, before)
-    a *= 2  # the graph reads what is there when it runs
+    a *= 2  # the graph reads the values at the time it runs
     for work in graph * 2:
         work()
-    np.testing.assert_allclose(d, 2 * (b @ a), rtol=1e-5)  # in memory, row by row, d^T = b^T a^T
+    np.testing.assert_allclose(d, 2 * (b @ a), rtol=1e-5)  # row-major memory is the transpose: d^T = b^T a^T
 
 
 def test_other_libraries_are_not_found() -> None:

@@ -1,4 +1,4 @@
-"""Tests of the test equipment: the fake CuPy computes like NumPy and catches every planted mistake."""
+"""The fake CuPy computes like NumPy and catches every planted mistake."""
 
 import ctypes
 import gc
@@ -22,7 +22,7 @@ HOST = np.arange(12, dtype=np.float32).reshape(3, 4)
 
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
-    """Start with clean counts, and leave no capture, limit or damage behind."""
+    """Start with zero counts, and leave no capture, limit or damage behind."""
     stats.reset()
     yield
     if capture.capturing():
@@ -44,7 +44,7 @@ def ids(*numbers: int) -> Any:
 
 
 def captured(work: Callable[[], Any], pool: Any = None) -> tuple[Any, Any]:
-    """Return the graph of the work, and what the work returned."""
+    """Capture `work`; return the graph and the result of `work`."""
     pool = pool or cp.cuda.MemoryPool()
     stream = cp.cuda.Stream(non_blocking=True)
     with stream, cp.cuda.using_allocator(pool.malloc):
@@ -213,7 +213,7 @@ def test_reductions_and_copies_that_do_not_wait_are_not_counted(device: Any) -> 
     np.testing.assert_array_equal(pinned, HOST)
     assert stats.synchronisations == 0
     device.set(HOST)
-    assert stats.uploads == 2  # the fixture's and this one
+    assert stats.uploads == 2  # one by the fixture, and this one
 
 
 CHAIN_INPUT = np.linspace(-2.0, 2.0, 12, dtype=np.float32).reshape(3, 4)
@@ -238,14 +238,14 @@ def _chain(x: Any, host: np.ndarray) -> tuple[Any, Any]:
 def test_a_replayed_graph_equals_eager_work() -> None:
     host = CHAIN_INPUT.copy()
     x = cp.empty((3, 4), np.float32)
-    gc.collect()  # what earlier tests left behind must not be freed in between
+    gc.collect()  # so that nothing left by earlier tests is freed in between
     before = memory.current
     graph, results = captured(lambda: _chain(x, host))
     assert memory.current > before
     for result in (x, *results):
         assert np.isnan(result.get()).all()  # nothing ran yet
     for factor in (1.0, -0.5):
-        host[...] = CHAIN_INPUT * factor  # what a captured upload reads is what is there at launch
+        host[...] = CHAIN_INPUT * factor  # a captured upload reads the values at launch
         graph.launch()
         for result, expected in zip(results, _chain(cp.empty((3, 4), np.float32), host.copy()), strict=True):
             np.testing.assert_array_equal(result.get(), expected.get())
@@ -278,7 +278,7 @@ UNCAPTURABLE: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", UNCAPTURABLE)
-def test_what_cannot_be_captured_is_refused(name: str, device: Any) -> None:
+def test_work_that_cannot_be_captured_is_refused(name: str, device: Any) -> None:
     with pytest.raises((RuntimeError, ValueError)):
         captured(lambda: UNCAPTURABLE[name](device))
 
@@ -289,7 +289,7 @@ def test_the_default_pool_is_refused_while_capturing(device: Any) -> None:
         captured(lambda: device + 1.0, pool=default)
 
 
-def test_guard_zones_show_writes_outside() -> None:
+def test_guard_zones_reveal_writes_outside_an_array() -> None:
     array = cp.zeros((3,), np.float32)
     assert array.data.ptr % 256 == 0
     memory.check_guards()
@@ -332,7 +332,7 @@ def test_pools_count_and_limit() -> None:
             cp.zeros((100,), np.float32)
 
 
-def test_sixteen_bits_are_added_up_in_float32() -> None:
+def test_16_bit_numbers_are_accumulated_in_float32() -> None:
     ones = bfloat16(1, 1000) + 1.0
     assert float(ones.sum()) == 1000.0
     assert float((ones @ ones.T)[0, 0]) == 1000.0
@@ -355,7 +355,7 @@ def test_devices_streams_and_pinned_memory() -> None:
     assert not cp.is_available()
 
 
-def test_the_fakes_classes_have_no_names_that_cupys_lack() -> None:
+def test_the_fake_classes_have_only_names_that_cupy_has() -> None:
     for name in ("Device", "Event", "Graph", "MemoryPool", "Stream"):
         ours = {member for member in vars(getattr(cp.cuda, name)) if not member.startswith("_")}
         theirs = {entry.rsplit(".", 1)[1] for entry in surface() if entry.startswith(f"cupy.cuda.{name}.")}

@@ -1,22 +1,22 @@
-// Warp operations: the lanes named in a mask meet, and the last to come does the work for all of them.
+// Warp operations: the lanes in a mask meet, and the last to arrive does the work for all of them.
 #pragma once
 
 #include "cuda_on_cpu.h"
 
 namespace cuda_on_cpu {
 
-// The lanes of one warp that meet in an operation.
+// The lanes of a warp that meet in an operation.
 struct Meeting {
     Fibre *lane;   // of lane 0
-    unsigned mask; // those that have come
+    unsigned mask; // the lanes that have arrived
     bool has(int i) const { return mask >> i & 1; }
     template <class Operand> Operand &of(int i) const { return *static_cast<Operand *>(lane[i].operand); }
 };
 
 static int lane_number() { return current % WARP; }
 
-// Return whether all lanes in the current lane's mask have come to the same place, and note them.
-// CUDA lets lanes that have ended be named in the mask, but an operation that reads them has no defined result.
+// Return whether all lanes in the current lane's mask have arrived at the same place, and note them.
+// In CUDA the mask may contain lanes that have ended, but reading from such a lane is undefined.
 static bool gather(Meeting &meeting, const char *name, bool ended_lanes_allowed) {
     const Fibre &self = fibres[current];
     const int first = current - lane_number();
@@ -26,7 +26,7 @@ static bool gather(Meeting &meeting, const char *name, bool ended_lanes_allowed)
         const Fibre &other = meeting.lane[i];
         if (first + i >= threads || other.state == ENDED) {
             if (ended_lanes_allowed) continue;
-            describe("%s at %s:%d: lane %d of mask 0x%08x has ended or never was", name, self.file, self.line, i,
+            describe("%s at %s:%d: lane %d of mask 0x%08x has ended or does not exist", name, self.file, self.line, i,
                      self.mask);
             give_up();
         }
@@ -37,7 +37,7 @@ static bool gather(Meeting &meeting, const char *name, bool ended_lanes_allowed)
     return true;
 }
 
-// Bring `operand` and wait until all lanes in `mask` have come; the last to come does `work` for all.
+// Provide `operand` and wait until all lanes in `mask` have arrived; the last to arrive does `work` for all.
 template <class Work>
 static void meet(const char *name, unsigned mask, void *operand, bool ended_lanes_allowed, Work work, const char *file,
                  int line) {
@@ -63,7 +63,7 @@ static void meet(const char *name, unsigned mask, void *operand, bool ended_lane
     for (int i = 0; i < WARP; i++)
         if (meeting.has(i)) {
             meeting.lane[i].served = true;
-            meeting.lane[i].state = READY; // this one is, and goes on
+            meeting.lane[i].state = READY; // the current lane just continues
         }
 }
 
@@ -109,7 +109,7 @@ static inline void __syncwarp(unsigned mask = 0xFFFFFFFFu, CALLER) {
     cuda_on_cpu::meet("__syncwarp", mask, nullptr, true, [](const cuda_on_cpu::Meeting &) {}, file, line);
 }
 
-// A warp is cut into segments of `width` lanes, a power of two; nobody reads outside its segment.
+// A warp is split into segments of `width` lanes, a power of two; lanes read only from their own segment.
 template <class T> static inline T __shfl_sync(unsigned mask, T value, int lane, int width = 32, CALLER) {
     const int self = cuda_on_cpu::lane_number(), source = (self & -width) + (lane & (width - 1));
     return cuda_on_cpu::shuffle("__shfl_sync", mask, value, source, file, line);
