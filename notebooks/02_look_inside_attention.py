@@ -1,10 +1,9 @@
 # %% [markdown]
 # # Look inside attention: what does a head do?
 #
-# A task so small that the answer can be seen. A row is eight different letters, a sign, and the letters again: after `<` in
-# the opposite order, after `>` in the order of the alphabet. So `kqzpbwja<ajwbpzqk`, and `kqzpbwja>abjkpqwz`. One layer with two heads
-# learns both in less than half a minute, and then we look at what the heads read, who does which part of the work, and
-# what happens without one of them.
+# A task small enough to see the answer. A row is eight different letters, a sign, and the letters again: reversed after `<`,
+# sorted after `>`, e.g. `kqzpbwja<ajwbpzqk` and `kqzpbwja>abjkpqwz`. One layer with two heads learns both in less than half
+# a minute. Then we look at what each head attends to, which head does which task, and what happens without one of them.
 
 # %%
 import string
@@ -34,8 +33,8 @@ print(unseen["<"][0], unseen[">"][0])
 # %% [markdown]
 # ## Train
 #
-# Nobody can predict the random letters, so they shall not count: their targets are IGNORE_INDEX. `lm.score(text)` gives
-# the log-probability of every token, given those before it.
+# The random letters cannot be predicted, so they are left out of the loss: their targets are IGNORE_INDEX.
+# `lm.score(text)` returns the log-probability of every token given those before it.
 
 # %%
 tokenizer = sg.CharTokenizer([*ALPHABET, *TASKS])
@@ -46,7 +45,7 @@ lm = sg.LanguageModel(model, params, tokenizer, sg.get_backend())
 
 
 def losses(sign: str) -> np.ndarray:
-    """Return the mean loss of each letter after the sign, (N,), on rows that training does not see."""
+    """Return the mean loss of each letter after the sign, (N,), on unseen rows."""
     return -np.mean([lm.score(text).log_probs[-N:] for text in unseen[sign]], axis=0)
 
 
@@ -63,76 +62,77 @@ for step in range(STEPS + 1):
         _, grads = sg.loss_and_grads(model, params, tokens[:, :-1], targets)
         sg.clip_grad_norm(grads, max_norm=1.0)
         optimizer.step(
-            grads, lr=sg.cosine_with_warmup(step, peak=3e-3, floor=2e-4, warmup_steps=50, max_steps=STEPS)
+            grads, lr=sg.cosine_with_warmup(step, peak=3e-3, floor=2e-4, warmup_steps=STEPS // 10, max_steps=STEPS)
         )
 
 steps, *curves = zip(*history, strict=True)
 figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
 for name, curve in zip(TASKS.values(), curves, strict=True):
     axes.plot(steps, curve, "o-", markersize=3, label=name)
-    print(f"{name}: {curve[0]:.2f} nats per letter at first, {curve[-1]:.3f} at the end")
+    print(f"{name}: {curve[0]:.2f} nats per letter before training, {curve[-1]:.3f} after")
 axes.set(xlabel="step", ylabel="nats per letter", ylim=(0, None))
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# ## What the heads read
+# ## What the heads attend to
 #
-# `lm.attention(text)` is an array (layer, head, T, T): row t tells how much position t reads each position up to it. The rows
-# to look at are those from the sign on, for there the next letter is predicted. A red square marks the letter that is right.
-# When reversing it depends on the place alone, and the marks lie on a diagonal. When sorting it depends on the letters: what is
-# the next one of the alphabet that is there?
+# `lm.attention(text)` is an array (layer, head, T, T): row t holds how much position t attends to each position up to t. The
+# interesting rows are those from the sign on, where the next letter is predicted. A red square marks the correct letter. For
+# reversing it depends only on the position, so the squares form a diagonal. For sorting it depends on the letters: which of
+# them comes next in the alphabet?
 
 # %%
 figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained")
 for i, (sign, name) in enumerate(TASKS.items()):
     text = unseen[sign][0][:-1]
-    right = [text.index(letter) for letter in unseen[sign][0][-N:]]  # where the next letter stands
+    right = [text.index(letter) for letter in unseen[sign][0][-N:]]  # position of the next letter
     for head in range(2):
         axis = axes[i, head]
         axis.imshow(lm.attention(text)[0, head, N:], cmap="Blues", vmin=0, vmax=1)
         axis.scatter(right, range(N), s=130, marker="s", facecolors="none", edgecolors="tab:red")
         axis.set_xticks(range(2 * N), list(text))
         axis.set_yticks(range(N), list(text[N:]))
-        axis.set(title=f"{name}, head {head}", xlabel="is read", ylabel="reads")
+        axis.set(title=f"{name}, head {head}", xlabel="key", ylabel="query")
 plt.show()
 
 # %% [markdown]
-# ## Who does the work
+# ## Which head does what
 #
-# The same over all unseen rows, letter by letter: how much each head reads the right letter, and how much the sign. With this
-# seed the heads have shared the work out, a task for each. The one that is not needed must read something, for its weights
-# add up to 1. So it rests on the sign. Such places are called attention sinks, and large models have them, too: Xiao et al.
-# (2023), https://arxiv.org/abs/2309.17453. Letter 1 is the exception. There the sign itself is what reads, neither head rests
-# on it, and when sorting both read the right letter, the first of the alphabet: head 0 with about two thirds of its weight.
+# The same over all unseen rows, letter by letter: how much each head attends to the correct letter, and how much to the sign.
+# With this seed the heads have divided the work, one task each. The head that is not needed must attend to something, because
+# its weights add up to 1, and it attends to the sign. Such positions are called attention sinks; large models have them, too:
+# Xiao et al. (2023), https://arxiv.org/abs/2309.17453. Letter 1 is the exception. There the sign itself is the query, neither
+# head attends to it, and for sorting both attend to the correct letter, the first in the alphabet: head 0 with about two
+# thirds of its weight.
 
 # %%
 for sign, name in TASKS.items():
-    reads = {"the right letter": np.zeros((2, N)), "the sign": np.zeros((2, N))}
+    reads = {"the correct letter": np.zeros((2, N)), "the sign": np.zeros((2, N))}
     for text in unseen[sign]:
         heads = lm.attention(text[:-1])[0, :, N:]  # (head, N, T)
         right = [text.index(letter) for letter in text[-N:]]
-        reads["the right letter"] += heads[:, range(N), right] / len(unseen[sign])
+        reads["the correct letter"] += heads[:, range(N), right] / len(unseen[sign])
         reads["the sign"] += heads[:, :, N] / len(unseen[sign])
-    print(f"{name}, at letter                " + "".join(f"{i:6}" for i in range(1, N + 1)))
+    print(f"{name}, letter                     " + "".join(f"{i:6}" for i in range(1, N + 1)))
     for what, shares in reads.items():
         for head in range(2):
-            print(f"    head {head} reads {what:18}" + "".join(f"{share:6.2f}" for share in shares[head]))
+            print(f"    head {head}: {what:20}" + "".join(f"{share:6.2f}" for share in shares[head]))
 
 # %% [markdown]
-# ## Take a head away
+# ## Ablate a head
 #
-# That a head reads a place is no proof that it matters. So silence it: each head hands over its 32 channels through its own
-# rows of `c_proj`, and with zeros there the rest of the model runs as before. The task that it did falls apart, the other
-# one hardly notices. Letter 1 of sorting is the exception again: head 0 reads it, too, and without head 1 most of it is still
-# known. (A guess among all letters would cost ln 26 nats; more than that is being sure of a wrong one.)
+# That a head attends to a position does not prove that it matters. So ablate it: the 32 channels of each head pass through
+# their own rows of `c_proj`, and with zeros there the rest of the model runs as before. The head's task fails, the other one
+# hardly changes. Letter 1 of sorting is the exception again: head 0 attends to it as well, so without head 1 it is still
+# mostly predicted. (A uniform guess among all letters costs ln 26 nats; more means being sure of a wrong letter.)
 
 # %%
 print(f"ln 26 = {np.log(26):.2f}")
 weight = params["h.0.attn.c_proj.weight"]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
 for axis, (sign, name) in zip(axes, TASKS.items(), strict=True):
-    axis.plot(range(1, N + 1), losses(sign), "k:", linewidth=2, zorder=3, label="with both")
+    axis.plot(range(1, N + 1), losses(sign), "k:", linewidth=2, zorder=3, label="both heads")
     for head in range(2):
         rows = weight[32 * head : 32 * (head + 1)]
         kept = rows.copy()
@@ -146,10 +146,10 @@ for axis, (sign, name) in zip(axes, TASKS.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# ## What comes next, and how long the vectors are
+# ## Predictions, and the residual stream
 #
-# Left, the distribution of the next letter at each position from the sign on. Right, the residual stream: how long the vector
-# of each position is before and after the layer, which only adds to it.
+# Left: the distribution of the next letter at each position from the sign on. Right: the norm of the residual stream at each
+# position, before and after the layer, which only adds to it.
 
 # %%
 text = unseen[">"][0]
@@ -166,11 +166,11 @@ left.set(title="probability of the next letter", ylabel="after")
 for name, lengths in zip(("embeddings", "after the layer"), norms, strict=True):
     right.plot(lengths, "o-", markersize=3, label=name)
 right.set_xticks(range(2 * N), list(text[:-1]))
-right.set(title="length of the residual stream", ylim=(0, None))
+right.set(title="norm of the residual stream", ylim=(0, None))
 right.legend()
 plt.show()
-print("least sure of a letter:", f"{probs.max(axis=-1).min():.3f}")
-print("all in one go:", text[: N + 1] + lm.generate(text[: N + 1], max_new_tokens=N, temperature=0.0))
+print("lowest probability of a predicted letter:", f"{probs.max(axis=-1).min():.3f}")
+print("generated:", text[: N + 1] + lm.generate(text[: N + 1], max_new_tokens=N, temperature=0.0))
 
 # %% [markdown]
-# `scratchgpt inspect runs/NAME --text "..."` draws pictures like these, and more, of any run.
+# `scratchgpt inspect runs/NAME --text "..."` draws figures like these, and more, for any run.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Train on your own text
 #
-# From a file to a model that writes: a tokenizer of its own (BPE), tokens in a cache, training, evaluation, a checkpoint.
-# It is what `train.py` does, in the same calls; at the end stands the one command that replaces all of it.
+# From a text file to a model that generates text: train a BPE tokenizer on it, tokenize into a cache, train, evaluate, save.
+# These are the calls that `train.py` makes; the last cell is the one command that replaces them all.
 
 # %%
 import bz2
@@ -29,8 +29,8 @@ from scratchgpt.utils.cache_folder import cache_folder
 # %% [markdown]
 # ## The text
 #
-# Put the path of your own text here. So that there is something to train on, this cell writes one: Python's own help on
-# its language, which comes with every Python.
+# Put the path of your own text here. As an example, this cell writes one: the help texts on Python's language, which ship
+# with Python.
 
 # %%
 folder = Path(tempfile.mkdtemp(prefix="scratchgpt-"))
@@ -41,11 +41,11 @@ corpus = open_corpus(str(path))
 print(f"{path}: {path.stat().st_size:,} bytes")
 
 # %% [markdown]
-# ## A tokenizer for it
+# ## The tokenizer
 #
-# Byte-pair encoding begins with the 256 bytes and makes the pair of neighbours that is most frequent one token, again and
-# again, never across the words of the split pattern. Frequent words become one token, rare ones several, and there is no
-# text that it cannot represent.
+# Byte-pair encoding starts with the 256 bytes and repeatedly merges the most frequent pair of adjacent tokens into a new one,
+# never across the chunks of the split pattern. Frequent words become one token, rare ones several, and every text can be
+# represented.
 
 # %%
 pattern = pattern_named("gpt4")
@@ -58,24 +58,25 @@ print(" | ".join(tokenizer.decode([i]) for i in ids))
 # %% [markdown]
 # ## Tokens, rows, batches
 #
-# `prepare` writes the tokens once into a memory-mapped cache, under a name made of text and tokenizer; a text may be larger
-# than memory. The last tenth is held out. With "epochs" each row of 64 tokens comes once before any comes twice.
+# `prepare` tokenizes once, into a memory-mapped cache whose name is derived from text and tokenizer; the text may be larger
+# than memory. The last tenth is held out. With "epochs", every row of 64 tokens is used once before any is used again.
 
 # %%
-BLOCK, STEPS, BATCH, SEED = 64, 400, 12, 1337
+STEPS = 400
+BLOCK, BATCH, SEED = 64, 12, 1337
 tokens = data.prepare(corpus, tokenizer, cache=cache_folder())
 train_part, val_part = data.split(tokens, val_fraction=0.1, block_size=BLOCK)
 train_rows, val_rows = data.rows_of(train_part, BLOCK), data.rows_of(val_part, BLOCK)
 batches = data.batches("epochs", train_rows, BATCH, SEED)
 print(f"{len(train_part):,} tokens to train on, in {len(train_rows):,} rows; {len(val_part):,} held out")
-print(f"{STEPS} batches of {BATCH} rows are {STEPS * BATCH / len(train_rows):.2f} epochs")
+print(f"{STEPS} batches of {BATCH} rows: {STEPS * BATCH / len(train_rows):.2f} epochs")
 
 # %% [markdown]
 # ## Train
 #
-# `TrainingStep` is forward, backward, clipping and the optimizer in one, so that a GPU need not be waited for; `read()` tells
-# afterwards what the steps were. All that is random in a step comes from its number and the seed, so a run can be resumed to
-# the same bits.
+# `TrainingStep` combines forward, backward, clipping and the optimizer, so that the program need not wait for a GPU; `read()`
+# returns losses and norms later. All randomness of a step derives from its number and the seed, so a resumed run is equal
+# bit for bit.
 
 # %%
 config = sg.GPTConfig(vocab_size=tokenizer.vocab_size, block_size=BLOCK, n_layer=2, n_head=4, n_embd=128)
@@ -97,7 +98,7 @@ for step in range(STEPS + 1):
         )
     if step < STEPS:
         rng = step_rng(SEED, step)
-        lr = sg.learning_rate("cosine", step, peak=3e-3, floor=2e-4, warmup_steps=100, max_steps=STEPS)
+        lr = sg.learning_rate("cosine", step, peak=3e-3, floor=2e-4, warmup_steps=STEPS // 4, max_steps=STEPS)
         take_step(*batches.draw(rng), lr, rng)
 
 figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
@@ -108,18 +109,19 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# A nat per token means little by itself: a larger vocabulary has fewer, harder tokens. Bits per byte can be compared between
-# tokenizers, and with a program that compresses, though that one has not seen the rest of the text before. After these 400
-# steps the model still loses, by 2.04 to 2.00 where this was written; with `STEPS = 800` it wins with 1.86.
+# Nats per token depend on the tokenizer: with a larger vocabulary there are fewer tokens, and each is harder to predict. Bits
+# per byte can be compared between tokenizers, and with a compression program, although that one has not seen the rest of the
+# text. After these 400 steps the model still loses, with 2.04 against 2.00 bits when this was written; with `STEPS = 800` it
+# wins with 1.86.
 
 # %%
 held_out = tokenizer.decode(val_part.tokens.tolist()).encode()
 units = meaning(evaluate(model, params, val_rows, batch_size=BATCH, backend=backend), tokenizer, val_part)
-print(f"the model: {units['bits_per_byte']:.3f} bits per byte of the whole held-out text")
-print(f"bz2:       {8 * len(bz2.compress(held_out)) / len(held_out):.3f}")
+print(f"model: {units['bits_per_byte']:.3f} bits per byte of the whole held-out text")
+print(f"bz2:   {8 * len(bz2.compress(held_out)) / len(held_out):.3f}")
 
 # %% [markdown]
-# ## Save, load, write
+# ## Save, load, generate
 
 # %%
 run = folder / "my_model"
@@ -132,8 +134,8 @@ print(prompt + again.generate(prompt, max_new_tokens=120, temperature=0.7, top_k
 # %% [markdown]
 # ## The same in one command
 #
-# `train.py` does all of that, and saves, resumes, reports and shows how it goes. From anywhere, with the package installed, it
-# is `scratchgpt train`; in a clone, `python train.py`. Here it takes but 20 steps.
+# `train.py` does all of this, and also shows progress, writes checkpoints and a report, and resumes. With the package
+# installed it is `scratchgpt train`, in a clone `python train.py`. This example takes only 20 steps.
 
 # %%
 command = f"""

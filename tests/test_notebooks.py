@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom: as scripts and, with the extra `notebooks`, in Jupyter."""
+"""The notebooks run from top to bottom, as scripts and, with the extra `notebooks`, in Jupyter."""
 
 import os
 import re
@@ -11,13 +11,18 @@ import pytest
 from tests.support.project import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
-BLOCK_NETWORK = """
-import runpy, socket, sys
+AS_A_SCRIPT = """
+import re, socket, sys
 def refuse(*args, **kwargs):
     raise OSError("a notebook must not use the network")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
+path, steps = sys.argv[1:]
+source = open(path, encoding="utf-8").read()
+if steps:
+    source, n_replaced = re.subn(r"^STEPS = [0-9]+$", f"STEPS = {steps}", source, flags=re.MULTILINE)
+    assert n_replaced == 1, "there is no line such as STEPS = 500"
+sys.argv = [path]
+exec(compile(source, path, "exec"), {"__name__": "__main__"})
 """
 IN_JUPYTER = """
 import sys, jupytext, nbclient
@@ -29,20 +34,20 @@ print(len(notebook.cells), "cells", len(images), "figures")
 """
 
 
-AS_A_SCRIPT = {
+SCRIPT_ENV = {
     "MPLBACKEND": "Agg",
     "PYTHONWARNINGS": "error,ignore:FigureCanvasAgg is non-interactive:UserWarning",
 }
-JUPYTER = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+JUPYTER_ENV = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
-def run(code: str, path: Path, folder: Path, env: dict[str, str]) -> str:
-    """Run a notebook in a new folder, where nothing must be left; return what was printed."""
+def run(code: str, path: Path, folder: Path, env: dict[str, str], *arguments: str) -> str:
+    """Run a notebook in a new folder, in which it must leave nothing; return what it printed."""
     here, temporary = folder / "here", folder / "temporary"
     here.mkdir()
     temporary.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
+        [sys.executable, "-c", code, str(path), *arguments],
         cwd=here,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), **env},
         capture_output=True,
@@ -60,18 +65,20 @@ def test_the_readme_lists_every_notebook() -> None:
     assert len(NOTEBOOKS) == 3
 
 
+@pytest.mark.parametrize("steps", ["20", pytest.param("", marks=pytest.mark.slow, id="all")])
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_as_a_script_without_a_network(path: Path, tmp_path: Path) -> None:
-    assert run(BLOCK_NETWORK, path, tmp_path, AS_A_SCRIPT)
+def test_a_notebook_runs_as_a_script_without_a_network(path: Path, steps: str, tmp_path: Path) -> None:
+    assert run(AS_A_SCRIPT, path, tmp_path, SCRIPT_ENV, steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_in_jupyter_and_shows_its_figures(path: Path, tmp_path: Path) -> None:
     pytest.importorskip("jupytext")
     pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
-    shown = run(IN_JUPYTER, path, tmp_path, JUPYTER)
-    cells, figures = map(int, re.findall(r"\d+", shown))
+    printed = run(IN_JUPYTER, path, tmp_path, JUPYTER_ENV)
+    cells, figures = map(int, re.findall(r"\d+", printed))
     source = path.read_text(encoding="utf-8")
     assert cells == len(re.findall(r"^# %%", source, flags=re.MULTILINE))
     assert figures == source.count("plt.show()")
