@@ -5,7 +5,8 @@ from typing import NamedTuple, Protocol
 
 import scratchgpt as sg
 from scratchgpt import data
-from scratchgpt.evaluation.text_loss import evaluate
+from scratchgpt.evaluation.text_loss import score
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.shapes import Array
 from scratchgpt.training.settings import RunSettings, TrainingSettings
 from scratchgpt.utils.files import read_text
@@ -69,7 +70,8 @@ def follow(
         for step in range(first, last):
             trainer.step(step)
         seconds += time.perf_counter() - started
-        loss = evaluate(model, trainer.weights(), text.val_rows, batch_size=EVALUATION_BATCH, backend=backend)
+        bound = BoundModel(model, trainer.weights(), backend)
+        loss = score(bound, text.val_rows, batch_size=EVALUATION_BATCH).loss
         curve.steps.append(last)
         curve.seconds.append(seconds)
         curve.losses.append(loss)

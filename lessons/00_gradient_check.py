@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Lesson 00 · A gradient can be checked without trusting anyone
 #
-# **Question.** In the lessons that follow you derive gradients by hand. A wrong one often looks right, and the model
-# still learns a little. How can you know that a gradient is right if you trust neither the formula nor its author?
+# **Question.** In the lessons that follow you will derive gradients by hand. A wrong gradient often looks
+# right, and a model trained with it may still learn a little. How can you be sure that a gradient is correct
+# if you trust neither the formula nor its author?
 
 # %%
 import matplotlib.pyplot as plt
@@ -18,26 +19,28 @@ functions = lesson.functions(numerical)
 # %% [markdown]
 # ## By hand
 #
-# A derivative says how fast f changes when x changes. So change x by a small step h, and look. There are two ways:
+# A derivative says how fast f changes when x changes. So change x by a small step h, and see what f does.
+# There are two ways to do that:
 #
 # $$\text{one-sided: } \frac{f(x+h)-f(x)}{h} \qquad\qquad \text{central: } \frac{f(x+h)-f(x-h)}{2h} \tag{0.1}$$
 #
-# Take f(x) = x³ at x = 2. The true derivative is 3x² = 12. With h = 0.1:
+# Take f(x) = x³ at x = 2, where the true derivative is 3x² = 12. With h = 0.1:
 #
 # - one-sided: (2.1³ - 2³) / 0.1 = (9.261 - 8) / 0.1 = 12.61
 # - central: (2.1³ - 1.9³) / 0.2 = (9.261 - 6.859) / 0.2 = 12.01
 #
-# Now make the step ten times smaller. The one-sided error becomes ten times smaller, the central one a hundred times.
+# Now make the step ten times smaller. The one-sided error becomes about ten times smaller, the central error
+# a hundred times.
 
 
 # %%
 def one_sided(f, x, h):
-    """Return the derivative of f by the one number in x, from a step to one side."""
+    """Return the one-sided difference of f at x, an array that holds a single number."""
     return np.array([(f(x + h) - f(x)) / h])
 
 
 def cube(x):
-    """Return x³ of the one number in x."""
+    """Return x³, for an array x that holds a single number."""
     return float(x[0] ** 3)
 
 
@@ -49,39 +52,40 @@ lesson.holds("one-sided, h = 0.01", one_sided(cube, two, 0.01), [12.0601])
 lesson.holds("central,   h = 0.01", functions.numerical_gradient(cube, two, 0.01), [12.0001])
 
 # %% [markdown]
-# ## Where the errors come from
+# ## Where the error comes from
 #
-# Taylor's formula says what f is near x:
+# Taylor's formula describes f near x:
 #
 # $$f(x \pm h) = f(x) \pm h f'(x) + \frac{h^2}{2} f''(x) \pm \frac{h^3}{6} f'''(x) + \dots \tag{0.2}$$
 #
-# Put it into (0.1). In the one-sided difference f(x) cancels, and after dividing by h there remain
+# Substitute it into (0.1). In the one-sided difference f(x) cancels, and dividing by h leaves
 #
 # $$\frac{f(x+h)-f(x)}{h} = \underbrace{f'(x)}_{A} + \underbrace{\frac{h}{2} f''(x)}_{B} + \dots \tag{0.3}$$
 #
-# **Term A** is what we want. **Term B** is an error that shrinks like h. In the central difference everything
-# with an even power of h has the same sign on both sides and cancels, so B is gone:
+# **Term A** is what we want. **Term B** is an error proportional to h. In the central difference, every term
+# with an even power of h has the same sign in both values of f and cancels, so B is gone:
 #
 # $$\frac{f(x+h)-f(x-h)}{2h} = \underbrace{f'(x)}_{A} + \underbrace{\frac{h^2}{6} f'''(x)}_{C} + \dots \tag{0.4}$$
 #
-# **Term C** shrinks like h². For x³ at 2 we have f'' = 12 and f''' = 6, so at h = 0.1 B is 0.6 and C is 0.01
-# (the last 0.01 of 12.61 is the h²/6 term, which the one-sided difference has as well).
+# **Term C** shrinks like h². For x³ at 2 we have f'' = 12 and f''' = 6, so at h = 0.1 term B is 0.6 and
+# term C is 0.01. (The one-sided difference contains the h²/6 term as well: it is the last 0.01 of 12.61.)
 #
-# Then why not h = 10⁻³⁰⁰? Because a computer rounds. In float64 a number is kept to a relative error of about
-# ε = 2.2·10⁻¹⁶. The two values of f are nearly equal, their difference is tiny, and the rounding errors
-# do not shrink with it. Divided by h they become **term R**, of size
+# Then why not take h = 10⁻³⁰⁰? Because a computer rounds. A float64 stores a number with a relative error of
+# about ε = 2.2·10⁻¹⁶. The two values of f are nearly equal, so their difference is tiny, but their rounding
+# errors do not shrink with it. This is called *cancellation*. Divided by h, the rounding errors become
+# **term R**, of size
 #
 # $$R \approx \frac{\epsilon\,|f(x)|}{h} \tag{0.5}$$
 #
-# which *grows* when h shrinks. The best h is where the shrinking and the growing error are in balance. Set the
-# derivative by h of B + R, or of C + R, to zero:
+# which *grows* as h shrinks. The best h balances the error that shrinks against the error that grows.
+# Differentiate B + R, or C + R, with respect to h and set the result to zero:
 #
 # $$h_{\text{one-sided}} = \sqrt{\frac{2\epsilon |f|}{|f''|}} \qquad
 # h_{\text{central}} = \sqrt[3]{\frac{3\epsilon |f|}{|f'''|}} \tag{0.6}$$
 #
-# ## The engine's own lines
+# ## The engine's code
 #
-# For an array, do this with one number at a time and put it back afterwards.
+# For an array x, the engine moves one number at a time and puts it back before it moves the next.
 
 # %%
 lesson.title("The code under study")
@@ -90,8 +94,8 @@ lesson.show(numerical.numerical_gradient)
 # %% [markdown]
 # ## Experiment 1: the V
 #
-# We take f(x) = eˣ, because all its derivatives are eˣ: relative to the true derivative, B is h/2, C is h²/6 and R is
-# ε/h. We measure the error for many h, each time the median over many x.
+# We choose f(x) = eˣ because every derivative of it is eˣ. Relative to the true derivative, B is then h/2, C
+# is h²/6 and R is ε/h. We measure the error for many values of h, each time as the median over many x.
 
 # %%
 lesson.title("The V")
@@ -103,7 +107,7 @@ best = {
     "float32": (3 * EPS_32) ** (1 / 3),
 }
 lesson.predict(
-    "ε is 2.2e-16. At which h is the central difference best, and how many digits are right there?"
+    "ε is 2.2e-16. Which h is best for the central difference, and how many digits are correct there?"
 )
 
 steps = np.logspace(-13, 0, 27 if lesson.fast else 105)
@@ -111,17 +115,17 @@ places = np.linspace(0.1, 2.0, 21 if lesson.fast else 101)
 
 
 def exp(x):
-    """Return eˣ of the one number in x."""
+    """Return eˣ, for an array x that holds a single number."""
     return float(np.exp(x[0]))
 
 
 def exp_32(x):
-    """Return eˣ of the one number in x, computed in float32."""
+    """Return eˣ like `exp`, but computed in float32."""
     return float(np.exp(np.float32(x[0])))
 
 
 def errors(difference, f):
-    """Return the median over all places of the relative error, for each step."""
+    """Return the relative error at each step size: the median over all places."""
     true = np.exp(places)
     found = [[difference(f, np.array([x]), h)[0] for x in places] for h in steps]
     return np.median(np.abs(np.array(found) / true - 1.0), axis=1)
@@ -134,17 +138,18 @@ measured = {
 }
 for name, found in measured.items():
     at = int(np.argmin(found))
-    print(f"{name:<10} best h: {steps[at]:.0e} (by 0.6: {best[name]:.0e}), error there {found[at]:.0e}")
+    print(f"{name:<10} best h: {steps[at]:.0e} ({best[name]:.0e} by 0.6), error there {found[at]:.0e}")
     assert best[name] / 20 < steps[at] < best[name] * 20
 assert 1e-12 < measured["central"].min() < 2e-11 and 1e-9 < measured["one-sided"].min() < 2e-8
 assert 1e-6 < measured["float32"].min() < 2e-5
-print(f"the engine takes h = {numerical.H:.0e}")
+print(f"the engine uses h = {numerical.H:.0e}")
 lesson.holds("log10 of the engine's h", np.log10(numerical.H), -5.0)
 
 # %% [markdown]
-# At its best, the one-sided difference has about 8 right digits, the central one about 11. That is why gradient
-# checks are central and in float64. In float32 about 5 digits are left at the best h, and at h = 10⁻⁵ fewer than 3:
-# a check there would cry wolf, or would have to be so lenient that it misses real mistakes.
+# At its best h, the one-sided difference has about 8 correct digits and the central one about 11. That is why
+# gradient checks use central differences in float64. In float32, about 5 digits are left at the best h, and
+# fewer than 3 at h = 10⁻⁵. A check in float32 would either cry wolf or be so lenient that real mistakes slip
+# through.
 
 # %%
 at_engine_h = int(np.argmin(np.abs(np.log10(steps) + 5.0)))
@@ -154,10 +159,12 @@ assert measured["float32"][at_engine_h] > 1e-3
 # %% [markdown]
 # ## Experiment 2: a check that sees nothing
 #
-# A layer returns many numbers, and a derivative needs one. So the outputs y are multiplied by numbers dy and summed:
-# loss = Σ dy·y. It is tempting to take dy = 1, that is, loss = sum of y. Look at what that does to softmax, the function
-# that turns scores into probabilities (lesson 03). We check three backwards: the engine's, one that forgets half of the
-# formula, and one that does nothing but return zeros.
+# A layer returns many numbers, but we can only differentiate one. So we multiply the outputs y by numbers dy
+# and add the products up: loss = Σ dy·y. The gradient of this loss with respect to y is dy. In a real network
+# dy arrives from the layers above, so it is called the **upstream gradient**. It is tempting to set dy = 1,
+# that is, loss = sum of y. Watch what happens then with softmax, the function that turns scores into
+# probabilities (lesson 03). We check three backward functions: the engine's, one that forgets half of the
+# formula, and one that simply returns zeros.
 
 # %%
 lesson.title("A check that sees nothing")
@@ -168,7 +175,7 @@ backwards = {
     "half of it": lambda saved, dy: saved.probs * dy,
     "zeros": lambda saved, dy: np.zeros_like(dy),
 }
-lesson.predict("which of the three pass if dy = 1 everywhere? And if dy is random?")
+lesson.predict("which of the three pass the check if dy = 1 everywhere? And which if dy is random?")
 reported = {}
 for kind, dy in {"dy = 1": np.ones_like(x), "random dy": rng.standard_normal(x.shape)}.items():
     expected = functions.numerical_gradient(lambda x, dy=dy: float((softmax.forward(x)[0] * dy).sum()), x)
@@ -181,17 +188,19 @@ assert reported["random dy", "zeros"] > 1e-2 and reported["random dy", "half of 
 assert reported["random dy", "the engine's"] < 1e-7
 
 # %% [markdown]
-# Probabilities sum to 1, whatever the scores are. With dy = 1 the loss is a constant, its true gradient is 0, and zeros are
-# the right answer. So: **always a random dy**. The checker of these lessons follows that rule.
+# Probabilities sum to 1, whatever the scores are. With dy = 1 the loss is therefore a constant, its true
+# gradient is 0, and zeros are the right answer. So **always use a random dy**, or at least one without a
+# pattern, as the checker of these lessons does.
 #
 # ## What it costs
 #
-# Two calls of f for every number in x: for a model with a million parameters, two million passes. If you only want
-# to know *whether* a gradient g is right, two calls are enough: step along one random direction d in which all numbers
-# move at once. The slope must be ⟨g, d⟩. If g is wrong, it is not, unless the error happens to be at right angles to d.
+# A full check calls f twice for every number in x: two million forward passes for a model with a million
+# parameters. If you only want to know *whether* a gradient g is right, two calls are enough. Step along one
+# random direction d, which moves all the numbers at once. If g is right, the slope along d is ⟨g, d⟩. If g is
+# wrong, the slope is something else, unless the error in g happens to be orthogonal to d.
 
 # %%
-lesson.title("A whole gradient with two calls")
+lesson.title("A whole gradient in two calls")
 big = rng.standard_normal((50, 40))
 weights, direction = rng.standard_normal(big.shape), rng.standard_normal(big.shape)
 (gradient,) = softmax.backward(softmax.forward(big)[1], weights)
@@ -232,29 +241,35 @@ right.set(
     xticks=range(3),
     xticklabels=list(backwards),
     xlabel="which backward of softmax is checked",
-    ylabel="largest error that the check reports",
+    ylabel="largest error reported by the check",
     title="With dy = 1 a backward of zeros passes",
 )
 right.legend(loc="upper left")
 lesson.save(
     figure,
-    "Left: the error of a derivative against the step h. From the right it falls with slope 1 (one-sided) or 2 "
-    "(central), until rounding takes over and it rises again. Right: with dy = 1 the check lets zeros pass.",
+    "Left: the error of a numerical derivative against the step h. Read from the right, it falls with slope 1 "
+    "(one-sided) or 2 (central) until rounding takes over and it rises again. Right: with dy = 1, a backward that "
+    "returns zeros passes the check.",
 )
 
 # %% [markdown]
 # ## Your turn
 #
-# Write `numerical_gradient` in `lessons/exercises/ex00.py`, then `python -m lessons check 0`. Yours has to do one thing
-# more than the engine's: x may hold whole numbers. `python lessons/00_gradient_check.py --mine` draws the picture
-# with your function. Then `python -m lessons hunt 0` plants one or two mistakes in a copy of the answer, and you name them.
+# Write `numerical_gradient` in `lessons/exercises/00_gradient_check.py`, then run
+# `python -m lessons check 0`. Your function has to do one thing that the engine's does not: accept an x that
+# holds integers. `python lessons/00_gradient_check.py --mine` draws the picture with your function.
 #
-# ## What this does not explain
+# Then go hunting: `python -m lessons hunt 0` plants one or two mistakes in a copy of the answer, and you name
+# them.
 #
-# - A check compares backward with *your own* forward. If the forward is wrong, its gradient may be right and useless.
-# - At a kink (|x| at 0) there is no derivative, and the central difference reports the mean of the two slopes.
-# - For a function that also works on complex numbers there is a difference without any cancellation,
-#   Im f(x + ih) / h, and there h may be as small as you like:
+# ## What this lesson leaves out
+#
+# - A gradient check compares backward with *your own* forward. If the forward is wrong, its gradient may be
+#   right and still be useless.
+# - At a kink, such as |x| at 0, there is no derivative, and the central difference reports the average of the
+#   two slopes.
+# - For a function that also accepts complex numbers there is a formula without any cancellation,
+#   $\mathrm{Im}\, f(x + ih) / h$, and in it h may be as small as you like:
 
 # %%
 lesson.title("Two things to remember")
@@ -267,5 +282,6 @@ lesson.holds(
 )
 
 # %% [markdown]
-# **Sources.** Nocedal, Wright, "Numerical Optimization" (2006), section 8.1, for the balance of the two errors. Squire,
-# Trapp, "Using Complex Variables to Estimate Derivatives of Real Functions" (1998), for the complex step.
+# **Sources.** Nocedal, Wright, "Numerical Optimization" (2006), section 8.1, for the balance of the two
+# errors. Squire, Trapp, "Using Complex Variables to Estimate Derivatives of Real Functions" (1998), for the
+# complex step.

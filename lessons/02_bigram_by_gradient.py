@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 02 · The same table by gradient descent
 #
-# **Question.** Lesson 01 found the best table by counting. A neural network cannot count: all it can do is follow a
-# gradient. Does that lead to the same table?
+# **Question.** Lesson 01 found the best table by counting. A neural network cannot count: all it can do is
+# follow a gradient. Does that lead to the same table?
 
 # %%
 import matplotlib.pyplot as plt
@@ -19,49 +19,53 @@ functions = lesson.functions(cross_entropy)
 # %% [markdown]
 # ## By hand
 #
-# A gradient may push a number anywhere, but a probability must stay positive, and a row of them must sum to 1. So the
-# model holds other numbers, one for each possible next character, that may be anything: the **logits** z. **Softmax** turns
-# them into probabilities: take exp of each, which is positive, and divide by the sum.
+# A gradient may push a number anywhere, but probabilities must stay positive, and each row of them must sum
+# to 1. So the model stores other numbers, one for each possible next character, that may take any value: the
+# **logits** z. **Softmax** turns logits into probabilities: take exp of each, which makes it positive, and
+# divide by the sum.
 #
-# The logits (ln 3, 0) become (3, 1) under exp, so p = (3/4, 1/4). If the first is what really came next (the
-# **target**), the loss is -ln 3/4 = 0.288. This loss is called **cross-entropy**; it is the NLL of lesson 01.
+# Under exp, the logits (ln 3, 0) become (3, 1), so p = (3/4, 1/4). If the first character is the one that
+# really came next (the **target**), the loss is -ln 3/4 = 0.288. This loss is called **cross-entropy**.
+# Averaged over a text, it is the NLL of lesson 01.
 #
-# The gradient by the logits is p, with 1 taken off at the target: (3/4 - 1, 1/4) = (-1/4, 1/4). To descend is to go
-# against it: the target's logit rises, the other one falls, and the more so the less likely the target was.
+# The gradient with respect to the logits is p with 1 subtracted at the target: (3/4 - 1, 1/4) = (-1/4, 1/4).
+# Gradient descent moves against it: the target's logit rises and the other one falls, and the less likely the
+# target was, the further they move.
 
 # %%
 lesson.title("By hand: logits (ln 3, 0), target 0")
 loss, saved = functions.forward(np.array([[np.log(3.0), 0.0]]), np.array([0]))
 lesson.holds("loss", loss, np.log(4 / 3))
-lesson.holds("gradient by the logits", functions.backward(saved)[0], [[-0.25, 0.25]])
+lesson.holds("gradient of the logits", functions.backward(saved)[0], [[-0.25, 0.25]])
 
 # %% [markdown]
 # ## The gradient, term by term
 #
-# For one row of logits z with the target y:
+# For one row of logits z with target y:
 #
 # $$p_v = \frac{e^{z_v}}{\sum_u e^{z_u}} \qquad \text{loss} = -\ln p_y = \ln \sum_u e^{z_u} - z_y \tag{2.1}$$
 #
-# The logarithm has split the fraction into two parts, and each has a simple derivative by $z_v$:
+# The logarithm has split the fraction into two parts, and each of them is easy to differentiate with respect
+# to $z_v$:
 #
 # $$\frac{\partial}{\partial z_v} \ln \sum_u e^{z_u} = \frac{e^{z_v}}{\sum_u e^{z_u}} = p_v \tag{2.2}$$
 #
 # $$\frac{\partial}{\partial z_v} (-z_y) = -1 \text{ if } v = y, \text{ else } 0 \tag{2.3}$$
 #
-# Written as a row, (2.3) is -onehot(y): a row of zeros with a single 1, at y. The loss of a batch is the mean over its N
-# rows, so each row comes with the factor 1/N:
+# Written as a row, (2.3) is -onehot(y), where onehot(y) is a row of zeros with a single 1 at y. The loss of a
+# batch is the mean over its N rows, so the gradient of each row carries a factor of 1/N:
 #
 # $$\text{loss} = \frac1N \sum_{i=1}^N \Big( \ln \sum_u e^{z_{iu}} - z_{i y_i} \Big) \tag{2.4}$$
 #
 # $$\frac{\partial\,\text{loss}}{\partial z_i} = \underbrace{\frac{p_i}{N}}_{A} \; \underbrace{- \frac{\mathrm{onehot}(y_i)}{N}}_{B} \tag{2.5}$$
 #
-# **Term A** is what the model says, **term B** takes away what is true. A sums to 1/N and B to -1/N,
+# **Term A** is what the model predicts, and **term B** subtracts what is true. A sums to 1/N and B to -1/N,
 # so each row of the gradient sums to 0: what one logit gains, the others lose.
 #
-# ## The engine's own lines
+# ## The engine's code
 #
-# Two things are more than (2.5). Targets of -100 do not count. And each row's maximum is subtracted before exp, which
-# changes no probability and keeps exp from overflowing: lesson 03.
+# The code does two things that (2.5) does not mention. Targets of -100 are ignored. And each row's maximum is
+# subtracted before exp, which changes no probability and keeps exp from overflowing: lesson 03 explains why.
 
 # %%
 lesson.title("The code under study")
@@ -71,13 +75,14 @@ lesson.show(cross_entropy.backward)
 # %% [markdown]
 # ## What the gradient says about the table
 #
-# Now let the logits be a table W, one row for each character a: the logits after a are W[a]. Every place of the text at which
-# a stands uses this row, so their gradients add up. By (2.5) the sum over the $n_a$ places is
+# Now let the logits be a table W with one row for each character: the logits after a are W[a]. Every pair
+# that begins with a uses this row, so the gradients of all these pairs add up. By (2.5), the sum over the
+# $n_a$ pairs is
 #
 # $$\frac{\partial\,\text{loss}}{\partial W_{ab}} = \frac{n_a\, p_{ab} - n_{ab}}{N} \tag{2.6}$$
 #
-# It is zero exactly where $p_{ab} = n_{ab}/n_a$. That is the table of counts, equation (1.4). Nobody has
-# counted anything, and still the gradient stops pulling only when the probabilities are the counts.
+# It is zero exactly when $p_{ab} = n_{ab}/n_a$. That is the table of counts, equation (1.4). The model never
+# counts anything, and yet the gradient stops pulling only when the probabilities agree with the counts.
 
 # %%
 text = (files.LESSONS.parent / "data" / "fables.txt").read_text(encoding="utf-8")
@@ -92,11 +97,11 @@ n_a = counts.sum(axis=1, keepdims=True)
 
 
 def loss_and_gradient(table):
-    """Return the loss of a table of logits, and its gradient by the table."""
+    """Return the loss of a table of logits, and its gradient with respect to the table."""
     loss, saved = functions.forward(table[current], following)
     (dlogits,) = functions.backward(saved)
     gradient = np.zeros_like(table)
-    np.add.at(gradient, current, dlogits)  # rows that are used often add up
+    np.add.at(gradient, current, dlogits)  # the gradients of all uses of a row add up
     return float(loss), gradient
 
 
@@ -104,18 +109,19 @@ lesson.title("The gradient of a table")
 table = np.random.default_rng(2).standard_normal((V, V))
 _, gradient = loss_and_gradient(table)
 p = np.exp(table) / np.exp(table).sum(axis=1, keepdims=True)
-lesson.holds("largest difference to (2.6)", np.abs(gradient - (n_a * p - counts) / N).max(), 0.0)
-lesson.holds("largest sum of a row", np.abs(gradient.sum(axis=1)).max(), 0.0)
+lesson.holds("largest difference from (2.6)", np.abs(gradient - (n_a * p - counts) / N).max(), 0.0)
+lesson.holds("largest sum over a row", np.abs(gradient.sum(axis=1)).max(), 0.0)
 
 # %% [markdown]
 # ## Experiment: descend
 #
-# All logits begin at 0, so all characters are equally likely. Then, many times: compute the gradient on the whole text and
-# take a step against it, W ← W - rate · gradient.
+# All logits start at 0, so all characters are equally likely. Then repeat: compute the gradient on the whole
+# text and take a step against it, W ← W - rate · gradient, where rate is the learning rate.
 #
-# There is one trouble. By (2.6) a row's gradient is proportional to how often its character occurs. Rare characters
-# learn slowly, and a larger rate for all would make the common ones overshoot. So we do it twice: once with one rate for
-# all, and once with each row's gradient divided by its share $n_a/N$, so that all rows learn at the same speed.
+# There is one difficulty. By (2.6), the gradient of a row is proportional to how often its character occurs.
+# Rare characters learn slowly, and a larger learning rate for all would make the frequent ones overshoot. So
+# we descend twice: once with one rate for all rows, and once with the gradient of each row divided by its
+# share $n_a/N$, so that all rows learn at the same speed.
 
 # %%
 lesson.title("Descend")
@@ -124,13 +130,13 @@ optimum = -(counts[seen] * np.log((counts / np.maximum(n_a, 1))[seen])).sum() / 
 share = np.maximum(n_a, 1) / N
 lesson.predict("what is the loss before the first step?")
 lesson.holds(
-    "loss before the first step, minus ln 63", loss_and_gradient(np.zeros((V, V)))[0] - np.log(63), 0.0
+    "loss before the first step minus ln 63", loss_and_gradient(np.zeros((V, V)))[0] - np.log(63), 0.0
 )
-lesson.predict("the loss that counting reaches: will the descent come close, reach it, or go below?")
+lesson.predict("counting reaches a certain loss. Will the descent come close to it, reach it, or go below?")
 
 
 def descend(rate):
-    """Return the loss at every step, and the table at the end."""
+    """Return the loss at every step and the final table."""
     table, losses = np.zeros((V, V)), []
     for _ in range(STEPS):
         loss, gradient = loss_and_gradient(table)
@@ -142,30 +148,32 @@ def descend(rate):
 one_rate, _ = descend(20.0)
 own_rates, table = descend(4.0 / share)
 print(f"counting:                         {optimum:.4f}")
-for name, losses in (("one rate for all:", one_rate), ("a rate of its own for each row:", own_rates)):
+for name, losses in (("one rate for all:", one_rate), ("one rate per row:", own_rates)):
     shown = "  ".join(f"{losses[step]:.4f}" for step in (0, 10, STEPS // 2, STEPS))
     print(f"{name:<33} {shown}   (after 0, 10, {STEPS // 2} and {STEPS} steps)")
-assert (np.diff(one_rate) < 0).all() and (np.diff(own_rates) < 0).all(), "every step goes down"
-assert one_rate[-1] > own_rates[-1] > optimum, "nothing is better than counting"
+assert (np.diff(one_rate) < 0).all() and (np.diff(own_rates) < 0).all(), "the loss falls in every step"
+assert one_rate[-1] > own_rates[-1] > optimum, "no table is better than counting"
 assert own_rates[-1] - optimum < (0.04 if lesson.fast else 0.02)
 
 # %% [markdown]
-# It comes as close as you have patience for, and never goes below. It never quite arrives, either: a pair that does not
-# occur should have probability 0, whose logit is minus infinity, and that is a long way.
+# The loss comes as close as you have patience for, and never goes below. It never quite arrives, either: a
+# pair that does not occur should have probability 0, which takes a logit of minus infinity, and that is a
+# long way to go.
 #
 # ## What the logits have become
 #
-# At the optimum $p_{ab} = n_{ab}/n_a$, and softmax ignores a constant that is added to a whole row. So, for the pairs that occur,
+# At the optimum $p_{ab} = n_{ab}/n_a$, and softmax ignores a constant added to a whole row. So, for the pairs
+# that occur,
 #
 # $$W_{ab} = \ln n_{ab} + c_a \tag{2.7}$$
 #
-# **The logits are the logarithms of the counts**, up to one constant for each row. (Which constant? Every gradient
-# row sums to 0, and we began at 0, so each row of W still does. While the logits of the pairs that never occur fall,
-# $c_a$ therefore rises.)
+# **The logits are the logarithms of the counts**, up to one constant per row. (Which constant? Every row of
+# the gradient sums to 0, and we started at 0, so every row of W still sums to 0. While the logits of the
+# pairs that never occur keep falling, $c_a$ must therefore keep rising.)
 
 # %%
 lesson.title("Logits and counts")
-lesson.holds("largest sum of a row of W", np.abs(table.sum(axis=1)).max(), 0.0, tolerance=1e-8)
+lesson.holds("largest sum over a row of W", np.abs(table.sum(axis=1)).max(), 0.0, tolerance=1e-8)
 log_counts = np.log(np.maximum(counts, 1.0))
 constant = (counts * (table - log_counts)).sum(axis=1, keepdims=True) / np.maximum(n_a, 1.0)  # c_a of (2.7)
 found = table - constant
@@ -180,13 +188,13 @@ assert off.mean() < 0.1
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
 places = np.arange(1, STEPS + 2)
 left.semilogx(places, one_rate, label="one rate for all rows")
-left.semilogx(places, own_rates, label="a rate of its own for each row")
+left.semilogx(places, own_rates, label="one rate per row")
 left.axhline(optimum, color="k", linestyle="--", linewidth=1)
 left.text(1, optimum - 0.04, f"counting: {optimum:.3f}", va="top")
 left.axhline(np.log(V), color="k", linestyle=":", linewidth=1)
-left.text(STEPS, np.log(V) + 0.02, "knows nothing: ln 63", ha="right", va="bottom")
+left.text(STEPS, np.log(V) + 0.02, "uniform: ln 63", ha="right", va="bottom")
 left.set(
-    xlabel="step (from 1, logarithmic)",
+    xlabel="step (from 1, log scale)",
     ylabel="loss (nats per character)",
     ylim=(optimum - 0.25, np.log(V) + 0.2),
     title="The descent ends where counting does",
@@ -203,33 +211,38 @@ ticks = [1, 10, 100, 1000] if counts.max() > 300 else [1, 10, 100]
 right.set(
     xticks=[-1.0, *np.log(ticks)],
     xticklabels=["never", *map(str, ticks)],
-    xlabel="how often the pair occurs, n (logarithmic)",
-    ylabel="logit W, less its row's constant c",
+    xlabel="how often the pair occurs, n (log scale)",
+    ylabel="logit W minus its row's constant c",
     title="The logits are the logarithms of the counts",
 )
 right.legend(loc="upper left")
 lesson.save(
     figure,
-    "Left: the loss falls from ln 63 towards the loss of the counted table, and never below. Right: each dot is a "
-    "pair of characters; its logit is the logarithm of its count, plus a constant of its row. Pairs that never occur "
-    "are on their way to minus infinity.",
+    "Left: the loss falls from ln 63 towards that of the counted table, and never below it. Right: each dot is a pair "
+    "of characters; its logit is the logarithm of its count plus a constant for its row. Pairs that never occur are on "
+    "their way to minus infinity.",
 )
 
 # %% [markdown]
 # ## Your turn
 #
-# Write `forward` and `backward` in `lessons/exercises/ex02.py`, then `python -m lessons check 2`: it tells you
-# which of A and B is missing or has a wrong factor. `python lessons/02_bigram_by_gradient.py --mine` descends with your
-# functions (add `--fast` if they loop over rows), and `python train.py --mine 2` trains a GPT down your gradient.
-# Then hunt: `python -m lessons hunt 2`.
+# Write `forward` and `backward` in `lessons/exercises/02_bigram_by_gradient.py`, then run
+# `python -m lessons check 2`. It tells you which of the terms A and B is missing or has a wrong factor.
+# `python lessons/02_bigram_by_gradient.py --mine` descends with your functions (add `--fast` if they loop
+# over rows), and `python -m lessons train 2` trains a GPT with your gradient.
 #
-# ## What this does not explain
+# Then go hunting: `python -m lessons hunt 2` plants one or two mistakes in a copy of the answer, and you name
+# them.
 #
-# - Why do it the hard way, if counting gives the optimum at once? Because the recipe does not need a table. Any function
-#   that returns logits can take the place of W, one that looks back a thousand characters as well, and (2.5) stays
-#   as it is.
-# - Why the descent could not get stuck: the loss of a *table* of logits is a bowl (convex), which that of a network is not.
-# - How to give each parameter a rate of its own without knowing how often it is used: AdamW, lesson 14.
+# ## What this lesson leaves out
 #
-# **Sources.** Goodfellow, Bengio, Courville, "Deep Learning" (2016), section 6.2.2.3. Boyd, Vandenberghe, "Convex
-# Optimization" (2004), section 3.1.5, for the convexity of ln Σ exp.
+# - Why do it the hard way, if counting gives the optimum at once? Because the recipe does not need a table.
+#   Any function that returns logits can take the place of W, even one that looks back a thousand characters,
+#   and (2.5) stays the same.
+# - Why the descent could not get stuck: the loss of a *table* of logits is convex (a bowl), and that of a
+#   network is not.
+# - How to give each parameter a learning rate that suits it, without knowing how often it is used: AdamW,
+#   lesson 14.
+#
+# **Sources.** Goodfellow, Bengio, Courville, "Deep Learning" (2016), section 6.2.2.3. Boyd, Vandenberghe,
+# "Convex Optimization" (2004), section 3.1.5, for the convexity of ln Σ exp.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 05 · Embedding: a lookup is a one-hot matmul
 #
-# **Question.** A network computes with numbers that can be changed by a little. A character cannot. How does
-# text get into the network, and how does a gradient find its way back to the right row of a table?
+# **Question.** A network computes with numbers that can change by a little. A character cannot. How does text
+# get into the network, and how does the gradient find its way back to the right row of a table?
 
 # %%
 import time
@@ -20,7 +20,7 @@ functions = lesson.functions(embedding)
 # %% [markdown]
 # ## By hand
 #
-# Three characters, a = 0, b = 1, c = 2, and a table `wte` with a row of two numbers for each:
+# Take three characters, a = 0, b = 1, c = 2, and a table `wte` with a row of two numbers for each:
 #
 # | id | row |
 # |---|---|
@@ -28,8 +28,8 @@ functions = lesson.functions(embedding)
 # | 1 | 3, 4 |
 # | 2 | 5, 6 |
 #
-# The text "cac" has the ids (2, 0, 2). Looking up gives (5, 6), (1, 2), (5, 6). The same comes out of a
-# matrix product, if each id becomes a row of zeros with a single 1 in it, its *one-hot* row:
+# The text "cac" has the ids (2, 0, 2). Looking up their rows gives (5, 6), (1, 2), (5, 6). A matrix product
+# gives the same result if each id becomes a **one-hot** row, which is 1 at the id and 0 elsewhere:
 #
 #     0 0 1     1 2     5 6
 #     1 0 0  ·  3 4  =  1 2
@@ -37,9 +37,9 @@ functions = lesson.functions(embedding)
 #
 # We know the gradient of a product (lesson 04): transpose and multiply. Let dx be (1, 0), (0, 1), (10, 0).
 #
-#     0 1 0      1  0      0 1     row of a: what came to place 1
-#     0 0 0  ·   0  1  =   0 0     row of b: nothing, it is not in the text
-#     1 0 1     10  0     11 0     row of c: what came to places 0 and 2, *added*
+#     0 1 0      1  0      0 1     row of a: what came back to position 1
+#     0 0 0  ·   0  1  =   0 0     row of b: nothing, b is not in the text
+#     1 0 1     10  0     11 0     row of c: what came back to positions 0 and 2, *added up*
 
 # %%
 lesson.title("By hand")
@@ -50,19 +50,19 @@ lesson.holds("one-hot product", one_hot @ wte, [[5, 6], [1, 2], [5, 6]])
 dx = np.array([[1.0, 0.0], [0.0, 1.0], [10.0, 0.0]])
 lesson.holds("dwte", one_hot.T @ dx, [[0, 1], [0, 0], [11, 0]])
 
-lesson.predict("NumPy has dwte[ids] += dx. What does it write into the row of c, which is there twice?")
+lesson.predict("c occurs twice in ids. What does NumPy's dwte[ids] += dx write into its row?")
 naive = np.zeros((3, 2))
 naive[ids] += dx
 lesson.holds("row of c after dwte[ids] += dx", naive[2], [10, 0])
 
 # %% [markdown]
 # The first dx of c is lost, and nothing complains. `dwte[ids] += dx` means `dwte[ids] = dwte[ids] + dx`: read
-# three rows, add, write three rows. Row 2 is read twice as 0, and written twice: first 1, then 10. The last
-# write wins. `np.add.at(dwte, ids, dx)` adds one row after another, and forgets none.
+# three rows, add, write three rows. Row 2 is read as 0 both times and written twice, first with 1 and then
+# with 10. The last write wins. `np.add.at(dwte, ids, dx)` adds one row after another and loses none.
 #
 # ## The derivation
 #
-# A GPT adds two looked-up rows: **A** for the token and **B** for the place where it stands.
+# A GPT adds two looked-up rows: **A** for the token and **B** for its position.
 #
 # $$x_{btc} = \underbrace{wte_{s(b,t)\,c}}_{A} + \underbrace{wpe_{tc}}_{B}
 # \qquad s(b,t) = \text{the token's id} \tag{5.1}$$
@@ -71,21 +71,22 @@ lesson.holds("row of c after dwte[ids] += dx", naive[2], [10, 0])
 #
 # $$A_{btc} = \sum_v X_{btv}\, wte_{vc} \tag{5.2}$$
 #
-# By (4.4), the gradient of the table sums over all places:
+# By (4.4), the gradient of the table sums over all positions:
 #
 # $$dwte_{vc} = \sum_{b,t} X_{btv}\, dx_{btc} = \sum_{(b,t):\ s(b,t)=v} dx_{btc} \tag{5.3}$$
 #
-# For all v together, the left sums have B·T·V terms for each channel (B is the number of texts here,
-# not the term); nearly all are 0. The right one is the same without the
-# zeros: each row of dx is *added to* the row that was read. This is called scatter-add. It is the *adjoint* of the lookup: the lookup multiplies by X, scatter-add by X transposed.
+# For all v together, the sums on the left have B·T·V terms per channel (B is the number of texts here, not
+# the term), and nearly all of the terms are 0. The sum on the right is the same without the zeros: each row
+# of dx is *added to* the row that was read. This is called **scatter-add**. It is the *adjoint* of the
+# lookup: the lookup multiplies by X, and scatter-add multiplies by the transpose of X.
 #
-# B is a broadcast over the texts of the batch, so backward it is a sum over them (lesson 04):
+# B is broadcast over the texts of the batch, so backward it is summed over them (lesson 04):
 #
 # $$dwpe_{tc} = \sum_b dx_{btc} \tag{5.4}$$
 #
-# Why two tables? Without B, x would be the same for a token wherever it stands.
+# Why two tables? Without B, a token would have the same x at every position.
 #
-# ## The engine's own lines
+# ## The engine's code
 
 # %%
 lesson.title("The code under study")
@@ -95,30 +96,30 @@ lesson.show(embedding.backward)
 # %% [markdown]
 # ## Another way: sort first
 #
-# Thousands of workers cannot add to one row at the same time without waiting for each other, and on a GPU the
-# order in which they get there changes the last digits. So one can sort the places by token: equal tokens
-# then stand side by side in a *segment*, and each segment is summed by one worker, in a fixed order.
+# Thousands of threads on a GPU cannot add to the same row at once without waiting for each other, and the
+# order in which they arrive changes the last digits. The alternative is to sort the positions by token. Equal
+# tokens then form a contiguous **segment**, and each segment is summed by one thread, in a fixed order.
 
 # %%
 lesson.title("Sorted segments")
 
 
 def by_sorting(ids, dx, n_rows):
-    """Return the scatter-add of dx (N, C) into a table of n_rows rows."""
-    order = np.argsort(ids, kind="stable")  # equal ids side by side, each in its old order
-    present, first = np.unique(ids[order], return_index=True)  # where each segment begins
+    """Return a table of n_rows rows to which the rows of dx (N, C) are added, row i to row ids[i]."""
+    order = np.argsort(ids, kind="stable")  # equal ids become neighbours and keep their order
+    present, first = np.unique(ids[order], return_index=True)  # where each segment starts
     table = np.zeros((n_rows, dx.shape[1]), dtype=dx.dtype)
-    table[present] = np.add.reduceat(dx[order], first, axis=0)  # one sum for each segment
+    table[present] = np.add.reduceat(dx[order], first, axis=0)  # one sum per segment
     return table
 
 
 def by_one_hot(ids, dx, n_rows):
-    """Return the same as a matrix product."""
+    """Return the same, computed as a product with one-hot rows."""
     return np.eye(n_rows, dtype=dx.dtype)[ids].T @ dx
 
 
 def by_adding(ids, dx, n_rows):
-    """Return the same from the functions under study, as one text."""
+    """Return the same, computed by the functions under study from a batch of one text."""
     wte, wpe = np.zeros((n_rows, dx.shape[1]), dtype=dx.dtype), np.zeros_like(dx)
     _, saved = functions.forward(ids[None], wte, wpe)
     return functions.backward(saved, dx[None])[0]
@@ -128,11 +129,11 @@ for way in (by_sorting, by_one_hot, by_adding):
     lesson.holds(f"{way.__name__:<10}", way(ids, dx, 3), [[0, 1], [0, 0], [11, 0]])
 
 # %% [markdown]
-# ## Experiment: who gets how much gradient?
+# ## Experiment: which row gets how much gradient?
 #
-# We take the project's fables, and send random numbers back as dx, all of the same size. A token that stands
-# in n places gets the sum of n random rows. Sums of n independent numbers of size 1 have size √n, since
-# variances add.
+# We take the project's fables and send back random numbers with standard deviation 1 as dx. A token that
+# occurs n times gets the sum of n random rows. A sum of n independent numbers with standard deviation 1 has
+# standard deviation √n, because variances add.
 
 # %%
 lesson.title("Frequency and gradient")
@@ -143,7 +144,9 @@ tokens = tokenizer.encode(text)[: BATCH * TIME].reshape(BATCH, TIME)
 rng = np.random.default_rng(5)
 V = tokenizer.vocab_size
 tables = rng.standard_normal((V, WIDTH)), rng.standard_normal((TIME, WIDTH))
-lesson.predict("the commonest character is about 20 times as frequent as k. How do their gradients compare?")
+lesson.predict(
+    "the most frequent character occurs about 20 times as often as k. How do their gradients compare?"
+)
 x, saved = functions.forward(tokens, *tables)
 dx = rng.standard_normal(x.shape)
 dwte, dwpe = functions.backward(saved, dx)
@@ -161,19 +164,22 @@ print(f"{tokens.size} tokens; {present.sum()} of the {V} characters occur, {V - 
 for character in (tokenizer.symbols[commonest], "e", "k"):
     v = tokenizer.encode(character)[0]
     print(
-        f"  {character!r} stands in {counts[v]:>5} places: its row has norm {np.linalg.norm(dwte[v]):6.1f},"
-        f" √(n C) = {np.sqrt(counts[v] * WIDTH):6.1f}; with += it has {np.linalg.norm(naive[v]):4.1f}"
+        f"  {character!r} occurs {counts[v]:>5} times: its row has norm {np.linalg.norm(dwte[v]):6.1f},"
+        f" √(n C) = {np.sqrt(counts[v] * WIDTH):6.1f}; with += the norm is {np.linalg.norm(naive[v]):4.1f}"
     )
 assert (np.abs(norms / expected - 1.0) < 0.4).all()
-lesson.holds("characters that do not occur: largest gradient", np.abs(dwte[~present]).max(initial=0.0), 0.0)
+lesson.holds(
+    "largest gradient of a character that does not occur", np.abs(dwte[~present]).max(initial=0.0), 0.0
+)
 kept = np.linalg.norm(naive[commonest]) / np.linalg.norm(dwte[commonest])
-print(f"of the row of {tokenizer.symbols[commonest]!r}, += keeps {100 * kept:.0f} %")
+print(f"in the row of {tokenizer.symbols[commonest]!r}, += keeps {100 * kept:.0f} % of the norm")
 assert kept < 0.5
-lesson.holds("dwpe is the sum over the texts; off by", np.abs(dwpe - dx.sum(axis=0)).max(), 0.0)
+lesson.holds("dwpe minus the sum of dx over the texts, at most", np.abs(dwpe - dx.sum(axis=0)).max(), 0.0)
 
 # %% [markdown]
-# The picture's right half times the three ways: the one-hot product does work for every token *and* every word of the vocabulary, the other two mainly for every
-# token. (The middle way is timed with its forward and with dwpe, so it looks slower than it is.)
+# The right half of the picture times the three ways. The work of the one-hot product grows with the number of
+# tokens *times* the number of rows of the table; that of the other two grows mainly with the tokens. (The
+# middle one is timed together with its forward and with dwpe, so it looks slower than it is.)
 
 # %%
 lesson.title("Three ways, timed")
@@ -204,7 +210,9 @@ left.loglog(counts[present], naive_norms, "x", label="dwte[tokens] += dx")
 line = np.array([1, counts.max()])
 left.loglog(line, np.sqrt(line * WIDTH), "k:", label="√(n C)")
 left.set(
-    xlabel="n: places where the character stands", ylabel="norm of its row of dwte", title="Who gets how much"
+    xlabel="n: how often the character occurs",
+    ylabel="norm of its row of dwte",
+    title="Which row gets how much",
 )
 left.legend()
 for name, values in times.items():
@@ -217,28 +225,31 @@ right.minorticks_off()
 right.legend()
 lesson.save(
     figure,
-    "Left: the gradient of a row grows as the root of its character's count; with += it stays that of one. "
-    "Right: time of the one-hot product, of the embedding forward and backward and of sorted segments against the size of the table.",
+    "Left: the gradient of a row grows like the square root of its character's count; with += it does not grow. Right: the "
+    "time of the one-hot product, of the embedding forward and backward, and of sorted segments, against the table's size.",
 )
 
 # %% [markdown]
-# Both marks stand on the same spot for a character that occurs once. A test whose tokens are all different
-# cannot see the mistake. Yours has repeated tokens.
+# For a character that occurs once, both marks are on the same spot. A test whose tokens are all different
+# cannot see the mistake. The test of this exercise has repeated tokens.
 #
 # ## Your turn
 #
-# Write `forward` and `backward` in `lessons/exercises/ex05.py`, then `python -m lessons check 5`. Use
-# `np.add.at`, or write the sorted version; the checker takes both. `python lessons/05_embedding.py --mine`
-# draws the picture with yours.
+# Write `forward` and `backward` in `lessons/exercises/05_embedding.py`, then run `python -m lessons check 5`.
+# Use `np.add.at`, or write the sorted version: the checker accepts both.
+# `python lessons/05_embedding.py --mine` draws the picture with your functions.
 #
-# Then hunt: `python -m lessons hunt 5` plants one or two mistakes in a copy of the answer, and you name them.
+# Then go hunting: `python -m lessons hunt 5` plants one or two mistakes in a copy of the answer, and you name
+# them.
 #
-# ## What this does not explain
+# ## What this lesson leaves out
 #
-# Real gradients are not random: those of one character often agree, and then n of them sum to more than √n. A
-# row that is rarely read is rarely changed; AdamW, which divides each gradient by its usual size, makes up
-# for part of that: lesson 14. A GPT uses `wte` a second time, as its last layer, so that a second gradient is
-# added to this one: lesson 12. Why characters, and not words: beyond these lessons.
+# - Real gradients are not random: those of one character often agree, and then n of them sum to more than √n.
+# - A row that is rarely read rarely changes. AdamW, which divides each gradient by its usual size, makes up
+#   for part of that: lesson 14.
+# - A GPT uses `wte` a second time, as its last layer, so a second gradient is added to this one: lesson 12.
+# - Why the tokens are characters here, and not longer pieces of text: beyond these lessons.
 #
-# **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), which learns such a table together with a language model. Radford et al., "Improving Language Understanding by Generative
+# **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), which learns
+# such a table together with a language model. Radford et al., "Improving Language Understanding by Generative
 # Pre-Training" (2018), equation 2. `numpy.ufunc.at` in the NumPy manual, on what unbuffered addition means.

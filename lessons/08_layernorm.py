@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 08 · LayerNorm: project out two directions
 #
-# **Question.** A deep network multiplies by one matrix after another. Why do the numbers in it neither explode
-# nor fade, and what does the cure do to the gradient?
+# **Question.** A deep network multiplies by one matrix after another. What keeps the numbers in it from
+# exploding or fading away, and what does the cure do to the gradient?
 
 # %%
 import matplotlib.pyplot as plt
@@ -17,13 +17,15 @@ functions = lesson.functions(layernorm)
 # %% [markdown]
 # ## What it does, by hand
 #
-# LayerNorm takes a row of C numbers, subtracts their mean μ and divides by their spread σ:
+# LayerNorm takes a row of C numbers, subtracts their mean μ and divides by their standard deviation σ. A
+# small constant ε keeps σ away from 0, and the learned γ and β scale and shift the result:
 #
 # $$\mu = \frac1C\sum_i x_i \qquad \sigma^2 = \frac1C\sum_i (x_i-\mu)^2 + \epsilon \qquad
 # \hat x_i = \frac{x_i-\mu}{\sigma} \qquad y_i = \gamma_i \hat x_i + \beta_i \tag{8.1}$$
 #
-# Take the row (1, 3) with γ = 1, β = 0 and no ε. Its mean is 2, its spread is 1, so x̂ = (-1, 1).
-# Two facts can be seen at once: add 100 to the row, or multiply it by 7, and x̂ is the same.
+# Take the row (1, 3) with γ = 1, β = 0 and ε = 0. Its mean is 2 and its standard deviation is 1, so
+# $\hat x = (-1, 1)$. Two facts are plain to see: add 100 to the row, or multiply it by 7, and x̂ stays the
+# same.
 
 # %%
 lesson.title("By hand")
@@ -35,25 +37,27 @@ for row in ([1.0, 3.0], [101.0, 103.0], [7.0, 21.0]):
 # %% [markdown]
 # ## The gradient, term by term
 #
-# Write $h_i = \gamma_i\, \partial L/\partial y_i$: what comes back to x̂. Changing one $x_j$ changes the loss
-# in three ways, because $x_j$ is in three places of (8.1).
+# Write $h_i = \gamma_i\, \partial L/\partial y_i$ for the gradient that arrives at $\hat x_i$. Changing one
+# $x_j$ changes the loss in three ways, because $x_j$ appears in three places of (8.1).
 #
-# 1. In its own numerator: $\hat x_j$ moves by $1/\sigma$. **Term A**:
+# 1. In its own numerator: $\hat x_j$ moves by $1/\sigma$ for each unit of $x_j$. **Term A**:
 #    $$A_j = \frac{h_j}{\sigma} \tag{8.2}$$
-# 2. In the mean: $\partial\mu/\partial x_j = 1/C$, and μ is subtracted from *every* number of the row. **Term B**:
+# 2. In the mean: $\partial\mu/\partial x_j = 1/C$, and μ is subtracted from *every* number of the row.
+#    **Term B**:
 #    $$B_j = -\frac{1}{\sigma}\,\frac1C\sum_i h_i = -\frac{\mathrm{mean}(h)}{\sigma} \tag{8.3}$$
-# 3. In the spread: $\partial\sigma/\partial x_j = \hat x_j / C$ (the centred numbers sum to 0, so the mean does not
-#    matter here), and $\partial \hat x_i/\partial\sigma = -\hat x_i/\sigma$. **Term C**:
+# 3. In the standard deviation: $\partial\sigma/\partial x_j = \hat x_j / C$ (the centered numbers sum to 0,
+#    so the change of μ does not matter here), and $\partial \hat x_i/\partial\sigma = -\hat x_i/\sigma$.
+#    **Term C**:
 #    $$C_j = -\frac{\hat x_j}{\sigma}\,\frac1C\sum_i h_i\hat x_i = -\frac{\hat x_j\,\mathrm{mean}(h\hat x)}{\sigma} \tag{8.4}$$
 #
-# Together
+# Together:
 #
 # $$\frac{\partial L}{\partial x_j} = A_j + B_j + C_j = \frac{h_j - \mathrm{mean}(h) - \hat x_j\,\mathrm{mean}(h\hat x)}{\sigma} \tag{8.5}$$
 #
-# γ and β are simpler: each is used once in every row, so its gradient is a sum over rows,
+# γ and β are simpler. Each of their entries is used once in every row, so its gradient is a sum over rows:
 # $\partial L/\partial\gamma = \sum dy\,\hat x$ and $\partial L/\partial\beta = \sum dy$. (8.6)
 #
-# ## The engine's own lines
+# ## The engine's code
 
 # %%
 lesson.title("The code under study")
@@ -63,9 +67,10 @@ lesson.show(layernorm.backward)
 # %% [markdown]
 # ## Why it must look like this
 #
-# Adding a constant to a row of x does not change y. So the gradient has nothing to say in that direction: each row
-# of dx sums to 0. Scaling a (centred) row does not change y either, up to ε: each row of dx is at right angles to x̂.
-# B and C are exactly what it takes to remove these two directions from A: LayerNorm's backward is a *projection*.
+# Adding a constant to a row of x does not change y, so the gradient cannot point in that direction: each row
+# of dx sums to 0. Scaling a centered row does not change y either, up to ε, so each row of dx is orthogonal
+# to x̂. B and C are exactly what it takes to remove these two directions from A. Apart from the division by
+# σ, LayerNorm's backward is a *projection*.
 
 # %%
 lesson.title("Two directions are gone")
@@ -80,24 +85,24 @@ a = dy * weight / x.std(axis=1, keepdims=True)  # term A alone
 lesson.predict("what do the rows of term A sum to, and what do the rows of dx?")
 print("rows of A sum to  ", np.round(a.sum(axis=1), 3))
 lesson.holds("rows of dx sum to", dx.sum(axis=1), np.zeros(4))
-lesson.holds("rows of dx times x̂", (dx * x_hat).sum(axis=1), np.zeros(4))
+lesson.holds("rows of dx, each dotted with x̂", (dx * x_hat).sum(axis=1), np.zeros(4))
 
 # %% [markdown]
 # ## Experiment: 32 layers, with and without
 #
-# Each layer multiplies by a random matrix whose entries are too large by 10 % (so rows grow by 1.1 a layer).
-# We send a random gradient back through 32 of them and measure its size at every depth.
+# Each layer multiplies by a random matrix whose entries are 10 % too large, so rows grow by a factor of 1.1
+# per layer. We send a random gradient back through 32 such layers and measure its norm at every depth.
 
 # %%
 lesson.title("32 layers")
 DEPTH, WIDTH = (32, 128) if lesson.fast else (32, 256)
 lesson.predict(
-    "by which factor does the gradient grow over 32 layers without LayerNorm? (1.1 to the power of 32)"
+    "by what factor does the gradient grow over 32 layers without LayerNorm? (Think of 1.1 to the power of 32.)"
 )
 
 
 def gradient_norms(with_layernorm: bool) -> list[float]:
-    """Return the size of the gradient before each layer, from the top down."""
+    """Return the norm of the gradient at every depth, from the top down."""
     rng = np.random.default_rng(1)
     matrices = [1.1 * rng.standard_normal((WIDTH, WIDTH)) / np.sqrt(WIDTH) for _ in range(DEPTH)]
     x, saved = rng.standard_normal((64, WIDTH)), []
@@ -118,8 +123,10 @@ def gradient_norms(with_layernorm: bool) -> list[float]:
 
 
 without, with_it = gradient_norms(False), gradient_norms(True)
-print(f"without LayerNorm the gradient grows {without[-1] / without[0]:.1f} times (1.1**32 = {1.1**32:.1f})")
-print(f"with LayerNorm it ends at {with_it[-1] / with_it[0]:.2f} of what it was")
+print(
+    f"without LayerNorm the gradient grows by a factor of {without[-1] / without[0]:.1f} (1.1**32 = {1.1**32:.1f})"
+)
+print(f"with LayerNorm it ends at {with_it[-1] / with_it[0]:.2f} times its initial norm")
 assert without[-1] / without[0] > 10 and 0.1 < with_it[-1] / with_it[0] < 3
 
 # %%
@@ -127,15 +134,15 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained"
 left.semilogy(without, label="without LayerNorm")
 left.semilogy(with_it, label="with LayerNorm")
 left.set(
-    xlabel="layers that the gradient has come down",
-    ylabel="size of the gradient",
+    xlabel="layers the gradient has passed through",
+    ylabel="norm of the gradient",
     title="32 layers, matrices 10 % too large",
 )
 left.legend()
 places = np.arange(4)
 right.bar(places - 0.2, np.abs(a.sum(axis=1)), 0.4, label="term A alone")
 sums = right.bar(places + 0.2, np.abs(dx.sum(axis=1)), 0.4, label="dx = A + B + C")
-right.bar_label(sums, ["0"] * len(places), color="C1")  # up to rounding: `holds` above has seen to that
+right.bar_label(sums, ["0"] * len(places), color="C1")  # up to rounding: `holds` above has checked it
 right.set(
     xlabel="row",
     ylabel="|sum of the row|",
@@ -145,24 +152,27 @@ right.set(
 right.legend()
 lesson.save(
     figure,
-    "Left: coming down 32 layers, the gradient grows more than tenfold without LayerNorm and keeps its size with it. "
-    "Right: rows of term A have a sum, rows of dx have none.",
+    "Left: on its way down through 32 layers, the gradient grows more than tenfold without LayerNorm and keeps its norm "
+    "with it. Right: rows of term A do not sum to 0, but rows of dx do.",
 )
 
 # %% [markdown]
 # ## Your turn
 #
-# Write `forward` and `backward` in `lessons/exercises/ex08.py`, then `python -m lessons check 8`.
-# It tells you which of A, B and C is missing, doubled or has a wrong sign. `python lessons/08_layernorm.py --mine`
-# draws the picture with your functions.
+# Write `forward` and `backward` in `lessons/exercises/08_layernorm.py`, then run `python -m lessons check 8`.
+# It tells you which of the terms A, B and C is missing, doubled or has a wrong sign.
+# `python lessons/08_layernorm.py --mine` draws the picture with your functions.
 #
-# Then hunt: `python -m lessons hunt 8` plants one or two mistakes in a copy of the answer, and you name them.
+# Then go hunting: `python -m lessons hunt 8` plants one or two mistakes in a copy of the answer, and you name
+# them.
 #
-# ## What this does not explain
+# ## What this lesson leaves out
 #
-# Why γ and β are there if the next layer is a matrix anyway (it could scale and shift by itself); why RMSNorm, which
-# leaves out the mean, works as well; and why *where* the LayerNorm stands (before or after the branch) matters as much
-# as that it is there: lesson 12.
+# - Why γ and β exist at all if the next layer is a matrix, which could scale and shift by itself.
+# - Why RMSNorm, which leaves out the mean, works just as well.
+# - Why the *place* of the LayerNorm, before or after the branch, matters as much as its presence. Lesson 12
+#   shows the place; the reason is beyond these lessons.
 #
 # **Sources.** Ba, Kiros, Hinton, "Layer Normalization" (2016). Xu et al., "Understanding and Improving Layer
-# Normalization" (2019), which finds that the derivatives of mean and variance matter more than the forward pass.
+# Normalization" (2019), which finds that the derivatives of mean and variance matter more than the
+# normalization in the forward pass.

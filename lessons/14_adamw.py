@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 14 · AdamW: a step of the same size in every direction
 #
-# **Question.** Some weights of a GPT have gradients a thousand times larger than others. Which step should
-# each take, and what has weight decay to do with it?
+# **Question.** Some weights of a GPT have gradients a thousand times larger than others. How large a step
+# should each weight take, and what does weight decay have to do with it?
 
 # %%
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ lesson = Lesson(14)
 
 
 def engine_step(w, g, m, v, t, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1):
-    """Call the engine's update, which works on flat vectors in place, in the form of the exercise."""
+    """Call the engine's update, which works in place on flat vectors, in the form of the exercise."""
     w, m, v = (np.array(each, dtype=np.float64) for each in (w, m, v))
     n_decaying = w.size if w.ndim >= 2 else 0
     flat = (w.reshape(-1), np.ravel(g), m.reshape(-1), v.reshape(-1))
@@ -30,16 +30,18 @@ functions = lesson.functions(SimpleNamespace(step=engine_step))
 # %% [markdown]
 # ## One step, by hand
 #
-# AdamW keeps two running means for each weight: m of the gradient, v of its square. The step is m over the root of v:
+# AdamW keeps two running averages for each weight: m of the gradient, and v of its square. Both start at 0,
+# and $\hat m$ and $\hat v$ correct for that. The step is $\hat m$ divided by the root of $\hat v$:
 #
 # $$m \leftarrow \beta_1 m + (1-\beta_1) g \qquad v \leftarrow \beta_2 v + (1-\beta_2) g^2 \tag{14.1}$$
 # $$\hat m = \frac{m}{1-\beta_1^t} \qquad \hat v = \frac{v}{1-\beta_2^t} \tag{14.2}$$
 # $$\Delta w = \underbrace{-\,lr\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}}_{A} \;\underbrace{-\; lr\,\lambda\, w}_{B}
 # \tag{14.3}$$
 #
-# Take the first step, with g = 2, β₁ = 0.9, β₂ = 0.95, lr = 0.1, no decay. m = 0.1 · 2 = 0.2, and 0.2 / (1 - 0.9) = 2.
-# v = 0.05 · 4 = 0.2, and 0.2 / (1 - 0.95) = 4. The ratio is 2/√4 = 1, so **A** is -lr = -0.1. With g = 2000
-# everything cancels in the same way: still 0.1.
+# Take the first step, with g = 2, β₁ = 0.9, β₂ = 0.95, lr = 0.1 and no weight decay. m is 0.1 · 2 = 0.2, and
+# $\hat m$ is 0.2 / (1 - 0.9) = 2. v is 0.05 · 4 = 0.2, and $\hat v$ is 0.2 / (1 - 0.95) = 4. The ratio is
+# 2/√4 = 1, so **A** is -lr = -0.1. With g = 2000 everything cancels in the same way, and the step is again
+# 0.1.
 
 # %%
 lesson.title("By hand")
@@ -50,7 +52,7 @@ for g in (2.0, 2000.0, -0.002):
     lesson.holds(f"g = {g:g}: m", m, [0.1 * g])
     lesson.holds(f"g = {g:g}: w, from 1, after one step", w, [1.0 - 0.1 * np.sign(g)], tolerance=1e-8)
 lesson.predict(
-    "a matrix whose one entry is 1, g = 2, now with a decay of λ = 0.1: where is w after one step?"
+    "a matrix with the single entry 1, g = 2, and now a weight decay of λ = 0.1. What is w after one step?"
 )
 w, _, _ = functions.step(np.ones((1, 1)), 2 * np.ones((1, 1)), 0, 0, 1, **{**PLAIN, "weight_decay": 0.1})
 lesson.holds(
@@ -58,25 +60,26 @@ lesson.holds(
 )
 
 # %% [markdown]
-# ## Why the correction
+# ## Why the bias correction
 #
 # Unroll (14.1) from m = 0:
 #
 # $$m_t = (1-\beta_1)\sum_{i=1}^t \beta_1^{t-i} g_i \tag{14.4}$$
 #
-# If all gradients have the same mean, then $E[m_t] = (1-\beta_1)(1 + \beta_1 + \dots + \beta_1^{t-1})\,E[g]$, and the sum
-# is $(1-\beta_1^t)/(1-\beta_1)$:
+# If all gradients have the same mean, then $E[m_t] = (1-\beta_1)(1 + \beta_1 + \dots + \beta_1^{t-1})\,E[g]$,
+# and the sum is $(1-\beta_1^t)/(1-\beta_1)$:
 #
 # $$E[m_t] = (1-\beta_1^t)\,E[g] \tag{14.5}$$
 #
-# So m is too small by just the factor that (14.2) divides by; v likewise. After step 1 the factor for m is 0.1; after
-# step 50 it is $1 - 0.9^{50}$ = 0.995, and the correction has done its work.
+# So m is too small by exactly the factor that (14.2) divides by, and the same holds for v. After step 1 the
+# factor for m is 0.1. After step 50 it is $1 - 0.9^{50}$ = 0.995, and the correction has done its work.
 #
-# ## Why the decay stands apart
+# ## Why the decay is decoupled
 #
-# **B** pulls each weight toward 0, by the same share for all. The older way adds λw to the gradient (L2). Then the pull
-# goes through m and v: it is divided by √v̂, and weights with large gradients are hardly pulled at all.
-# And biases and LayerNorm weights are left out: a LayerNorm weight near 0 would switch its channel off.
+# **B** pulls each weight toward 0, all of them by the same fraction. The older way, L2 regularization, adds
+# λw to the gradient. Then the pull passes through m and v, where it is divided by √v̂, and weights with large
+# gradients are hardly pulled at all. In AdamW, m and v know nothing of the decay: it is **decoupled**. Biases
+# and LayerNorm weights are left out, because a LayerNorm weight near 0 would switch its channel off.
 
 # %%
 lesson.title("The code under study")
@@ -85,16 +88,16 @@ lesson.show(adamw.scalars_of)
 lesson.show(adamw.update)
 
 # %% [markdown]
-# ## The decay, apart and through the gradient
+# ## Weight decay, decoupled and through the gradient
 #
-# Two weights begin at 1. Their gradients only swing to and fro: ±100 for the first, ±0.01 for the second. Nothing but
-# the decay should move them.
+# Two weights start at 1. Their gradients only alternate in sign, ±100 for the first and ±0.01 for the second.
+# Nothing but the decay should move them.
 
 # %%
 lesson.title("Two ways to decay")
 STEPS, LR, LAMBDA = 200, 0.001, 1.0
 lesson.predict(
-    f"(1 - {LR} · {LAMBDA:g})^{STEPS} is about 0.82. Which weights get there: with AdamW, with L2?"
+    f"(1 - {LR} · {LAMBDA:g})^{STEPS} is about 0.82. Which weights get there with AdamW, and which with L2?"
 )
 ends = {}
 for name in ("AdamW", "L2"):
@@ -111,18 +114,18 @@ assert np.abs(ends["AdamW"] - (1 - LR * LAMBDA) ** STEPS).max() < 0.01
 assert ends["L2"][0] > 0.97 and ends["L2"][1] < 0.85
 
 # %% [markdown]
-# ## Experiment: the first steps, and a bent valley
+# ## Experiment: the first steps, and a curved valley
 #
-# First, a gradient that is always 1. How long is each step, in units of lr? Without correction is the same as
-# a very large t; counting wrongly is t + 1.
+# First, a gradient that is always 1. How long is each step, in units of lr? To leave the correction out, we
+# pass a very large t. To count wrongly, we pass t + 1.
 
 # %%
 lesson.title("The first twenty steps")
-lesson.predict("β = (0.9, 0.999), no correction: is the first step shorter than lr, equal or longer?")
+lesson.predict("β = (0.9, 0.999), no correction. Is the first step shorter than lr, as long, or longer?")
 
 
 def step_lengths(t_of):
-    """Return |Δw| / lr of 20 steps with gradient 1, if step i is taken for number t_of(i)."""
+    """Return |Δw| / lr of 20 steps with gradient 1, where step i passes t = t_of(i)."""
     w = m = v = np.zeros(1)
     lengths = []
     for i in range(1, 21):
@@ -141,22 +144,26 @@ lesson.holds("corrected: first and last step", [lengths["as it should be"][i] fo
 lesson.holds("no correction: first step, 0.1/√0.001", lengths["no correction"][0], 0.1 / 0.001**0.5, 1e-5)
 lesson.holds("t one too far: first step", round(lengths["t one too far"][0], 3), 0.744)
 longest = int(np.argmax(lengths["no correction"]))
-print(f"no correction: the longest is step {longest + 1}, with {lengths['no correction'][longest]:.1f} lr")
+print(
+    f"no correction: the longest step is number {longest + 1}, with {lengths['no correction'][longest]:.1f} lr"
+)
 
 # %% [markdown]
-# Now a valley: the loss $(1-a)^2 + 20\,(b - a^2)^2$ has its minimum at (1, 1), on a bent, narrow ground. Across it the
-# slope is steep, along it nearly flat. Plain gradient descent may take no step that is too long *across*, so
-# it crawls *along*. Adam divides the slope by a and the slope by b, each by its own usual size.
-# We try many rates for both and show the best of each.
+# Now a valley. The loss $(1-a)^2 + 20\,(b - a^2)^2$ has its minimum at (1, 1), on the floor of a narrow,
+# curved valley. Across the valley the slope is steep; along it, it is nearly flat. Plain gradient descent
+# cannot afford steps that are too long *across*, so it crawls *along*. Adam divides the slope in a and the
+# slope in b, each by its usual size. We try many learning rates for both methods and show the best of each.
 
 # %%
-lesson.title("A bent valley")
+lesson.title("A curved valley")
 STEPS = 200
-lesson.predict(f"who is nearer to (1, 1) after {STEPS} steps, gradient descent at its best rate, or Adam?")
+lesson.predict(
+    f"which is nearer to (1, 1) after {STEPS} steps, each at its best rate: gradient descent or Adam?"
+)
 
 
 def valley(p):
-    """Return the loss at a point or at many."""
+    """Return the loss at one or many points."""
     a, b = p
     return (1 - a) ** 2 + 20 * (b - a**2) ** 2
 
@@ -168,7 +175,7 @@ def slope(p):
 
 
 def descent(lr):
-    """Return the path of gradient descent."""
+    """Return the path of gradient descent at a learning rate."""
     path = [np.array([-1.2, 1.8])]
     for _ in range(STEPS):
         path.append(path[-1] - lr * slope(path[-1]))
@@ -176,7 +183,7 @@ def descent(lr):
 
 
 def adam(lr):
-    """Return the path of Adam: AdamW without decay."""
+    """Return the path of Adam, which is AdamW without decay."""
     path, m, v = [np.array([-1.2, 1.8])], np.zeros(2), np.zeros(2)
     for t in range(1, STEPS + 1):
         w, m, v = functions.step(path[-1], slope(path[-1]), m, v, t, lr, (0.9, 0.95), 1e-8, 0.0)
@@ -185,7 +192,7 @@ def adam(lr):
 
 
 def best(method, rates):
-    """Return the rate and the path that end lowest."""
+    """Return the rate whose path ends lowest, and the path."""
     with np.errstate(all="ignore"):
         paths = [(rate, method(rate)) for rate in rates]
         return min(paths, key=lambda each: np.nan_to_num(valley(each[1][-1]), nan=np.inf))
@@ -204,7 +211,7 @@ left.contour(a, b, np.log10(valley((a, b)) + 1e-3), levels=14, cmap="Greys", lin
 left.plot(*path_gd.T, ".-", color="tab:blue", markersize=3, linewidth=0.8, label="gradient descent")
 left.plot(*path_adam.T, ".-", color="tab:orange", markersize=3, linewidth=0.8, label="Adam")
 left.plot(1, 1, "*", color="black", markersize=12, label="minimum")
-left.set(xlabel="a", ylabel="b", title=f"A bent valley, {STEPS} steps, best rate of each", ylim=(-0.6, 2.2))
+left.set(xlabel="a", ylabel="b", title=f"A curved valley, {STEPS} steps, best rate of each", ylim=(-0.6, 2.2))
 left.legend(loc="lower center", fontsize=8)
 for name, values in lengths.items():
     right.plot(range(1, 21), values, marker=".", label=name)
@@ -218,24 +225,28 @@ right.set(
 right.legend()
 lesson.save(
     figure,
-    "Left: in a bent valley, gradient descent and Adam from the same point, each at its best rate. Right: with bias "
-    "correction each step is lr long; without it the first steps are several times as long; with t one too far, shorter.",
+    "Left: gradient descent and Adam in a curved valley, from the same point, each at its best rate. Right: with bias "
+    "correction every step is lr long; without it the first steps are several times longer; with t one too far, shorter.",
 )
 
 # %% [markdown]
 # ## Your turn
 #
-# Write `step` and `update` in `lessons/exercises/ex14.py`, then `python -m lessons check 14`. It takes four
-# steps, since a mistake in the correction is right in step 1 and wrong in step 2. `python lessons/14_adamw.py --mine`
-# draws the picture with your step, and `python train.py --mine 14` trains a GPT with it.
+# Write `step` and `update` in `lessons/exercises/14_adamw.py`, then run `python -m lessons check 14`. It
+# takes four steps, because a mistake in the correction may be right in step 1 and wrong in step 2.
+# `python lessons/14_adamw.py --mine` draws the picture with your step, and `python -m lessons train 14`
+# trains a GPT with it.
 #
-# Then hunt: `python -m lessons hunt 14` plants one or two mistakes in a copy of the answer, and you name them.
+# Then go hunting: `python -m lessons hunt 14` plants one or two mistakes in a copy of the answer, and you
+# name them.
 #
-# ## What this does not explain
+# ## What this lesson leaves out
 #
-# Why the square root of the mean square is a good measure of the valley's width (it is not, far from a minimum); why β₂ is
-# 0.95 in language models and 0.999 elsewhere; and how to choose lr: AdamW makes steps comparable, it does not say how long
-# they should be. Lesson 15 has the usual answer, a schedule.
+# - Why the root of the mean square is a good measure of the valley's width (far from a minimum, it is not).
+# - Why β₂ is 0.95 in language models and 0.999 elsewhere.
+# - How to choose lr: AdamW makes steps comparable, but it does not say how long they should be. Lesson 15 has
+#   the usual answer, a schedule.
 #
-# **Sources.** Kingma, Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1 and section 3. Loshchilov, Hutter,
-# "Decoupled Weight Decay Regularization" (2019), algorithm 2; that lr multiplies the decay is PyTorch's convention.
+# **Sources.** Kingma, Ba, "Adam: A Method for Stochastic Optimization" (2015), algorithm 1 and section 3.
+# Loshchilov, Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2; that lr multiplies the
+# decay is PyTorch's convention.

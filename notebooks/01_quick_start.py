@@ -95,7 +95,8 @@ for step in range(STEPS + 1):
         loss, grads = sg.loss_and_grads(model, params, x, y)
         sg.clip_grad_norm(grads, max_norm=1.0)
         optimizer.step(
-            grads, lr=sg.cosine_with_warmup(step, peak=4e-3, floor=2e-4, warmup_steps=STEPS // 10, max_steps=STEPS)
+            grads,
+            lr=sg.cosine_with_warmup(step, peak=4e-3, floor=2e-4, warmup_steps=STEPS // 10, max_steps=STEPS),
         )
         losses.append(loss)
 

@@ -62,7 +62,8 @@ for step in range(STEPS + 1):
         _, grads = sg.loss_and_grads(model, params, tokens[:, :-1], targets)
         sg.clip_grad_norm(grads, max_norm=1.0)
         optimizer.step(
-            grads, lr=sg.cosine_with_warmup(step, peak=3e-3, floor=2e-4, warmup_steps=STEPS // 10, max_steps=STEPS)
+            grads,
+            lr=sg.cosine_with_warmup(step, peak=3e-3, floor=2e-4, warmup_steps=STEPS // 10, max_steps=STEPS),
         )
 
 steps, *curves = zip(*history, strict=True)
@@ -156,7 +157,7 @@ text = unseen[">"][0]
 logits = sg.logits(model, params, tokenizer.encode(text[:-1])[None])[0, N:, :26]
 probs = np.exp(logits - logits.max(axis=-1, keepdims=True))
 probs /= probs.sum(axis=-1, keepdims=True)
-norms = residual.norms(model, params, tokenizer.encode(text[:-1]), lm.backend)
+norms = residual.norms(sg.BoundModel(model, params, lm.backend), tokenizer.encode(text[:-1]))
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.2), layout="constrained")
 left.imshow(probs, cmap="Blues", vmin=0, vmax=1, aspect="auto")

@@ -10,6 +10,7 @@ from scratchgpt.config import GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.language_model.loading import load
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.nn.model import GPT
 from scratchgpt.nn.params import Param, ParamVector
 from scratchgpt.nn.passes import logits, loss, loss_and_grads
@@ -21,6 +22,7 @@ __all__ = [
     "GPT",
     "AdamW",
     "Backend",
+    "BoundModel",
     "CharTokenizer",
     "GPTConfig",
     "InputError",

@@ -1,4 +1,4 @@
-"""The shape of a model: GPT-2's fields under GPT-2's names."""
+"""The configuration of a model: GPT-2's fields, under GPT-2's names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,33 +9,34 @@ from typing import Any, Literal
 from scratchgpt.errors import InputError
 from scratchgpt.utils.validation import check_types, from_mapping
 
-MOST_LAYERS = 10_000  # more is a typing error
+MAX_LAYERS = 10_000  # more is surely a typo
 Activation = Literal["gelu_tanh", "gelu_exact"]
 
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """The shape of a GPT-2 style model; together with a seed it determines the initial weights.
+    """The architecture of a GPT-2 style model; together with a seed it determines the initial weights.
 
     Attributes:
         vocab_size: number of token ids, V.
-        block_size: longest context in tokens.
-        n_layer: number of blocks.
+        block_size: context length: the largest number of tokens that the model sees at once.
+        n_layer: number of transformer blocks.
         n_head: attention heads per block; must divide n_embd.
-        n_embd: channels of the residual stream, C.
-        n_inner: width of the MLP, F; None means 4 * n_embd.
-        dropout: probability of dropping an element of the embedding, of the attention
-            probabilities and of each residual branch, in [0, 1).
-        bias: whether linear maps and LayerNorms have biases.
-        tie_weights: whether the head shares the token embedding.
-        activation: "gelu_tanh" (GPT-2's) or "gelu_exact" (nanoGPT's).
-        layer_norm_epsilon: added to the variance, inside the root.
-        init_std: standard deviation of initial weights; residual projections get
+        n_embd: width of the model: channels of the residual stream, C.
+        n_inner: width of the MLP's hidden layer, F; null means 4 * n_embd.
+        dropout: probability, in [0, 1), of zeroing an element of the embedding, of the attention
+            probabilities and of each residual branch.
+        bias: whether linear layers and LayerNorms have biases.
+        tie_weights: whether the output head shares the weights of the token embedding.
+        activation: the MLP's nonlinearity: "gelu_tanh" (GPT-2) or "gelu_exact" (nanoGPT).
+        layer_norm_epsilon: added to the variance in LayerNorm, inside the square root.
+        init_std: standard deviation of the initial weights; residual projections get
             init_std / sqrt(2 n_layer).
-        adaptive_cutoffs: the first id of every tail of an adaptive softmax, ascending; ids should be in
-            order of frequency, as those of a byte pair encoding roughly are. None means no tails.
-        adaptive_factor: the first tail has n_embd / adaptive_factor channels, each further one so many
-            times fewer than the one before.
+        adaptive_cutoffs: the first token id of each tail of an adaptive softmax, e.g. [2000,10000]; null
+            means an ordinary softmax. Frequent tokens should have small ids, as byte pair encoding roughly
+            ensures.
+        adaptive_factor: the first tail of the adaptive softmax has n_embd / adaptive_factor channels, each
+            further tail adaptive_factor times fewer than the one before.
     """
 
     vocab_size: int
@@ -60,12 +61,12 @@ class GPTConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; expected a whole number of at least 1")
-        if self.n_layer > MOST_LAYERS:
-            raise InputError(f"n_layer is {self.n_layer}; expected at most {MOST_LAYERS:,}")
+        if self.n_layer > MAX_LAYERS:
+            raise InputError(f"n_layer is {self.n_layer}; expected at most {MAX_LAYERS:,}")
         if self.n_embd % self.n_head:
             raise InputError(
                 f"n_embd is {self.n_embd} and n_head is {self.n_head}; "
-                "expected n_embd to be divisible by n_head (every head gets n_embd / n_head channels)"
+                "n_head must divide n_embd, because each head gets n_embd / n_head channels"
             )
         if not 0.0 <= self.dropout < 1.0:
             raise InputError(f"dropout is {self.dropout!r}; expected a probability in [0, 1)")
@@ -82,34 +83,35 @@ class GPTConfig:
         bounds = (0, *self.adaptive_cutoffs, self.vocab_size)
         if not self.adaptive_cutoffs or any(first >= last for first, last in pairwise(bounds)):
             raise InputError(
-                f"adaptive_cutoffs is {list(self.adaptive_cutoffs)}; expected at least one id, ascending, "
-                f"above 0 and below vocab_size = {self.vocab_size}"
+                f"adaptive_cutoffs is {list(self.adaptive_cutoffs)}; expected at least one token id, in "
+                f"ascending order, above 0 and below vocab_size = {self.vocab_size}"
             )
         if self.tie_weights:
             raise InputError(
-                f"adaptive_cutoffs is {list(self.adaptive_cutoffs)} and tie_weights is true; expected "
-                "tie_weights false, because a tail's weight is narrower than the token embedding"
+                f"adaptive_cutoffs is {list(self.adaptive_cutoffs)} and tie_weights is true; set tie_weights "
+                "to false, because a tail's weights are narrower than the token embedding"
             )
 
     @property
     def mlp_width(self) -> int:
-        """Width of the MLP's hidden layer, F."""
+        """The width of the MLP's hidden layer, F: n_inner, or 4 * n_embd if that is None."""
         return 4 * self.n_embd if self.n_inner is None else self.n_inner
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "GPTConfig":
-        """Build a config from a mapping, refusing keys that no field has.
+        """Build a config from a mapping of field names to values; only vocab_size is required.
 
         Raises:
-            InputError: an unknown key (the message names the nearest field) or a bad value.
+            InputError: vocab_size is missing, a key is unknown (the message suggests the nearest field), or a
+                value is invalid.
         """
         if "vocab_size" not in values:
-            raise InputError("vocab_size is missing; expected the number of token ids")
+            raise InputError("vocab_size is missing; set it to the number of token ids")
         return from_mapping(cls, values, "model.")
 
 
 def _whole_numbers(value: Any) -> tuple[int, ...] | None:
-    """Return a list of whole numbers as a tuple: JSON and YAML know lists only."""
+    """Return a list of whole numbers as a tuple; JSON and YAML have only lists."""
     if value is None:
         return None
     if not isinstance(value, list | tuple) or not all(map(_is_whole, value)):

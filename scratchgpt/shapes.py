@@ -8,8 +8,8 @@
     M                  the axis that softmax runs over
 
 A leading "..." stands for any number of leading dimensions. Python ignores these
-annotations; `tests/support/shape_checker.py` calls every op and compares each array with its
-annotation, so that a signature cannot lie.
+annotations; the tests call every op through `tests/support/shape_checker.py`, which compares each
+array with its annotation, so a signature cannot lie.
 """
 
 from typing import Annotated, Any, TypeAlias

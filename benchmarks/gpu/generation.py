@@ -72,11 +72,11 @@ def _engines(job: Job, config: sg.GPTConfig) -> tuple[dict[str, Generate], dict[
 
 
 def _ours(config: sg.GPTConfig, params: sg.ParamVector, backend: sg.Backend, batch: int) -> Generate:
-    model, on_device = sg.GPT(config), params.map(backend.to_device)
+    bound = sg.BoundModel(sg.GPT(config), params.map(backend.to_device), backend)
     prompts = [[token % config.vocab_size] for token in range(batch)]
 
     def generate(n_new: int) -> int:
-        return sum(1 for _ in generate_batch(model, on_device, prompts, n_new, backend=backend, seed=1))
+        return sum(1 for _ in generate_batch(bound, prompts, max_new_tokens=n_new, temperature=1.0, seed=1))
 
     return generate
 

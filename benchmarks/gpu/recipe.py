@@ -16,7 +16,8 @@ from benchmarks.results import ROOT
 from benchmarks.shakespeare import PLACE, find_text
 from scratchgpt.cli.options.train import parse_train_args
 from scratchgpt.errors import InputError
-from scratchgpt.evaluation.text_loss import evaluate
+from scratchgpt.evaluation.text_loss import score
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.training.settings import RunSettings
 
 RECIPE = "configs/shakespeare.yaml"
@@ -113,11 +114,8 @@ def theirs(job: Job) -> None:
         done = step + 1
         if done % training.eval_interval and done < training.max_steps:
             continue
-        params = trainer.weights().map(backend.to_device)
-        loss = evaluate(
-            model, params, text.val_rows,
-            batch_size=EVALUATION_BATCH, backend=backend, max_tokens=training.eval_tokens,
-        )  # fmt: skip
+        bound = BoundModel(model, trainer.weights().map(backend.to_device), backend)
+        loss = score(bound, text.val_rows, batch_size=EVALUATION_BATCH, max_tokens=training.eval_tokens).loss
         steps.append(done)
         losses.append(loss)
         job.save(

@@ -1,4 +1,4 @@
-"""Backends: what runs the ops, chosen by name. This dictionary is the only list of them."""
+"""Backends, which run the ops, by name. `BACKENDS` is the only list of them."""
 
 import inspect
 from collections.abc import Callable
@@ -35,8 +35,7 @@ def get_backend(
         device: index of the GPU; None means the first.
 
     Raises:
-        InputError: an unknown backend, one that is not available on this machine, or a setting that it does
-            not have.
+        InputError: the backend is unknown or not available on this machine, or it does not take a setting.
     """
     if name not in BACKENDS:
         raise InputError(f"backend is {name!r}; expected one of {', '.join(BACKENDS)}")
@@ -59,5 +58,5 @@ def settings_of(name: str) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """Return a setting as a user types it."""
+    """Return a setting as users type it, with true and false in lower case."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,23 @@
-"""What a backend is: a table of ops, and where arrays live."""
+"""What a backend is: a table of ops, plus everything else that depends on the machine.
+
+Layers call the (forward, backward) pairs of `Backend.ops` and never ask which backend they run on. All other
+differences between machines are methods of `Backend`:
+
+    where arrays live    to_device, to_host, to_compute
+    running a batch      active, micro_batches, map, capture_step, count_targets
+    updating weights     unscale, clip, adamw, matmul, apply_if_finite, update_loss_scale, losses
+    generating text      row_ops, sample
+    housekeeping         check_supports, describe, memory, state, load_state
+
+A training step runs inside `active` and uses them in this order: `to_compute` casts the weights to the dtype
+of the passes; `micro_batches` splits the batch; `map` runs forward and backward of every micro-batch;
+`unscale` and `clip` scale the gradient; `adamw`, or `apply_if_finite` for the other optimizers, updates the
+weights; `update_loss_scale` sees the norm of the gradient, and `losses` records it together with the loss.
+
+`Backend` implements every method in plain NumPy, and `reference` is an instance of it. A subclass overrides
+what its machine does faster or elsewhere; its results must equal the reference's up to rounding. To add a
+backend, write a module with `create(**settings)` and enter it in `BACKENDS`.
+"""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +41,7 @@ Result = TypeVar("Result")
 
 
 class Op(Protocol):
-    """A (forward, backward) pair; a module of `scratchgpt.ops` is one but for clip, sampling, optimizers."""
+    """A (forward, backward) pair: a module of `scratchgpt.ops`, or a backend's module or object like it."""
 
     @property
     def forward(self) -> Callable[..., tuple[Any, Any]]:
@@ -30,15 +49,15 @@ class Op(Protocol):
 
     @property
     def backward(self) -> Callable[..., tuple[Any, ...]]:
-        """Compute the gradients of the inputs from `saved` and the gradient of y."""
+        """Compute the gradients of the inputs from `saved` and the upstream gradient dy."""
 
 
 @dataclass(frozen=True)
 class Ops:
-    """The table of pairs that layers call; a backend replaces entries by faster ones.
+    """The table of pairs that layers call; a backend replaces entries with faster ones.
 
-    A replacement keeps the signature of the textbook pair, may choose its own `saved`, and is
-    tested against it.
+    A replacement keeps the signature of the textbook pair but may define its own `Saved`; tests compare its
+    results with the textbook's.
     """
 
     embedding: Op
@@ -55,29 +74,33 @@ class Ops:
 
 
 class RowOps(Protocol):
-    """What a pass of one new token of one text calls: vectors instead of arrays (B, T, C), no `saved`.
+    """The ops of one decoding step of a single text: one row, so vectors instead of arrays (B, T, C).
 
-    Every function but `active` returns what the textbook pair of its name returns for a single row.
+    Nothing is saved, because generation has no backward pass. Every method except `active` returns what the
+    textbook pair of the same name returns for that one row; `gelu` is the one that the configuration names.
     """
 
     def active(self) -> AbstractContextManager[Any]:
-        """Return a context for the pass, as `Backend.active` does."""
+        """Return the context that a step runs in, as `Backend.active` does for passes."""
 
     def layernorm(self, x: Array, weight: Array, bias: Array | None) -> Array:
-        """Take x, weight and bias (C,)."""
+        """Return the normalized row (C,), given x, weight and bias (C,)."""
 
     def linear(self, x: Array, weight: Array, bias: Array | None) -> Array:
-        """Take x (I,), weight (I, O) and bias (O,)."""
+        """Return x W + b (O,), given x (I,), weight (I, O) and bias (O,)."""
 
     def attention(self, q: Array, k: Array, v: Array) -> Array:
-        """Take the query (H, D) of the new token, and the keys and values (H, S, D) of all up to it."""
+        """Return the heads' outputs (H, D), given the new token's query (H, D) and keys and values (H, S, D).
+
+        Keys and values are those of all tokens so far, the new one included.
+        """
 
     def gelu(self, x: Array) -> Array:
-        """Take x (F,); which GELU it is stands in the configuration."""
+        """Return the configured GELU of x (F,)."""
 
 
 class Backend:
-    """A table of ops and the place where its arrays live. This one keeps them in NumPy and runs in one piece.
+    """A table of ops and the machine that they run on; this class uses NumPy and never splits a batch.
 
     Attributes:
         name: what `--backend` calls it.
@@ -90,132 +113,141 @@ class Backend:
         self.ops = ops
         self.threads = threads
 
-    def describe(self) -> str:
-        """Say in a line or more what computes, and how."""
-        return f"backend {self.name}"
-
-    def memory(self) -> str:
-        """Say how much memory is taken, if a device has memory of its own; else nothing."""
-        return ""
-
     # Where arrays live.
 
     def to_device(self, array: Array) -> Array:
-        """Return the array where this backend computes; the same object if it is there already."""
+        """Return the array in the memory that this backend computes in; no copy if it is there already."""
         return array
 
     def to_host(self, array: Array) -> Array:
-        """Return the array as a NumPy array; the same object if it is one already."""
+        """Return the array as a NumPy array; no copy if it is one already."""
         return array
 
     def to_compute(self, flat: Array) -> Array:
-        """Return the weights in the type that passes compute in; the same object if they have it already."""
+        """Return the weights in the dtype that passes compute in; no copy if they have it already."""
         return flat
 
-    # How a batch is worked on.
+    # Running a batch.
 
-    def active(self, side_by_side: bool) -> AbstractContextManager[Any]:
-        """Return a context for passes: inside, BLAS uses this backend's threads; after it, as before.
+    def active(self, parallel: bool) -> AbstractContextManager[Any]:
+        """Return the context that passes run in; it sets the BLAS threads and restores them on exit.
 
-        `side_by_side` says that the passes are the micro-batches of `micro_batches`, which `map` runs.
+        `parallel` says that `map` runs micro-batches inside it, so that BLAS need not use all cores.
         """
         return nullcontext() if self.threads is None else blas_threads(self.threads)
 
     def micro_batches(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
-        """Return the micro-batches of a batch, as rows; here one with everything in it."""
+        """Return the micro-batches of a batch, as slices of its rows; here a single one.
+
+        They may depend on the batch (n_rows, n_time) and the size of the model, but not on the number of
+        threads, which would change the order of sums and so the last bits of the result.
+        """
         return [slice(0, n_rows)]
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return `[function(item) for item in items]`; a backend may compute them side by side."""
+        """Return `[function(item) for item in items]`; a backend may run the calls in parallel."""
         return [function(item) for item in items]
 
     def capture_step(self, function: Callable[..., None]) -> Callable[..., None]:
-        """Return the function of a training step in the form in which it is called again and again.
+        """Return a function that does the same as `function`, one training step, and is called in its place.
 
-        Its arguments are arrays on the host and settings that stay what they are; a backend may move the
-        arrays to the device beforehand, and replay what the function did there.
+        The arguments are host arrays, dropout streams and None. A backend may copy them to the device ahead
+        of time, and may record what the step does there and replay the record (a CUDA graph).
         """
         return function
 
     def count_targets(self, targets: Array) -> Any:
-        """Return how many targets count, as `linear_cross_entropy` takes it: here a whole number."""
+        """Return how many targets count, in the form that `linear_cross_entropy` takes; here an int."""
         return int(np.count_nonzero(targets != IGNORE_INDEX))
 
-    # What happens to gradients and logits.
+    # Updating weights.
 
     def unscale(self, gradient: Array) -> None:
-        """Undo, in place, the scale that keeps gradients in the range of 16-bit types; here is none."""
+        """Divide a gradient by the loss scale, in place; does nothing without loss scaling."""
 
     def clip(self, gradient: Array, max_norm: float) -> Any:
-        """Scale a flat gradient so that its norm is at most `max_norm`; return the norm that it had."""
+        """Scale a flat gradient in place so that its norm is at most `max_norm`; return the norm before."""
         return clip.clip(gradient, max_norm)
 
     def adamw(self, step: adamw.Update, norm: Any = 0.0) -> None:
-        """Take a step of AdamW, in place; none if the norm of the gradient is not finite."""
+        """Apply an AdamW update in place; skip it if the gradient's `norm` is not finite."""
         if np.isfinite(norm):
             adamw.update(step)
-
-    def apply_if_finite(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
-        """Run an update that changes these arrays in place; they stay as they are if the norm is not finite.
-
-        So an optimizer whose update is made of array operations works on every backend.
-        """
-        if np.isfinite(norm):
-            update()
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Return the product of two matrices."""
         return a @ b
 
+    def apply_if_finite(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
+        """Run `update`, which modifies the arrays `changed` in place; skip it if `norm` is not finite.
+
+        With it, an optimizer written in array operations runs on every backend.
+        """
+        if np.isfinite(norm):
+            update()
+
     def update_loss_scale(self, norm: Any) -> None:
-        """Hear that an optimizer has taken a step, and of the norm of its gradient; here nothing follows."""
-
-    def state(self) -> dict[str, float]:
-        """Return what a resumed run must know of this backend; here nothing."""
-        return {}
-
-    def load_state(self, state: Mapping[str, float]) -> None:
-        """Go on from such a state."""
-
-    def check_supports(self, config: GPTConfig) -> None:
-        """See that this backend can compute a model; this one can compute any.
-
-        Raises:
-            InputError: it cannot.
-        """
-
-    def row_ops(self, config: GPTConfig, weights: Array) -> RowOps | None:
-        """Return faster ops for one new token of one text; None if it goes through `ops` like all others.
-
-        `weights` are those of the model, flat.
-        """
-        return None
+        """Adapt the loss scale to the gradient norm of the last step; does nothing without loss scaling."""
 
     def losses(self) -> Losses:
-        """Return a record of losses and gradient norms, to be read when somebody wants to know."""
+        """Return an empty record for the losses and gradient norms of training steps."""
         return Losses()
+
+    # Generating text.
+
+    def row_ops(self, config: GPTConfig, weights: Array) -> RowOps | None:
+        """Return ops for decoding a single text with a model; None means that `ops` serve for that, too.
+
+        `weights` are the model's, flat.
+        """
+        return None
 
     def sample(
         self, logits: Sequence[Array], temperature: float, top_k: int | None, uniforms: Sequence[float]
     ) -> list[int]:
-        """Return a token id for each array of scores (V,); arguments and errors as for `sampling.sample`."""
+        """Sample a token id from each array of logits (V,); arguments and errors as for `sampling.sample`."""
         return [
             sampling.sample(scores, temperature, top_k, uniform)
             for scores, uniform in zip(logits, uniforms, strict=True)
         ]
 
+    # Housekeeping.
+
+    def check_supports(self, config: GPTConfig) -> None:
+        """Check that this backend can run a model; this one runs every model.
+
+        Raises:
+            InputError: it cannot.
+        """
+
+    def describe(self) -> str:
+        """Return a line or more on the hardware, precision and libraries, for the log of a run."""
+        return f"backend {self.name}"
+
+    def memory(self) -> str:
+        """Return ", GPU memory: ..." for the end of a line of the log; empty for a backend on the CPU."""
+        return ""
+
+    def state(self) -> dict[str, float]:
+        """Return what a checkpoint must keep of this backend so that a run can be resumed; here nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, float]) -> None:
+        """Restore what `state` returned."""
+
 
 def check_threads(threads: int | None) -> None:
-    """Raise an InputError unless `threads` is at least 1, or None for one thread per core."""
+    """Raise an InputError unless `threads` is at least 1, or None for one per core."""
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}; expected at least 1, or null for one per core")
 
 
 @contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
-    """Let matrix products use so many threads, in the whole process, while the context lasts.
+    """Set the number of BLAS threads of the whole process while the context lasts.
 
-    ThreadpoolController's own context does the same and takes several times as long: much for one token.
+    ThreadpoolController has a context that does the same, but takes several times as long, which counts when
+    it is entered for every token.
     """
     before = [(library, library.num_threads) for library in _blas_libraries()]
     for library, usual in before:
@@ -231,5 +263,5 @@ def blas_threads(threads: int) -> Iterator[None]:
 
 @functools.cache
 def _blas_libraries() -> list[Any]:
-    """Find the loaded BLAS libraries; once, because the search takes milliseconds."""
+    """Find the loaded BLAS libraries; cached, because the search takes milliseconds."""
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)

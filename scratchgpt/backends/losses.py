@@ -1,26 +1,30 @@
-"""The losses of training steps, kept until somebody reads them."""
+"""The losses of training steps, kept until they are read."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 
 class Losses:
-    """A list of (loss, gradient norm). On a device it is a ring buffer, so that no step has to wait.
+    """A record of (loss, gradient norm) per step. On a GPU it is a ring buffer, so that no step has to wait.
 
     Attributes:
-        places: how many steps it holds; whoever takes more must read before.
+        capacity: how many unread steps it holds; read them before appending more.
     """
 
-    places = 1 << 62
+    capacity = sys.maxsize
 
     def __init__(self) -> None:
         self._unread: list[tuple[float, float | None]] = []
 
     def append(self, parts: Sequence[Any], norm: Any) -> None:
-        """Note a step: the parts of its loss, one for each micro-batch, and the norm of its gradient."""
+        """Record a step: the parts of its loss, one for each micro-batch, and the norm of its gradient."""
         self._unread.append((sum(float(part) for part in parts), float(norm)))
 
     def read(self, n_steps: int) -> list[tuple[float, float | None]]:
-        """Return loss and gradient norm of the last `n_steps` steps; each can be read once."""
+        """Return loss and gradient norm of the last `n_steps` steps, oldest first; each can be read once.
+
+        The norm is None for a step that was skipped because its gradient overflowed (loss scaling).
+        """
         unread, self._unread = self._unread, []
         return unread[len(unread) - n_steps :]

@@ -1,4 +1,4 @@
-"""Gradients of queries, keys and values that lie in one array, as attention's backward may leave them."""
+"""Gradients of q, k and v that are views of one array, as attention's backward may return them."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ from scratchgpt.shapes import BHTD, QKV, Array
 
 
 def packed(dqkv: tuple[BHTD, BHTD, BHTD], address: Callable[[Array], int]) -> QKV | None:
-    """Return the array (B, T, 3C) that the three are views of, cut as by `split_heads`; None if none is.
+    """Return the array (B, T, 3C) of which the three are views, laid out as in `split_heads`; else None.
 
-    `address` returns where an array begins. That the three share memory is not enough: they must be the
-    very same numbers in the very same places.
+    It spares `split_heads` a copy. That the three share memory is not enough: each one must be exactly the
+    view that `split_heads` would make. `address` returns where an array begins.
     """
     B, H, T, D = dqkv[0].shape
     whole: Array | None = dqkv[0].base

@@ -1,4 +1,4 @@
-"""The `reference` backend: the textbook ops themselves, in NumPy. What every other one is tested against."""
+"""The `reference` backend: the textbook ops themselves, in NumPy. Other backends are tested against it."""
 
 from scratchgpt.backends.base import Backend, Ops, check_threads
 from scratchgpt.ops import (
@@ -31,10 +31,10 @@ OPS = Ops(
 
 
 def create(threads: int | None = None) -> Backend:
-    """Return the backend; `threads` limits the threads of a matrix product.
+    """Return the backend; `threads` limits the BLAS threads of a matrix product, None leaves them alone.
 
     Raises:
-        InputError: fewer than one thread.
+        InputError: `threads` is less than 1.
     """
     check_threads(threads)
     return Backend("reference", OPS, threads)

@@ -1,4 +1,4 @@
-"""What a loss means to people: perplexity, and bits per byte, which do not depend on the tokenizer."""
+"""Other units for a loss: perplexity, and bits per byte, which do not depend on the tokenizer."""
 
 import math
 
@@ -8,14 +8,16 @@ from scratchgpt.data import Part
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.streaming import bytes_by_token
 
+LARGEST_EXPONENT = 700.0  # exp of more overflows a float
+
 
 def perplexity(loss: float) -> float:
-    """Return e to the loss in nats per token: as if so many tokens were equally likely."""
-    return math.exp(min(loss, 700.0))  # beyond, a float overflows
+    """Return exp(loss) for a loss in nats per token: the number of equally likely tokens it amounts to."""
+    return math.exp(min(loss, LARGEST_EXPONENT))
 
 
 def bits_per_byte(loss: float, bytes_per_token: float) -> float:
-    """Return a loss in nats per token as bits per byte of UTF-8, so that tokenizers can be compared.
+    """Convert a loss in nats per token to bits per byte of UTF-8, to compare models across tokenizers.
 
     Source: Gao et al., "The Pile" (2020), section 3.1, https://arxiv.org/abs/2101.00027.
     """
@@ -23,10 +25,9 @@ def bits_per_byte(loss: float, bytes_per_token: float) -> float:
 
 
 def bytes_per_token(tokenizer: Tokenizer, part: Part) -> float:
-    """Return how many bytes of UTF-8 a token of a text stands for, on average.
+    """Return the mean number of UTF-8 bytes per token of a text.
 
-    Special tokens are no text: they count as tokens, but have no bytes. Tokens that do not count in the loss
-    count neither here.
+    Special tokens count as tokens with zero bytes. Tokens that are left out of the loss are left out here.
     """
     ids = range(tokenizer.vocab_size)
     lengths = np.array([len(token) for token in bytes_by_token(tokenizer, ids, goes_on=True)])
@@ -36,7 +37,7 @@ def bytes_per_token(tokenizer: Tokenizer, part: Part) -> float:
     return float(counts @ lengths / max(1, counts.sum()))
 
 
-def meaning(loss: float, tokenizer: Tokenizer, part: Part) -> dict[str, float]:
-    """Return a loss of a text, in nats per token, in the other units, by their names."""
+def in_other_units(loss: float, tokenizer: Tokenizer, part: Part) -> dict[str, float]:
+    """Return a text's loss, in nats per token, as {"perplexity": ..., "bits_per_byte": ...}."""
     per_byte = bits_per_byte(loss, bytes_per_token(tokenizer, part))
     return {"perplexity": perplexity(loss), "bits_per_byte": per_byte}

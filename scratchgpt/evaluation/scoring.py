@@ -1,32 +1,29 @@
-"""How likely a model finds a text, token by token."""
+"""Log-probabilities of a text, token by token."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
 from scratchgpt.evaluation.metrics import perplexity
-from scratchgpt.nn.model import GPT
-from scratchgpt.nn.params import ParamVector
-from scratchgpt.nn.passes import logits
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.streaming import bytes_by_token
 
-LOGITS_AT_ONCE = 2**25  # values: 128 MiB in float32
+MAX_LOGITS_AT_ONCE = 2**25  # 128 MiB in float32
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A text of N tokens and the log-probability of each, given those before it.
+    """A text of N tokens and the log-probability of each, given the tokens before it.
 
     Attributes:
-        ids: (N,) the tokens.
-        texts: the text of each; bytes that are no whole character appear as U+FFFD.
-        log_probs: (N,) float64, natural logarithms; NaN for a first token that nothing predicts.
-        first: the place of the first token that has a prediction: 0 after a token in front, else 1.
+        ids: (N,) token ids.
+        texts: the text of each token; bytes of an incomplete character appear as U+FFFD.
+        log_probs: (N,) float64, natural logarithms; NaN for a first token without a prediction.
+        first: index of the first token with a prediction: 0 if a BOS token was put in front, else 1.
     """
 
     ids: Array
@@ -36,74 +33,68 @@ class Scored:
 
     @property
     def loss(self) -> float:
-        """The mean of -log p over the tokens that have a prediction, in nats per token.
+        """The mean of -log p over the predicted tokens, in nats per token.
 
         Raises:
-            InputError: no token has one.
+            InputError: no token is predicted.
         """
         predicted = self.log_probs[self.first :]
         if not len(predicted):
-            raise InputError("the text has 1 token, which nothing predicts; expected 2 tokens or more")
+            raise InputError("the text has 1 token and nothing to predict it from; expected 2 tokens or more")
         return float(-predicted.mean())
 
     @property
     def perplexity(self) -> float:
-        """e to the loss: as if so many tokens were equally likely at each place; raises as `loss` does."""
+        """exp(loss), the number of equally likely tokens it amounts to; raises what `loss` raises."""
         return perplexity(self.loss)
 
 
-def score_text(
-    model: GPT,
-    params: ParamVector,
-    tokenizer: Tokenizer,
-    ids: Array,
-    bos_token_id: int | None,
-    backend: Backend,
-) -> Scored:
-    """Return the tokens (N,) of a text with their log-probabilities.
+def score_text(bound: BoundModel, tokenizer: Tokenizer, ids: Array, bos_token_id: int | None) -> Scored:
+    """Return the tokens of a text with their log-probabilities.
 
-    A `bos_token_id` is put in front and predicts the first token; without one nothing does. The other
-    arguments are those of `score`.
+    Args:
+        bound: the model, its weights and where to compute.
+        tokenizer: gives each token its text.
+        ids: (N,) token ids, N >= 1.
+        bos_token_id: put in front to predict the first token; None leaves that token without a prediction.
     """
     if bos_token_id is None:
-        first, log_probs = 1, np.append(np.nan, score(model, params, ids, backend))
+        first, log_probs = 1, np.append(np.nan, log_probs_of(bound, ids))
     else:
-        first, log_probs = 0, score(model, params, np.append(bos_token_id, ids), backend)
+        first, log_probs = 0, log_probs_of(bound, np.append(bos_token_id, ids))
     texts = [token.decode("utf-8", errors="replace") for token in bytes_by_token(tokenizer, ids.tolist())]
     return Scored(ids, texts, log_probs, first)
 
 
-def score(model: GPT, params: ParamVector, ids: Array, backend: Backend) -> Array:
+def log_probs_of(bound: BoundModel, ids: Array) -> Array:
     """Return log p(ids[t + 1] | ids[..t]) for every t: (N - 1,) float64, in nats.
 
-    A text longer than a block goes through the model in windows, see `windows`.
+    A text longer than a block goes through the model in sliding windows, see `windows`.
 
     Args:
-        model: the structure.
-        params: its weights.
-        ids: (N,) the tokens of a text.
-        backend: where to compute.
+        bound: the model, its weights and where to compute.
+        ids: (N,) token ids of a text.
     """
     tokens, targets = ids[:-1], ids[1:]
-    block_size, vocab_size = model.config.block_size, model.config.vocab_size
+    block_size, vocab_size = bound.config.block_size, bound.config.vocab_size
     spans = list(windows(len(targets), block_size))
-    at_once = max(1, LOGITS_AT_ONCE // (block_size * vocab_size))
+    at_once = max(1, MAX_LOGITS_AT_ONCE // (block_size * vocab_size))
     log_probs = np.empty(len(targets))
     for i in range(0, len(spans), at_once):
         group = spans[i : i + at_once]
         rows = np.stack([tokens[start:stop] for start, _, stop in group])
-        scores = backend.to_host(logits(model, params, rows, backend=backend))
+        scores = bound.backend.to_host(bound.logits(rows))
         for row, (start, first, stop) in zip(scores, group, strict=True):
             log_probs[first:stop] = _log_probs(row[first - start :], targets[first:stop])
     return log_probs
 
 
 def windows(n: int, block_size: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (start, first, stop): the model reads [start, stop), and what it says of [first, stop) is taken.
+    """Yield sliding windows (start, first, stop): the model reads [start, stop), and [first, stop) is scored.
 
-    Each of n places is taken once. The first window takes a whole block; the others go on by half a block and
-    see half a block or more of what came before: a longer stride would need fewer passes, a shorter one would
-    give every token more context.
+    Each of n positions is scored once. The first window scores a whole block; each further one advances by
+    half a block, so every token has at least half a block of context. A longer stride would need fewer
+    passes, a shorter one would give every token more context.
     """
     stride = max(1, block_size // 2)
     first = 0

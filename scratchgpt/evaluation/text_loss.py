@@ -1,30 +1,29 @@
-"""How well a text is predicted: the loss, and how often the likeliest token is the right one."""
+"""How well a model predicts a text: its loss, and how often the likeliest token is the right one."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from scratchgpt.backends import Backend
 from scratchgpt.data import Rows
 from scratchgpt.nn.accumulation import cut_batch
-from scratchgpt.nn.context import NO_GRADS, Context
+from scratchgpt.nn.bound_model import BoundModel
+from scratchgpt.nn.context import Context
+from scratchgpt.nn.inputs import check_targets, check_tokens
 from scratchgpt.nn.model import GPT
-from scratchgpt.nn.params import ParamVector
-from scratchgpt.nn.passes import check_params, check_targets, check_tokens, loss, weights_for_passes
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import BTC, Array, Tokens
 
-CHUNK = 1 << 23  # logits at a time: 32 MiB in float32
+MAX_LOGITS_AT_ONCE = 1 << 23  # 32 MiB in float32
 
 
 class Score(NamedTuple):
     """How well a text is predicted.
 
     Attributes:
-        loss: the mean over the targets that count, in nats.
-        accuracy: the share of these targets that are the likeliest token, in [0, 1].
-        n_targets: how many they are.
+        loss: mean cross-entropy over the targets that count, in nats.
+        accuracy: share of these targets that are the model's likeliest token, in [0, 1].
+        n_targets: number of targets that count.
     """
 
     loss: float
@@ -32,65 +31,36 @@ class Score(NamedTuple):
     n_targets: int
 
 
-def evaluate(
-    model: GPT,
-    params: ParamVector,
-    rows: Rows,
-    *,
-    batch_size: int,
-    backend: Backend,
-    max_tokens: int | None = None,
-) -> float:
-    """Return the mean loss in nats over the targets of a text that count, without dropout.
+def score(bound: BoundModel, rows: Rows, *, batch_size: int, max_tokens: int | None = None) -> Score:
+    """Return loss and accuracy on a text, without dropout.
 
     Args:
-        model: the structure.
-        params: its weights.
+        bound: the model, its weights and where to compute.
         rows: the text.
-        batch_size: rows at once; the result does not depend on it but for rounding.
-        backend: where to compute.
-        max_tokens: take only as many full rows as fit, at least one, spread evenly; None means all rows.
+        batch_size: rows per pass; it changes the result by rounding only.
+        max_tokens: evaluate on as many full rows as fit into this number of tokens, at least one, spread
+            evenly over the text; None means all rows.
     """
-    total, n_targets = 0.0, 0
-    for x, y in batches(rows, batch_size, max_tokens):
-        n_counted = int(np.count_nonzero(y != IGNORE_INDEX))
-        total += n_counted * loss(model, params, x, y, backend=backend)
-        n_targets += n_counted
-    return total / n_targets
-
-
-def score(
-    model: GPT,
-    params: ParamVector,
-    rows: Rows,
-    *,
-    batch_size: int,
-    backend: Backend,
-    max_tokens: int | None = None,
-) -> Score:
-    """Return what `evaluate` does, and the accuracy beside it, in one pass; the arguments are the same."""
     total, n_right, n_targets = 0.0, 0, 0
-    for x, y in batches(rows, batch_size, max_tokens):
+    for x, y in _batches(rows, batch_size, max_tokens):
         n_counted = int(np.count_nonzero(y != IGNORE_INDEX))
-        mean, right = loss_and_right(model, params, x, y, backend)
+        mean, right = loss_and_right(bound, x, y)
         total += n_counted * mean
         n_right += right
         n_targets += n_counted
     return Score(total / n_targets, n_right / n_targets, n_targets)
 
 
-def loss_and_right(
-    model: GPT, params: ParamVector, tokens: Tokens, targets: Tokens, backend: Backend
-) -> tuple[float, int]:
-    """Return the mean loss of a batch (B, T), as `loss` does, and how many targets are the likeliest token.
+def loss_and_right(bound: BoundModel, tokens: Tokens, targets: Tokens) -> tuple[float, int]:
+    """Return the mean loss of a batch (B, T) in nats, and how many targets are the likeliest token.
 
     Raises:
-        InputError: as `loss`.
+        InputError: tokens or targets of the wrong shape, type or range.
     """
-    check_params(params, model)
-    tokens = check_tokens(tokens, model.config)
-    targets = check_targets(targets, tokens, model.config)
-    ctx = Context(weights_for_passes(params, backend), NO_GRADS, backend.ops)
+    model, backend = bound.model, bound.backend
+    tokens = check_tokens(tokens, bound.config)
+    targets = check_targets(targets, tokens, bound.config)
+    ctx = bound.context()
 
     def run(rows: slice) -> tuple[Array, int]:
         """Return a micro-batch's part of the loss, and how many of its targets are right."""
@@ -99,20 +69,22 @@ def loss_and_right(
         part, _ = model.lm_head.forward(ctx, x, y, n_targets)
         return part, count_right(model, ctx, x, y)
 
-    with backend.active(side_by_side=True):
+    with backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
-        done = backend.map(run, cut_batch(len(tokens), tokens.shape[1], params.size, backend, accumulate=1))
+        micro_batches = cut_batch(len(tokens), tokens.shape[1], bound.params.size, backend, accumulate=1)
+        done = backend.map(run, micro_batches)
     return sum(float(part) for part, _ in done), sum(right for _, right in done)
 
 
 def count_right(model: GPT, ctx: Context, x: BTC, targets: Tokens) -> int:
-    """Return how many targets are the likeliest token; of equally likely ones that is the first.
+    """Return how many targets (B, T) are the likeliest token after the features x (B, T, C).
 
-    The logits of a large vocabulary are larger than all else, so they are made a few places at a time. A
-    target that does not count is no token, and so never right.
+    Among equally likely tokens the first counts. The logits of a large vocabulary would take more memory
+    than everything else, so they are computed for a few positions at a time. IGNORE_INDEX is not a token,
+    so a target that does not count is never right.
     """
     x, targets = x.reshape(1, -1, x.shape[-1]), targets.reshape(-1)
-    step = max(1, CHUNK // model.config.vocab_size)
+    step = max(1, MAX_LOGITS_AT_ONCE // model.config.vocab_size)
     right = 0
     for first in range(0, len(targets), step):
         logits = model.lm_head.logits(ctx, x[:, first : first + step])
@@ -120,7 +92,7 @@ def count_right(model: GPT, ctx: Context, x: BTC, targets: Tokens) -> int:
     return right
 
 
-def batches(rows: Rows, batch_size: int, max_tokens: int | None) -> Iterator[tuple[Tokens, Tokens]]:
+def _batches(rows: Rows, batch_size: int, max_tokens: int | None) -> Iterator[tuple[Tokens, Tokens]]:
     """Yield the chosen rows with their targets, a batch at a time."""
     chosen = spread_evenly(rows, max_tokens)
     for first in range(0, len(chosen), batch_size):

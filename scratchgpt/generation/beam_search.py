@@ -1,35 +1,33 @@
-"""Beam search: not the likeliest next token, again and again, but the likeliest texts.
+"""Beam search: instead of the likeliest next token, step after step, look for the likeliest texts.
 
-The likeliest text need not begin with the likeliest token. Among V^n texts of n tokens nobody can look at
-all, so the search follows a few at once, the beams: each step continues every beam by every token and goes
-on with the best of these.
+The likeliest text need not begin with the likeliest token. There are V^n texts of n tokens, too many to try,
+so the search follows only a few at a time, the beams: each step extends every beam by every token and keeps
+the best of these extensions.
 
 Sources: Sutskever, Vinyals, Le, "Sequence to Sequence Learning with Neural Networks" (2014), section 3.2,
 https://arxiv.org/abs/1409.3215 (the search); Wu et al., "Google's Neural Machine Translation System" (2016),
 section 7, https://arxiv.org/abs/1609.08144 (division by length^α); Vijayakumar et al., "Diverse Beam Search"
 (2016), algorithm 1, https://arxiv.org/abs/1610.02424 (groups). Where these leave a choice (which ends count,
-when to stop) it is that of transformers 5, `generate(num_beams=...)`.
+when to stop), it is that of transformers 5, `generate(num_beams=...)`.
 """
 
-import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
 from scratchgpt.generation.decoder import Decoder
-from scratchgpt.generation.sampling import check_prompts
-from scratchgpt.nn.model import GPT
-from scratchgpt.nn.params import ParamVector
+from scratchgpt.generation.loop import check_prompts
+from scratchgpt.generation.settings import GenerationSettings
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.ops.sampling import NOT_FINITE
 from scratchgpt.shapes import Array
 
 Process = Callable[[Array, Sequence[int]], Array]
-LARGEST_LENGTH_PENALTY = 10.0  # far beyond any use, and length^10 is still a number
 
 
 class Hypothesis(NamedTuple):
@@ -54,82 +52,64 @@ class Beam(NamedTuple):
 
 @dataclass
 class Group:
-    """Beams that compete with each other; the texts that ended, best first, as many as beams at most."""
+    """Beams that compete with each other, and their finished texts, best first, at most one per beam."""
 
     running: list[Beam]
     finished: list[Hypothesis] = field(default_factory=list)
 
 
 def beam_search(
-    model: GPT,
-    params: ParamVector,
+    bound: BoundModel,
     prompt_ids: Sequence[int],
+    settings: GenerationSettings,
     *,
-    backend: Backend,
-    beams: int,
-    max_new_tokens: int,
-    length_penalty: float = 1.0,
-    early_stopping: bool | Literal["never"] = False,
-    beam_groups: int = 1,
-    diversity_penalty: float = 0.0,
     eos_ids: Collection[int] = (),
     process: Process | None = None,
     vocab_size: int | None = None,
 ) -> list[Hypothesis]:
-    """Return the best continuations of a prompt that beam search finds, best first, `beams` at most.
+    """Return the best continuations of a prompt that beam search finds, best first, at most one per beam.
 
-    One beam is greedy search. With groups, group g looks for its best continuations by
-    `log-probability - diversity_penalty * n`, where n says how often the groups before it took the same token
-    in the same step, to go on or to end (Hamming diversity). The penalty decides what is taken; it is no part
-    of a score. Groups know nothing else of each other, so two of them can still find one text.
+    One beam is greedy search. With groups, group g ranks its continuations by
+    `log-probability - diversity_penalty * n`, where n is how often the earlier groups took the same token in
+    the same step (Hamming diversity). The penalty affects the ranking only; it is not part of a score. Groups
+    know nothing else about each other, so two of them may still find the same text.
 
     Args:
-        model: the structure.
-        params: its weights.
+        bound: the model, its weights and where to compute. The search itself runs in float64 on the host.
         prompt_ids: 1 to block_size token ids. A text that outgrows the block is scored by its last
             block_size tokens.
-        backend: where the model computes; the search itself is in float64 on the host.
-        beams: how many texts to follow, of all groups together.
-        max_new_tokens: where texts end that have not ended before.
-        length_penalty: the power of the length that divides a log-probability. Since these are negative,
-            more than 0 favours longer texts, less than 0 shorter ones; 0 compares plain probabilities.
-        early_stopping: when a group stops that has as many finished texts as beams. True: at once. False:
-            when its likeliest beam, divided by its present length, is no better than its worst finished text,
-            although it might become so. "never": when it no longer can.
-        beam_groups: how many groups the beams are dealt to.
-        diversity_penalty: the log-probability that a token loses for each time it has been taken.
+        settings: beams, groups, penalties, early_stopping and max_new_tokens.
         eos_ids: tokens that end a text. Such an end counts if it is among the best continuations of a step,
-            as many as there are beams in the group.
-        process: turns the log-probabilities (V,) of the next token and the ids so far, prompt included, into
-            those to search by; -inf forbids a token. They are not normalised again.
+            as many as the group has beams.
+        process: maps the log-probabilities (V,) of the next token and the ids so far, prompt included, to
+            the log-probabilities to search by; -inf forbids a token. They are not normalized again.
         vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
 
     Returns:
-        Hypotheses, fewer than `beams` only where so many texts do not exist.
+        One hypothesis per beam; fewer only if that many texts do not exist.
 
     Raises:
-        InputError: a prompt or a setting out of range, scores that are not finite, or no text that `process`
-            allows.
+        InputError: a bad prompt, scores that are not finite, or no text that `process` allows.
     """
-    check_prompts([prompt_ids], model)
-    _check_settings(beams, max_new_tokens, length_penalty, early_stopping, beam_groups, diversity_penalty)
+    check_prompts([prompt_ids], bound)
+    max_new_tokens, length_penalty = settings.max_new_tokens, settings.length_penalty
     if max_new_tokens == 0:
         return [Hypothesis((), 0.0)]
-    size, ends = beams // beam_groups, frozenset(eos_ids)
-    favours_long = early_stopping == "never" and length_penalty > 0.0
+    size, ends = settings.beams // settings.beam_groups, frozenset(eos_ids)
+    favours_long = settings.early_stopping == "never" and length_penalty > 0.0
 
     def has_ended(beam: Beam) -> bool:
         return beam.tokens[-1] in ends or len(beam.tokens) == max_new_tokens
 
-    decoder = Decoder(model, params, [prompt_ids], backend=backend)
-    groups = [Group([Beam(row=0, tokens=(), log_prob=0.0)]) for _ in range(beam_groups)]
+    decoder = Decoder(bound, [prompt_ids])
+    groups = [Group([Beam(row=0, tokens=(), log_prob=0.0)]) for _ in range(settings.beam_groups)]
     for length in range(1, max_new_tokens + 1):
-        log_probs = _next_log_probs(decoder, backend, process, vocab_size)
-        taken = np.zeros(log_probs.shape[1])  # how often the groups took each token, in this step
+        log_probs = _next_log_probs(decoder, bound.backend, process, vocab_size)
+        taken = np.zeros(log_probs.shape[1])  # how often the groups took each token in this step
         for group in groups:
-            # A beam has one continuation for each end; so among this many, enough go on.
+            # A beam has one continuation per end token, so at least `size` of these many have not ended.
             n = size * (1 + len(ends))
-            best = _best_continuations(group.running, log_probs, diversity_penalty * taken, n)
+            best = _best_continuations(group.running, log_probs, settings.diversity_penalty * taken, n)
             ended = [beam for beam in best[:size] if has_ended(beam)]
             group.running = [beam for beam in best if not has_ended(beam)][:size]
             for beam in ended + group.running:
@@ -138,9 +118,9 @@ def beam_search(
             finished = [Hypothesis(beam.tokens, beam.log_prob / length**length_penalty) for beam in ended]
             group.finished = _best_first(group.finished + finished)[:size]
             if group.running and len(group.finished) == size:
-                reach = max_new_tokens if favours_long else length
-                hope = max(beam.log_prob for beam in group.running) / reach**length_penalty
-                if early_stopping is True or hope <= group.finished[-1].score:
+                final_length = max_new_tokens if favours_long else length
+                hope = max(beam.log_prob for beam in group.running) / final_length**length_penalty
+                if settings.early_stopping is True or hope <= group.finished[-1].score:
                     group.running = []
 
         running = [beam for group in groups for beam in group.running]
@@ -154,7 +134,7 @@ def beam_search(
 
     found = _best_first([hypothesis for group in groups for hypothesis in group.finished])
     if not found:
-        raise InputError(f"new token {length} can be none, all are forbidden; expected one that is allowed")
+        raise InputError(f"no token is allowed at step {length}: the settings forbid all of them")
     return found
 
 
@@ -173,7 +153,7 @@ def _next_log_probs(
 
 
 def _best_continuations(running: Sequence[Beam], log_probs: Array, penalty: Array, n: int) -> list[Beam]:
-    """Return the n best of all beams, each continued by every token: best first, of equals the earlier."""
+    """Return the n best extensions of all beams by one token, best first; ties keep their order."""
     if not running:
         return []
     scores = np.array([[beam.log_prob] for beam in running]) + log_probs[[beam.row for beam in running]]
@@ -191,33 +171,3 @@ def _best_continuations(running: Sequence[Beam], log_probs: Array, penalty: Arra
 
 def _best_first(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
     return sorted(hypotheses, key=lambda hypothesis: hypothesis.score, reverse=True)
-
-
-def _check_settings(
-    beams: int,
-    max_new_tokens: int,
-    length_penalty: float,
-    early_stopping: bool | str,
-    beam_groups: int,
-    diversity_penalty: float,
-) -> None:
-    if beams < 1:
-        raise InputError(f"beams is {beams}; expected at least 1")
-    if max_new_tokens < 0:
-        raise InputError(f"max_new_tokens is {max_new_tokens}; expected at least 0")
-    if not abs(length_penalty) <= LARGEST_LENGTH_PENALTY:
-        largest = LARGEST_LENGTH_PENALTY
-        raise InputError(
-            f"length_penalty is {length_penalty}; expected a number from {-largest} to {largest}"
-        )
-    if early_stopping not in (True, False, "never"):
-        raise InputError(f"early_stopping is {early_stopping!r}; expected True, False or 'never'")
-    if beam_groups < 1 or beams % beam_groups:
-        raise InputError(f"beam_groups is {beam_groups}; expected a divisor of beams = {beams}")
-    if not 0.0 <= diversity_penalty < math.inf:
-        raise InputError(f"diversity_penalty is {diversity_penalty}; expected a number of at least 0")
-    if beam_groups > 1 and diversity_penalty == 0.0:
-        raise InputError(
-            f"diversity_penalty is 0 with beam_groups = {beam_groups}; expected more than 0, "
-            "or all groups would find the same texts"
-        )

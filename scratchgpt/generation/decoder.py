@@ -1,66 +1,62 @@
-"""Texts that grow: the logits of their next tokens, with everything before them kept in a KV cache."""
+"""Texts that grow token by token, with the keys and values of earlier tokens in a KV cache."""
 
 import operator
 from collections.abc import Sequence
 
 import numpy as np
 
-from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
 from scratchgpt.generation.next_token import NextToken
-from scratchgpt.nn.context import NO_GRADS, Context
+from scratchgpt.nn.bound_model import BoundModel
+from scratchgpt.nn.inputs import check_tokens
 from scratchgpt.nn.kv_cache import KVCache
-from scratchgpt.nn.model import GPT
-from scratchgpt.nn.params import ParamVector
-from scratchgpt.nn.passes import check_params, check_tokens, weights_for_passes
 from scratchgpt.shapes import Array
 
 
 class Decoder:
-    """Several texts, which need not be of one length, and the model that scores what follows each of them.
+    """Several texts, whose lengths may differ, and the logits of the token that follows each.
 
-    The prompts go through the model once (prefill); after that a step costs one row of each text. When
-    a text outgrows the block, the model sees its last block_size tokens: every position shifts, which
-    changes every key and value, so from then on a step goes through the whole window.
+    The prompts go through the model once (prefill); after that a step runs one token per text. When a text
+    outgrows the block, the model sees its last block_size tokens: every position shifts, which changes every
+    key and value, so from then on each step runs the whole window.
+
+    Args:
+        bound: the model, its weights and where to compute.
+        prompts: 1 to block_size token ids each.
 
     Attributes:
-        texts: the token ids of every text, the prompt included.
-        logits: the scores of the next token of every text, a list of arrays (V,) on the device.
+        texts: the token ids of every text, including the prompt.
+        logits: the logits (V,) of the next token, one array per text, on the device.
     """
 
-    def __init__(
-        self, model: GPT, params: ParamVector, prompts: Sequence[Sequence[int]], *, backend: Backend
-    ) -> None:
-        check_params(params, model)
-        self._model = model
-        self._backend = backend
-        self._ctx = Context(weights_for_passes(params, backend), NO_GRADS, backend.ops)
-        self._cache = KVCache(model.config, len(prompts), like=self._ctx.params.flat)
-        row_ops = backend.row_ops(model.config, self._ctx.params.flat)
-        self._next_token = NextToken(model, self._ctx, self._cache, row_ops) if row_ops else None
+    def __init__(self, bound: BoundModel, prompts: Sequence[Sequence[int]]) -> None:
+        self._model, self._config = bound.model, bound.config
+        self._backend = bound.backend
+        self._ctx = bound.context()
+        self._cache = KVCache(self._config, len(prompts), like=self._ctx.params.flat)
+        row_ops = self._backend.row_ops(self._config, self._ctx.params.flat)
+        self._next_token = NextToken(self._model, self._ctx, self._cache, row_ops) if row_ops else None
         self.texts = [list(prompt) for prompt in prompts]
         self.logits: list[Array] = []
         for row, text in enumerate(self.texts):
-            check_tokens(np.array([text]), model.config)
-            self.logits += self._pass([row], [text])
+            check_tokens(np.array([text]), self._config)
+            self.logits += self._run([row], [text])
 
     def step(self, tokens: Sequence[int]) -> None:
-        """Append one token to every text.
+        """Append one token to every text and compute the logits of the next.
 
         Raises:
-            InputError: not one token for each text, or one out of range.
-            TypeError: a token is no integer. The texts are then as they were, after either.
+            InputError: not exactly one token per text, or a token out of range.
+            TypeError: a token that is not an integer. The texts are unchanged after either error.
         """
         if len(tokens) != len(self.texts):
-            raise InputError(
-                f"the number of tokens is {len(tokens)}; expected {len(self.texts)}, one for each text"
-            )
+            raise InputError(f"got {len(tokens)} tokens for {len(self.texts)} texts; expected one per text")
         tokens = [operator.index(token) for token in tokens]
-        if not all(0 <= token < self._model.config.vocab_size for token in tokens):
-            check_tokens(np.array(tokens, dtype=np.int64).reshape(-1, 1), self._model.config)  # says which
+        if not all(0 <= token < self._config.vocab_size for token in tokens):
+            check_tokens(np.array(tokens, dtype=np.int64).reshape(-1, 1), self._config)  # says which
         for text, token in zip(self.texts, tokens, strict=True):
             text.append(token)
-        block_size = self._model.config.block_size
+        block_size = self._config.block_size
         rows = range(len(self.texts))
         full = [row for row in rows if self._cache.lengths[row] == block_size]
         growing = [row for row in rows if self._cache.lengths[row] < block_size]
@@ -70,31 +66,31 @@ class Decoder:
         self._advance(full, [self.texts[row][-block_size:] for row in full])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Let text i be what text `rows[i]` was; texts may be repeated, reordered and left out.
+        """Replace the texts by `[texts[row] for row in rows]`; rows may repeat, reorder or leave out texts.
 
-        So a text branches into several without another prefill, and one that has ended costs nothing more.
+        A text branches into several without another prefill, and a finished one costs nothing more.
 
         Raises:
-            InputError: there is no such text; the texts are then as they were.
+            InputError: there is no such text; the texts are then unchanged.
         """
         for row in rows:
             if not 0 <= row < len(self.texts):
-                raise InputError(f"text {row} is to be kept; expected one of 0 to {len(self.texts) - 1}")
+                raise InputError(f"cannot keep text {row}; expected an index from 0 to {len(self.texts) - 1}")
         self.texts = [list(self.texts[row]) for row in rows]
         self.logits = [self.logits[row] for row in rows]
         self._cache.keep(rows)
 
     def _advance(self, rows: list[int], tokens: list[list[int]]) -> None:
-        """Run the next tokens of some texts through the model and note the logits."""
+        """Run the next tokens of some texts through the model and keep the logits."""
         if rows:
-            for row, logits in zip(rows, self._pass(rows, tokens), strict=True):
+            for row, logits in zip(rows, self._run(rows, tokens), strict=True):
                 self.logits[row] = logits
 
-    def _pass(self, rows: list[int], tokens: list[list[int]]) -> list[Array]:
+    def _run(self, rows: list[int], tokens: list[list[int]]) -> list[Array]:
         """Return the logits (V,) after the last token of each row."""
         if self._next_token and len(rows) == len(tokens[0]) == 1:
             return [self._next_token(rows[0], tokens[0][0])]
-        places = self._cache.next(rows, n_time=len(tokens[0]))
-        with self._backend.active(side_by_side=False):
-            logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), places)
+        positions = self._cache.next(rows, n_time=len(tokens[0]))
+        with self._backend.active(parallel=False):
+            logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), positions)
         return list(logits[:, -1])

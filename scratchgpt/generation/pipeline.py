@@ -1,13 +1,13 @@
-"""What is done to the scores of the next token, one thing after the other, before one is picked.
+"""The pipeline between the model's logits and the next token: penalties and bans, then truncation.
 
 The order is that of transformers:
 
     logit_bias, repetition_penalty, presence and frequency penalties, no_repeat_ngram, banned, min_new_tokens
     temperature, top_k, top_p, min_p, typical_p
 
-The first line holds for everyone, a beam search too. The second narrows a draw, and greedy generation
-(temperature 0) does without it. transformers has no presence and frequency penalties; they stand with their
-like.
+The first line applies to every strategy, beam search included. The second restricts what is sampled from, so
+greedy generation (temperature 0) skips it. transformers has no presence and frequency penalties; here they
+come with the repetition penalty.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,7 @@ class Text(NamedTuple):
 
     Attributes:
         ids: its tokens.
-        n_prompt: how many of them were given, and not generated.
+        n_prompt: how many of them are the prompt.
     """
 
     ids: Sequence[int]
@@ -49,16 +49,16 @@ class Text(NamedTuple):
 
     @property
     def new_ids(self) -> Sequence[int]:
-        """The tokens that were generated."""
+        """The generated tokens."""
         return self.ids[self.n_prompt :]
 
 
 class Rule(NamedTuple):
-    """What one setting does.
+    """One setting as a function of the scores.
 
     Attributes:
         setting: its name.
-        process: a function of scores (V,) and the text that returns new scores.
+        process: takes scores (V,) and the text so far, and returns new scores.
     """
 
     setting: str
@@ -66,19 +66,21 @@ class Rule(NamedTuple):
 
 
 class Pipeline:
-    """What a request's settings do to the scores of the next token.
+    """The settings of generation as functions of the scores, in order.
 
     Args:
-        settings: how to write.
+        settings: how to generate.
         vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
-        tokenizer: what cuts the texts of `banned` and `logit_bias` into tokens; not needed without any.
+        tokenizer: encodes the texts in `banned` and `logit_bias`; needed only if there are any.
         eos_ids: the tokens that end a text.
 
     Attributes:
-        settings, vocab_size: as given.
+        settings: the settings it was built from.
+        vocab_size: number of ids that may be generated.
 
     Raises:
-        InputError: a text that is no token, or cannot be encoded, or an id that does not exist.
+        InputError: a text in `logit_bias` that is not exactly one token, a text that cannot be encoded, or
+            an id that does not exist.
     """
 
     def __init__(
@@ -94,42 +96,42 @@ class Pipeline:
         sequences = banned_sequences(settings.banned, vocab_size, tokenizer)
         ends = [i for i in eos_ids if i < vocab_size]
         self._penalties_and_bans = list(_penalties_and_bans(settings, biases, sequences, ends))
-        self._narrowings = list(_narrowings(settings))
+        self._truncations = list(_truncations(settings))
 
     @property
     def is_plain(self) -> bool:
-        """Whether temperature and top_k are all there is, so that a backend's own `sample` does the same."""
-        only = {rule.setting for rule in self._narrowings} <= {"temperature", "top_k"}
+        """Whether only temperature and top_k are set, which a backend's own `sample` can do."""
+        only = {rule.setting for rule in self._truncations} <= {"temperature", "top_k"}
         return only and not self._penalties_and_bans
 
-    def penalise(self, scores: Array, text: Text) -> Array:
-        """Return scores (V,) in float64 after penalties and bans alone; all may be -inf, impossible."""
+    def penalize(self, scores: Array, text: Text) -> Array:
+        """Return scores (V,) in float64 after penalties and bans only; all of them may be -inf."""
         scores = scores.astype(np.float64)
         for rule in self._penalties_and_bans:
             scores = rule.process(scores, text)
         return scores
 
     def process(self, scores: Array, text: Text) -> Array:
-        """Return scores (V,) in float64 after everything.
+        """Return scores (V,) in float64 after the whole pipeline.
 
         Raises:
-            InputError: a setting leaves no token that is possible.
+            InputError: a setting leaves no possible token.
         """
         scores = scores.astype(np.float64)
-        for rule in self._penalties_and_bans + self._narrowings:
+        for rule in self._penalties_and_bans + self._truncations:
             scores = rule.process(scores, text)
             if scores.max() == -np.inf:
                 raise InputError(
-                    f"generation.{rule.setting} leaves no token possible after {len(text.new_ids)} new "
-                    "tokens; expected settings that forbid less"
+                    f"generation.{rule.setting} forbids every token after {len(text.new_ids)} new tokens; "
+                    "choose settings that forbid less"
                 )
         return scores
 
     def sample(self, scores: Array, text: Text, uniform: float) -> int:
-        """Return a token id, picked by a uniform number in [0, 1), given the scores (V,) on the host.
+        """Return a token id sampled from the logits (V,) on the host by a uniform number in [0, 1).
 
         Raises:
-            InputError: a score that is not finite, or a setting leaves no token that is possible.
+            InputError: a logit that is not finite, or a setting leaves no possible token.
         """
         if not np.isfinite(scores).all():
             raise InputError(NOT_FINITE)
@@ -140,7 +142,7 @@ class Pipeline:
 def _penalties_and_bans(
     s: GenerationSettings, biases: dict[int, float], sequences: list[list[int]], ends: list[int]
 ) -> Iterator[Rule]:
-    """Yield the rules that hold however a token is picked, in their order, but for those that do nothing."""
+    """Yield the rules of the first line, in order, without those that do nothing."""
     if biases:
         yield Rule("logit_bias", lambda x, text: logit_bias.process(x, biases))
     if s.repetition_penalty != 1.0:
@@ -161,8 +163,8 @@ def _penalties_and_bans(
         )
 
 
-def _narrowings(s: GenerationSettings) -> Iterator[Rule]:
-    """Yield the rules of a draw, in their order, but for those that do nothing."""
+def _truncations(s: GenerationSettings) -> Iterator[Rule]:
+    """Yield the rules of the second line, in order, without those that do nothing."""
     k, p, least, mass = s.top_k, s.top_p, s.min_p, s.typical_p
     if s.temperature == 0.0:
         return

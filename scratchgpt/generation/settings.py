@@ -1,42 +1,45 @@
-"""How text is written: every setting of generation, and which of them go together."""
+"""Every setting of text generation, and which of them can be combined."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from scratchgpt.errors import InputError
 from scratchgpt.utils.validation import check_types
 
+LARGEST_LENGTH_PENALTY = 10.0  # far beyond any use, and length^10 is still finite
+
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How to write text.
+    """How to generate text.
 
-    By default tokens are drawn at the temperature, and nothing else touches their scores. A beam search draws
-    nothing at random: beside `beams`, what narrows a draw (top_k, top_p, min_p, typical_p) must be off, and
-    the temperature 0, 1 or what it is by default.
+    By default tokens are sampled at the temperature, and nothing else changes their scores. A beam search
+    samples nothing, so with `beams` the truncations (top_k, top_p, min_p, typical_p) must be off and the
+    temperature 0, 1 or its default.
 
     Attributes:
         prompt: the text to continue; null starts a new line.
-        max_new_tokens: tokens to generate, at most.
-        min_new_tokens: so many tokens must come before one that ends the text; `stop` may end it earlier.
-        temperature: 0 always takes the likeliest token, 1 samples the model's own distribution.
-        top_k: sample among the k likeliest tokens only; 0 or null means among all.
-        top_p: sample among the likeliest tokens that together have this probability; null: among all.
-        min_p: sample among tokens at least this fraction as likely as the likeliest; null: among all.
-        typical_p: sample among the tokens whose information is nearest to the expected one, as many as
-            together have this probability; null: among all.
-        repetition_penalty: more than 1 makes tokens of the prompt and the text so far less likely; 1: none.
-        presence_penalty: what every token that was generated loses of its score, once.
-        frequency_penalty: what it loses for each time.
-        no_repeat_ngram: no n tokens in a row come twice, the prompt included; 0: no such rule.
-        logit_bias: what to add to the score of a token, given by its id or, in quotes, its text.
-        banned: texts whose tokens never come in a row; other tokens may spell the same.
-        stop: texts before which the text ends.
-        beams: how many texts a beam search follows; 1: no search.
-        beam_groups: groups of beams that avoid each other's tokens.
-        diversity_penalty: what a token loses for each beam of an earlier group that has just taken it.
+        max_new_tokens: maximum number of tokens to generate.
+        min_new_tokens: no end token before this many tokens; a `stop` text may still end it earlier.
+        temperature: 0 always takes the likeliest token; 1 samples the model's own distribution.
+        top_k: sample among the k likeliest tokens; 0 or null means all.
+        top_p: sample among the likeliest tokens whose probabilities sum to this; null means all.
+        min_p: sample among tokens at least this fraction as likely as the likeliest; null means all.
+        typical_p: sample among the tokens with the most typical information content whose probabilities sum
+            to this; null means all.
+        repetition_penalty: above 1, tokens of the prompt and of the text so far become less likely; 1 is off.
+        presence_penalty: subtracted once from the score of every token generated so far.
+        frequency_penalty: subtracted from the score of a token for each time it was generated.
+        no_repeat_ngram: no n tokens in a row occur twice, prompt included; 0 is off.
+        logit_bias: added to the score of a token, given by its id or by its text in quotes.
+        banned: texts whose token sequence is never generated; other tokens may spell the same text.
+        stop: texts that end the generation; the output ends before them.
+        beams: number of beams of a beam search; 1 is no search.
+        beam_groups: number of groups of beams that avoid each other's tokens (diverse beam search).
+        diversity_penalty: subtracted from a token's score for each earlier group that took it in this step.
         length_penalty: a text's score is its log-probability divided by its length to this power.
-        early_stopping: whether a search ends as soon as it has as many whole texts as beams.
+        early_stopping: when a search stops that has as many finished texts as beams: true, at once; false,
+            when its best running beam scores no better now; never, when no beam can still score better.
     """
 
     prompt: str | None = None
@@ -58,7 +61,7 @@ class GenerationSettings:
     beam_groups: int = 1
     diversity_penalty: float = 0.0
     length_penalty: float = 1.0
-    early_stopping: bool = False
+    early_stopping: bool | Literal["never"] = False
 
     def __post_init__(self) -> None:
         check_types(self, "generation.")
@@ -86,12 +89,12 @@ class GenerationSettings:
         self._check_beams()
 
     def shortened(self, max_new_tokens: int) -> "GenerationSettings":
-        """Return the same settings for a text of so many tokens."""
+        """Return the same settings with another `max_new_tokens`."""
         least = min(self.min_new_tokens, max_new_tokens)
         return replace(self, max_new_tokens=max_new_tokens, min_new_tokens=least)
 
     def _check_beams(self) -> None:
-        """See that the settings of a beam search go together, and that none is set that would be ignored."""
+        """Check that the settings of a beam search fit together, and that none is set that has no effect."""
         beams, groups = self.beams, self.beam_groups
         self._expect("beams", beams >= 1, "at least 1")
         self._expect("beam_groups", groups >= 1 and beams % groups == 0, f"a divisor of beams = {beams}")
@@ -99,13 +102,19 @@ class GenerationSettings:
             self._expect_default("diversity_penalty", "with one group of beams")
         else:
             good = self.diversity_penalty > 0
-            self._expect("diversity_penalty", good, f"more than 0, or the {groups} groups find the same")
-        self._expect("length_penalty", abs(self.length_penalty) <= 10, "a number from -10 to 10")
+            self._expect(
+                "diversity_penalty",
+                good,
+                f"more than 0, or all {groups} groups find the same",
+            )
+        self._expect(
+            "length_penalty", abs(self.length_penalty) <= LARGEST_LENGTH_PENALTY, "a number from -10 to 10"
+        )
         if beams == 1:
             for name in ("length_penalty", "early_stopping"):
                 self._expect_default(name, "without beams")
             return
-        why = f"with {beams} beams, which draw nothing at random"
+        why = f"with {beams} beams, which sample nothing"
         for name in ("top_k", "top_p", "min_p", "typical_p"):
             self._expect(name, not getattr(self, name), f"null {why}")
         self._expect("temperature", self.temperature in (0.0, 1.0, _default("temperature")), f"0 {why}")

@@ -1,4 +1,4 @@
-"""Where a text ends: at an end token, before a stop string, or when it is long enough."""
+"""Where a text ends: at an end token, before a stop string, or at its maximum length."""
 
 import codecs
 from collections import deque
@@ -14,17 +14,17 @@ FinishReason = Literal["length", "end", "stop"]
 class Continuation:
     """The text that follows a prompt, token by token, until something ends it.
 
-    A token is held back while it may belong to a stop string, or to a character that needs more bytes.
+    A token is held back while its text may be part of a stop string or of an unfinished character.
 
     Args:
-        tokenizer: what the tokens are of.
-        max_new_tokens: the text ends after so many.
-        eos_ids: the tokens that end it; they are not part of it.
-        stop: the texts that end it. It is cut before the one that is complete first; if several are with the
-            same character, before the longest.
+        tokenizer: decodes the tokens.
+        max_new_tokens: maximum number of tokens.
+        eos_ids: the tokens that end the text; they are not part of it.
+        stop: the strings that end the text. It is cut before the string that is completed first; if one
+            character completes several, before the longest.
 
     Attributes:
-        finish_reason: None while the text goes on, then "length", "end" (an end token) or "stop" (a stop
+        finish_reason: None until the text ends, then "length", "end" (an end token) or "stop" (a stop
             string).
     """
 
@@ -40,15 +40,15 @@ class Continuation:
         self._eos_ids = eos_ids
         self._stop = stop
         self._n_tokens = 0
-        self._held: list[str] = []  # the text of each token
-        self._waiting: deque[int] = deque()  # at most the token that is being read
+        self._held: list[str] = []  # the text of each token held back
+        self._waiting: deque[int] = deque()  # at most the token being decoded
         self._bytes = bytes_by_token(tokenizer, iter(self._waiting.popleft, None), goes_on=True)
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def take(self, token: int) -> list[str]:
-        """Go on by a token; return the texts of the tokens that have become certain, one for each, in order.
+        """Take the next token; return the texts of the tokens that are certain now, one per token, in order.
 
-        The text of a token is that of the characters which it completes, and may be empty.
+        The text of a token is the characters that it completes; it may be empty.
         """
         reason: FinishReason | None = None
         if token in self._eos_ids:
@@ -71,7 +71,7 @@ class Continuation:
         return self._release(len(text) if reason else len(text) - n_uncertain(text, self._stop))
 
     def _cut(self, end: int) -> list[str]:
-        """Return what is held before a position, the last text perhaps shortened."""
+        """Return the held texts before a position; the last one may be cut short."""
         kept, begin = [], 0
         for text in self._held:
             if begin >= end:
@@ -81,7 +81,7 @@ class Continuation:
         return kept
 
     def _release(self, end: int) -> list[str]:
-        """Return what lies wholly before a position, and hold the rest."""
+        """Return the held texts that end before a position, and keep holding the rest."""
         n_kept = 1 if self._utf8.getstate()[0] else 0  # an unfinished character belongs to the last token
         released = []
         while len(self._held) > n_kept and len(self._held[0]) <= end:
@@ -91,13 +91,13 @@ class Continuation:
 
 
 def find_stop(text: str, stop: Sequence[str]) -> int | None:
-    """Return where the stop string begins that is complete first (of several the longest), or None."""
+    """Return the start of the stop string that is completed first (the longest of several), or None."""
     places = [(text.find(one) + len(one), text.find(one)) for one in stop if one in text]
     return min(places)[1] if places else None
 
 
 def n_uncertain(text: str, stop: Sequence[str]) -> int:
-    """Return how many of the last characters may be the beginning of a stop string."""
+    """Return how many of the last characters may be the start of a stop string."""
     longest = max((len(one) for one in stop), default=1) - 1
     lengths = range(min(longest, len(text)), 0, -1)
     return next((n for n in lengths if any(one.startswith(text[-n:]) for one in stop)), 0)

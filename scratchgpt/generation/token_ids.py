@@ -1,4 +1,4 @@
-"""Settings that are texts, as token ids."""
+"""Settings that name tokens by their text, as token ids."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from scratchgpt.tokenizers import Tokenizer
 def biases_by_id(
     biases: Mapping[int | str, float], vocab_size: int, tokenizer: Tokenizer | None
 ) -> dict[int, float]:
-    """Return `logit_bias` with ids in the place of texts; where both name one token, the biases add.
+    """Return `logit_bias` with every token as an id; if id and text name one token, their biases add up.
 
     Raises:
         InputError: a text that is not exactly one token, or an id that does not exist.
@@ -19,8 +19,8 @@ def biases_by_id(
         ids = _encoded("logit_bias", token, tokenizer) if isinstance(token, str) else [token]
         if len(ids) != 1:
             raise InputError(
-                f"generation.logit_bias: {token!r} is {len(ids)} tokens, {ids}; expected the text of one, "
-                "or an id"
+                f"generation.logit_bias: {token!r} is {len(ids)} tokens, {ids}; expected the text of one "
+                "token, or an id"
             )
         _check("logit_bias", ids, vocab_size)
         found[ids[0]] = found.get(ids[0], 0.0) + bias
@@ -28,7 +28,7 @@ def biases_by_id(
 
 
 def banned_sequences(texts: Sequence[str], vocab_size: int, tokenizer: Tokenizer | None) -> list[list[int]]:
-    """Return the tokens of each text of `banned`, in which names of special tokens are these tokens.
+    """Return the token ids of each text of `banned`; a special token's name stands for the token.
 
     Raises:
         InputError: a text that cannot be encoded.
@@ -41,7 +41,7 @@ def banned_sequences(texts: Sequence[str], vocab_size: int, tokenizer: Tokenizer
 
 def _encoded(setting: str, text: str, tokenizer: Tokenizer | None) -> list[int]:
     if tokenizer is None:
-        raise InputError(f"generation.{setting} has the text {text!r}; expected a tokenizer beside it")
+        raise InputError(f"generation.{setting} has the text {text!r} but no tokenizer; use token ids")
     try:
         return tokenizer.encode(text, allow_special=True).tolist()
     except InputError as error:

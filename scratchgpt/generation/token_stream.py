@@ -1,13 +1,13 @@
-"""The tokens of a text as they come, each with its probability."""
+"""The tokens of a text as they are generated, each with its probability."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from scratchgpt.backends import Backend
-from scratchgpt.generation.sampling import Step
+from scratchgpt.generation.loop import Step
 from scratchgpt.generation.stopping import Continuation, FinishReason
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import Tokenizer
@@ -15,13 +15,13 @@ from scratchgpt.tokenizers.streaming import stream_text
 
 
 class GeneratedToken(NamedTuple):
-    """A token of a text, and what the model thought of it.
+    """A generated token and its probability under the model.
 
     Attributes:
-        id: its number.
-        text: the characters that it completes: none, if its bytes are a part of one that goes on.
+        id: the token id.
+        text: the characters that it completes; empty if its bytes are part of an unfinished character.
         logprob: ln p of the token in the model's own distribution, before any setting changed the scores.
-        alternatives: the likeliest tokens of that distribution with their ln p, the likeliest first.
+        alternatives: the likeliest tokens of that distribution as (text, ln p), likeliest first.
     """
 
     id: int
@@ -31,14 +31,15 @@ class GeneratedToken(NamedTuple):
 
 
 class TokenStream(Iterator[GeneratedToken]):
-    """The tokens that continue a prompt, each as soon as its text is certain.
+    """The tokens that continue a prompt, each yielded as soon as its text is certain.
 
     Args:
-        steps: of `generate_steps`, for one prompt.
-        text: the continuation that grows.
-        tokenizer: what gives the alternatives their text.
-        backend: where the scores are.
-        n_alternatives: how many to name for each token.
+        steps: the steps of one text, see `generate_steps`.
+        text: the continuation that grows with them.
+        tokenizer: gives the alternatives their text.
+        backend: where the logits are.
+        n_alternatives: how many alternatives to report per token.
+        on_finish: called once, when the text has ended.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class TokenStream(Iterator[GeneratedToken]):
         tokenizer: Tokenizer,
         backend: Backend,
         n_alternatives: int,
+        on_finish: Callable[[], None] = lambda: None,
     ) -> None:
         self._text = text
         self._tokenizer = tokenizer
         self._backend = backend
         self._n_alternatives = n_alternatives
-        self._tokens = self._follow(steps)
+        self._on_finish = on_finish
+        self._tokens = self._generate(steps)
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -63,16 +66,19 @@ class TokenStream(Iterator[GeneratedToken]):
     def __next__(self) -> GeneratedToken:
         return next(self._tokens)
 
-    def _follow(self, steps: Iterator[Step]) -> Iterator[GeneratedToken]:
-        held: deque[GeneratedToken] = deque()  # their texts are not certain yet
+    def _generate(self, steps: Iterator[Step]) -> Iterator[GeneratedToken]:
+        held: deque[GeneratedToken] = deque()  # tokens whose text is not certain yet
         for step in steps:
-            held.append(self._measured(step.tokens[0], step.logits[0]))
-            for piece in self._text.take(step.tokens[0]):
+            held.append(self._with_logprob(step.tokens[0], step.logits[0]))
+            pieces = self._text.take(step.tokens[0])
+            if self._text.finish_reason:
+                self._on_finish()
+            for piece in pieces:
                 yield held.popleft()._replace(text=piece)
             if self._text.finish_reason:
                 return
 
-    def _measured(self, token: int, logits: Array) -> GeneratedToken:
+    def _with_logprob(self, token: int, logits: Array) -> GeneratedToken:
         scores = self._backend.to_host(logits).astype(np.float64)
         logprobs = scores - scores.max()
         logprobs -= np.log(np.exp(logprobs).sum())

@@ -1,7 +1,7 @@
 """Gradient checks: hand-written backward passes against finite differences.
 
-python -m scratchgpt.gradcheck            checks every op and the whole model
-sg.gradcheck.check(forward, backward, inputs)      checks anybody's own pair
+python -m scratchgpt.gradcheck                     checks every op and the whole model
+sg.gradcheck.check(forward, backward, inputs)      checks a pair that you wrote
 """
 
 from scratchgpt.gradcheck.check import Result, check

@@ -14,13 +14,13 @@ from scratchgpt.gradcheck import check_models, check_ops
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the checks; return 0 if every gradient is right, else 1."""
+    """Check every gradient of a backend and print a table; return 0 if all are right, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m scratchgpt.gradcheck",
         description="Compare every hand-written gradient with finite differences, in float64.",
     )
     parser.add_argument(
-        "--backend", choices=list(BACKENDS), default="numpy", help="whose ops (default: numpy)"
+        "--backend", choices=list(BACKENDS), default="numpy", help="the backend to check (default: numpy)"
     )
     try:
         backend = get_backend(parser.parse_args(argv).backend)

@@ -1,4 +1,4 @@
-"""Compare a hand-written backward with finite differences of its own forward."""
+"""Compare a hand-written backward with finite differences of its forward."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from scratchgpt.gradcheck.numerical import numerical_gradient
 from scratchgpt.shapes import Array
 
 TOLERANCE = 1e-7
-SMALLEST_SCALE = 1e-2  # a gradient that is zero everywhere is compared absolutely, at this scale
+MIN_SCALE = 1e-2  # what errors are relative to if all elements are smaller; a gradient may be zero everywhere
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,12 @@ class Result:
     """The verdict on one gradient.
 
     Attributes:
-        op: what was checked.
-        tensor: which of its inputs.
-        error: the largest difference of any element, relative to the gradient's largest element.
+        op: the name of the op or model that was checked.
+        tensor: the input or parameter whose gradient it is.
+        error: the largest difference of any element, relative to the gradient's largest element; NaN if the
+            gradient has the wrong shape or dtype, or is missing.
         tolerance: the largest error that passes.
-        note: what is wrong, where a number cannot say it; or the worst element.
+        note: the worst element, or what is wrong with shape, dtype or number of gradients.
     """
 
     op: str
@@ -34,7 +35,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether the error is within the tolerance; NaN is not."""
+        """Whether the error is within the tolerance; an error of NaN never is."""
         return self.error <= self.tolerance
 
 
@@ -49,25 +50,25 @@ def check(
 ) -> list[Result]:
     """Check every element of every gradient that `backward` returns.
 
-    The upstream gradient is random: with ones, or with a sum as the loss, whole terms of a
-    gradient cancel and their absence cannot be seen.
+    The upstream gradient is random. If it were all ones, as when the loss is a plain sum, whole terms of a
+    gradient could cancel, and a backward that omits them would pass.
 
     Args:
         forward: called as `forward(**inputs)`, returns `(y, saved)`; y is an array or a tuple of
-            arrays. It must be deterministic: freeze a random mask inside it.
-        backward: called as `backward(saved, dy)`, returns one gradient (or None) for each
-            floating-point array among the inputs, in their order; a single one needs no tuple.
-        inputs: the arguments by name, or in order. Floating-point arrays (of any layout) are
-            differentiated and become float64; everything else is passed on as it is.
-        name: what to call the op in the results.
+            arrays. It must be deterministic: fix the random mask of dropout.
+        backward: called as `backward(saved, dy)`, returns one gradient for each floating-point array among
+            the inputs, in their order; None is skipped, and a single gradient need not be in a tuple.
+        inputs: the arguments, by name or in order. Floating-point arrays (of any memory layout) are
+            converted to float64 and differentiated; everything else is passed through unchanged.
+        name: the op's name in the results.
         tolerance: the largest relative error that passes.
-        seed: draws the upstream gradient.
+        seed: seeds the upstream gradient.
 
     Returns:
         One result for each floating-point array among the inputs.
 
     Raises:
-        ValueError: there is no such array, so that nothing would be checked.
+        ValueError: there is no such array, so there is nothing to check.
     """
     if not isinstance(inputs, Mapping):
         inputs = dict(inspect.signature(forward).bind(*inputs).arguments)
@@ -98,7 +99,7 @@ def check(
 
 
 def compare(op: str, tensor: str, gradient: Any, expected: Array, tolerance: float) -> Result:
-    """Compare a gradient with the one expected, element by element, shape and dtype first."""
+    """Compare a gradient with the expected one: shape and dtype first, then every element."""
     gradient = np.asarray(gradient)
     if gradient.shape != expected.shape:
         note = f"shape {gradient.shape}, expected {expected.shape}"
@@ -107,7 +108,7 @@ def compare(op: str, tensor: str, gradient: Any, expected: Array, tolerance: flo
         note = f"dtype {gradient.dtype}, expected {expected.dtype}"
         return Result(op, tensor, float("nan"), tolerance, note)
     difference = np.abs(gradient - expected)
-    scale = max(float(np.abs(expected).max()), float(np.abs(gradient).max()), SMALLEST_SCALE)
+    scale = max(float(np.abs(expected).max()), float(np.abs(gradient).max()), MIN_SCALE)
     worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
     note = f"at {list(worst)}: backward {gradient[worst]:.6g}, finite differences {expected[worst]:.6g}"
     return Result(op, tensor, float(difference[worst]) / scale, tolerance, note)
@@ -118,7 +119,7 @@ def _is_float_array(value: Any) -> bool:
 
 
 def _read_only(value: Any) -> Any:
-    """Return a float64 view or copy that raises when it is written to; the memory layout is kept."""
+    """Return a read-only float64 view or copy of an array, with the same memory layout."""
     if not _is_float_array(value):
         return value
     value = value.astype(np.float64, copy=False).view()

@@ -1,4 +1,4 @@
-"""Pairs that compute on a device, for checks that compute on the host."""
+"""Wrap pairs that run on a device, so that checks on the host can call them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ Backward = Callable[..., Any]
 
 
 def from_host(backend: Backend, forward: Forward, backward: Backward) -> tuple[Forward, Backward]:
-    """Return a pair that takes and returns NumPy arrays and computes where the backend does."""
+    """Return a pair that takes and returns NumPy arrays but runs on the backend's device."""
 
     def forward_from_host(**inputs: Any) -> tuple[Any, Any]:
         y, saved = forward(**{name: _sent(backend, value) for name, value in inputs.items()})

@@ -1,4 +1,4 @@
-"""The whole model against finite differences: two pre-norm blocks, in every variant of the architecture."""
+"""Check the whole model against finite differences: two blocks, in every variant of the architecture."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,7 +7,7 @@ import numpy as np
 
 from scratchgpt.backends import Backend
 from scratchgpt.config import GPTConfig
-from scratchgpt.gradcheck.check import SMALLEST_SCALE, Result
+from scratchgpt.gradcheck.check import MIN_SCALE, Result
 from scratchgpt.gradcheck.numerical import directional_derivative
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS, C, H, P, V
 from scratchgpt.nn.model import GPT
@@ -16,7 +16,7 @@ from scratchgpt.nn.passes import loss, loss_and_grads
 from scratchgpt.shapes import Array
 
 TOLERANCE = 1e-6
-DIRECTIONS = 3
+N_DIRECTIONS = 3
 
 _config = partial(
     GPTConfig, vocab_size=V, block_size=P, n_layer=2, n_head=H, n_embd=C, layer_norm_epsilon=0.1
@@ -28,7 +28,7 @@ CONFIGS = {
     "no biases, exact GELU": _config(bias=False, activation="gelu_exact"),
     "dropout, narrow MLP": _config(dropout=0.3, n_inner=9),
 }
-# Of the three tails the second is no target's, and the last two have a single channel.
+# Of the three tails, the second contains no target, and the last two have a single channel.
 ADAPTIVE_CONFIGS = {
     "adaptive head": _config(tie_weights=False, adaptive_cutoffs=(4,), adaptive_factor=3.0),
     "adaptive head, three tails": _config(tie_weights=False, adaptive_cutoffs=(2, 5, 7), dropout=0.3),
@@ -38,8 +38,8 @@ ADAPTIVE_CONFIGS = {
 def check_model(backend: Backend, name: str, model: GPT) -> Iterator[Result]:
     """Check the gradient of every parameter tensor of a model along random directions, in float64.
 
-    Yields one result for each parameter: the error of the worst of `DIRECTIONS` directions.
-    Dropout, where the configuration has it, draws the same masks in every pass.
+    Yields one result for each parameter: the error along the worst of `N_DIRECTIONS` directions. If the
+    configuration has dropout, all passes use the same masks.
     """
     params = awkward_params(model)
     rng = np.random.default_rng(8)
@@ -58,27 +58,27 @@ def check_model(backend: Backend, name: str, model: GPT) -> Iterator[Result]:
             return loss(model, changed, TOKENS, TARGETS, backend=backend, rng=dropout_rng())
 
         error, note = 0.0, ""
-        for _ in range(DIRECTIONS):
+        for _ in range(N_DIRECTIONS):
             direction = rng.choice((-1.0, 1.0), param.shape) * rng.uniform(0.5, 1.5, param.shape)
-            direction /= np.linalg.norm(direction)  # no component is tiny, so none can hide
+            direction /= np.linalg.norm(direction)  # no component is tiny, so no element's error is hidden
             found = float((grads[param] * direction).sum())
             expected = directional_derivative(loss_at, params[param], direction)
-            this = abs(found - expected) / max(abs(found), abs(expected), SMALLEST_SCALE)
+            this = abs(found - expected) / max(abs(found), abs(expected), MIN_SCALE)
             if not this <= error:
                 error, note = this, f"along a direction: backward {found:.6g}, differences {expected:.6g}"
         yield Result(f"model, {name}", param.name, error, TOLERANCE, note)
 
 
 def check_models(backend: Backend) -> Iterator[Result]:
-    """Check every configuration."""
+    """Check the gradients of every configuration in `CONFIGS` and `ADAPTIVE_CONFIGS`."""
     for name, config in (CONFIGS | ADAPTIVE_CONFIGS).items():
         yield from check_model(backend, name, GPT(config))
 
 
 def awkward_params(model: GPT, seed: int = 7) -> ParamVector:
-    """Return float64 weights of size 0.5, γ in [0.5, 1.5], β and biases not near 0.
+    """Return float64 weights at which mistakes show: γ in [0.5, 1.5], everything else normal with σ = 0.5.
 
-    At GPT-2's initial values (0.02) attention is nearly uniform and its mistakes are invisible.
+    With GPT-2's initial weights (σ = 0.02) attention is nearly uniform, which hides mistakes in it.
     """
     rng = np.random.default_rng(seed)
     params = model.init(dtype="float64")

@@ -1,7 +1,7 @@
-"""Derivatives by finite differences: slow, and right without trusting any formula.
+"""Derivatives by finite differences: slow, but they need no formula for the derivative.
 
-Central differences, (f(x + h) - f(x - h)) / 2h, err by O(h²) from the curvature of f and by
-O(ε/h) from rounding. In float64 the sum is least near h = 1e-5.
+Central differences, (f(x + h) - f(x - h)) / 2h, have an error of O(h²) from truncation (the third
+derivative of f) and of O(ε/h) from rounding. In float64 their sum is smallest near h = 1e-5.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ H = 1e-5
 
 
 def numerical_gradient(f: Callable[[Array], float], x: AnyShape, h: float = H) -> AnyShape:
-    """Return the derivative of the scalar `f(x)` by every element of `x`, one element at a time.
+    """Return the derivative of the scalar `f(x)` with respect to every element of `x`, one at a time.
 
-    `x` is float64 and is not changed; `f` is called 2 · x.size times with an array of its shape.
+    `x` is float64 and is not modified; `f` is called 2 · x.size times, with an array of the same shape.
     """
     x = x.copy()
     gradient = np.empty_like(x)
@@ -34,7 +34,7 @@ def numerical_gradient(f: Callable[[Array], float], x: AnyShape, h: float = H) -
 def directional_derivative(
     f: Callable[[Array], float], x: AnyShape, direction: AnyShape, h: float = H
 ) -> float:
-    """Return the derivative of the scalar `f(x)` along `direction`, of the shape of `x`.
+    """Return the derivative of the scalar `f(x)` along `direction`, an array of the shape of `x`.
 
     It equals ⟨gradient, direction⟩, so two calls of `f` test a whole gradient at once.
     """

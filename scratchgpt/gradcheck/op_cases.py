@@ -1,9 +1,9 @@
-"""The cases in which every op is checked: sizes and values at which no known mistake hides.
+"""The cases in which every op is checked: sizes and values at which no known mistake goes unnoticed.
 
-B=3, T=5, S=6, H=4, D=7, C=28, V=11 are all different, so that a wrong ratio names its cause
-and no transposed matrix fits by accident. Values are of order 1, γ is not near 1, β not near 0,
-the mean of x is not 0, eps is 0.1, tokens repeat and are absent, ranks are 2 and 3, and the
-"strided" cases are views with gaps in memory.
+B=3, T=5, S=6, H=4, D=7, C=28, V=11 are all different, so that a wrong factor reveals its cause and a
+transposed matrix never fits by accident. Values are of order 1, γ is not near 1, β is not near 0, the
+mean of x is not 0, eps is 0.1, some tokens repeat and others are absent, ranks are 2 and 3, and the
+"strided" cases are non-contiguous views.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ TARGETS = np.array([[7, 7, IGNORE_INDEX, 2, 10], [2, 3, 3, 3, 1], [0, IGNORE_IND
 
 
 class Case(NamedTuple):
-    """One call of `check`."""
+    """The arguments of one call of `check`."""
 
     op: str
     forward: Callable[..., tuple[Any, Any]]
@@ -33,7 +33,7 @@ class Case(NamedTuple):
 
 
 def op_cases(ops: Ops) -> Iterator[Case]:
-    """Yield the cases of the table's ops, and of softmax and the like, which are parts of others."""
+    """Yield cases for every op in the table, and for softmax, cross_entropy and adaptive_softmax."""
     rng = np.random.default_rng(42)
 
     def normal(*shape: int) -> Array:
@@ -127,24 +127,24 @@ def op_cases(ops: Ops) -> Iterator[Case]:
 
 
 def check_ops(backend: Backend) -> Iterator[Result]:
-    """Check every op of a backend's table in float64, every element of every gradient."""
+    """Check every op of a backend in float64: every element of every gradient."""
     for case in op_cases(backend.ops):
         yield from check_case(backend, case)
 
 
 def check_case(backend: Backend, case: Case) -> list[Result]:
-    """Check one case where the backend computes."""
+    """Check one case on the backend's device."""
     pair = from_host(backend, case.forward, case.backward)
     return check(*pair, case.inputs, name=case.op)
 
 
 def ops_pair(op: Any) -> tuple[Callable[..., tuple[Any, Any]], Callable[..., Any]]:
-    """Return (forward, backward)."""
+    """Return an op's (forward, backward)."""
     return op.forward, op.backward
 
 
 def strided(x: Array) -> Array:
-    """Return an equal array that is a view with gaps: every second element of a larger one."""
+    """Return an equal array that is not contiguous: every second element of a larger one."""
     wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan)
     wide[..., ::2] = x
     return wide[..., ::2]

@@ -1,1 +1,1 @@
-"""What happens inside a trained model when it reads a text."""
+"""Look inside a trained model while it reads a text: attention, residual stream, logit lens, gradients."""

@@ -1,4 +1,4 @@
-"""Pictures of what happens inside; labels are words that can be drawn, see `labels.drawable`."""
+"""The pictures of `scratchgpt inspect`; labels must be drawable, see `labels.drawable`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,27 +14,27 @@ from scratchgpt.utils.files import atomic_path
 
 WIDTH = 9.2  # inches: the width of the page at 100 dots to the inch
 DPI = 120
-COLOURS = "Blues"  # white is nothing, so that the page can turn white into black where it is dark
-LEAST_CELL, LARGEST_CELL = 0.115, 0.25  # inches for a token
-LEAST_MAP = 1.6
-MANY = 13  # columns of numbers that fit beside each other
+COLOURS = "Blues"  # white is zero, so the page can invert it in dark mode
+MIN_CELL, MAX_CELL = 0.115, 0.25  # inches per token
+MIN_MAP = 1.6  # inches
+MAX_COLUMNS = 13  # of numbers, side by side
 
 
 def attention(maps: Array, first: int, words: Sequence[str]) -> Figure:
-    """Draw the probabilities (H, T, T) of some heads of a layer, numbered from `first`, in a grid of maps.
+    """Draw the attention probabilities (H, T, T) of some heads of a layer, numbered from `first`, as a grid.
 
-    Every place is known beforehand, in inches: a layout engine needs many times as long for so many labels.
+    Positions are computed here, in inches: a layout engine takes many times as long for so many labels.
     """
     H, T = maps.shape[:2]
     longest = max(map(len, words))
     left, below = 0.12 + 0.075 * longest, 0.25 if longest == 1 else 0.12 + 0.075 * longest
-    n_columns = min(H, max(1, int((WIDTH - 0.1) / max(LEAST_MAP, T * LEAST_CELL + left))))
-    cell = min(LARGEST_CELL, ((WIDTH - 0.1) / n_columns - left) / T)
+    n_columns = min(H, max(1, int((WIDTH - 0.1) / max(MIN_MAP, T * MIN_CELL + left))))
+    cell = min(MAX_CELL, ((WIDTH - 0.1) / n_columns - left) / T)
     side = cell * T
-    across, down = max(LEAST_MAP, side + left), side + below + 0.3
+    across, down = max(MIN_MAP, side + left), side + below + 0.3
     width, height = max(4.0, n_columns * across + 0.1), -(-H // n_columns) * down + 0.7
     figure = Figure(figsize=(width, height))
-    shades = PowerNorm(0.5, vmin=0, vmax=1)  # the root shows small probabilities, too
+    shades = PowerNorm(0.5, vmin=0, vmax=1)  # the square root makes small probabilities visible
     for head, probs in enumerate(maps):
         row, column = divmod(head, n_columns)
         x, y = column * across + left, height - 0.7 - row * down - 0.25 - side
@@ -52,7 +52,7 @@ def attention(maps: Array, first: int, words: Sequence[str]) -> Figure:
 
 
 def next_tokens(words: Sequence[str], probs: Sequence[float]) -> Figure:
-    """Draw the probabilities of the likeliest next tokens, the likeliest above."""
+    """Draw the probabilities of the likeliest next tokens, likeliest first."""
     figure = Figure(figsize=(5.0, 0.24 * len(words) + 0.8), layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(words))
@@ -71,7 +71,7 @@ def next_tokens(words: Sequence[str], probs: Sequence[float]) -> Figure:
 
 
 def residual_norms(norms: Array, words: Sequence[str]) -> Figure:
-    """Draw the length of the stream (n_layer + 1, T): of each token, and its mean and range by layer."""
+    """Draw the norms of the stream (n_layer + 1, T): per token, and mean and range per layer."""
     n_layers, T = norms.shape
     figure = Figure(figsize=(WIDTH, 0.26 * n_layers + 5.2), layout="constrained")
     above, below = figure.subplots(2, height_ratios=[0.26 * n_layers + 1.0, 2.8])
@@ -99,15 +99,15 @@ def residual_norms(norms: Array, words: Sequence[str]) -> Figure:
 
 
 def logit_lens(said: Sequence[Sequence[str]], probs: Array, words: Sequence[str]) -> Figure:
-    """Draw what each layer would say next after each token, and how sure it is.
+    """Draw the likeliest next token after each token and layer, and its probability.
 
     Args:
-        said: for each layer a word for each token.
-        probs: (n_layer + 1, T).
-        words: of the text.
+        said: (n_layer + 1) x T labels of the likeliest tokens.
+        probs: (n_layer + 1, T) their probabilities.
+        words: the labels of the text's tokens.
     """
     n_layers, T = probs.shape
-    shown = np.unique(np.linspace(0, n_layers - 1, min(n_layers, MANY)).round().astype(int))
+    shown = np.unique(np.linspace(0, n_layers - 1, min(n_layers, MAX_COLUMNS)).round().astype(int))
     width = 0.06 * max(len(word) + 5 for layer in shown for word in said[layer])  # inches for a cell
     figure = Figure(figsize=(max(4.0, 1.2 + width * len(shown)), 0.2 * T + 1.5), layout="constrained")
     axes = figure.add_subplot()
@@ -129,7 +129,7 @@ def logit_lens(said: Sequence[Sequence[str]], probs: Array, words: Sequence[str]
 
 
 def gradient_norms(norms: Mapping[str, float]) -> Figure:
-    """Draw the norm of every parameter's gradient: those of the blocks as a table, the others as bars."""
+    """Draw every parameter's gradient norm: blocks as a table, the other parameters as bars."""
     inside = {name: norm for name, norm in norms.items() if name.startswith("h.")}
     kinds = list(dict.fromkeys(name.split(".", 2)[2] for name in inside))
     n_layer = len(inside) // len(kinds)
@@ -142,7 +142,7 @@ def gradient_norms(norms: Mapping[str, float]) -> Figure:
     above, below = figure.subplots(2, height_ratios=heights)
     shades = _log_shades(values)
     above.imshow(values, cmap=COLOURS, norm=shades, aspect="auto", interpolation="nearest")
-    if n_layer <= MANY:
+    if n_layer <= MAX_COLUMNS:
         for (row, layer), value in np.ndenumerate(values):
             _number(above, layer, row, f"{value:.2g}", float(shades(value)) if value > 0 else 0.0)
     _words(above, "y", kinds, 8)
@@ -163,24 +163,24 @@ def gradient_norms(norms: Mapping[str, float]) -> Figure:
 
 
 def layer_names(n: int) -> list[str]:
-    """Return what the n places of the stream are called: below the first block, and after each."""
+    """Return the names of the n stages of the stream: the embedding, then each block."""
     return ["embedding", *(f"h.{layer}" for layer in range(n - 1))]
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the picture, whole or not at all."""
+    """Write the figure as a PNG; the file appears complete or not at all."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
 
 
 def _log_shades(values: Array) -> Normalize:
-    """Return shades for values of many sizes; zeros are left white."""
+    """Return logarithmic shades; zeros stay white."""
     positive = values[values > 0]
     return LogNorm(positive.min() / 2, positive.max()) if len(positive) else Normalize(0, 1)
 
 
 def _words(axes: Axes, axis: str, words: Sequence[str], size: float, turned: bool | None = None) -> None:
-    """Put a word at each whole number of an axis; below a picture they are turned if one is long."""
+    """Label each integer position of an axis; labels below a picture are rotated if any is long."""
     if turned is None:
         turned = axis == "x" and max(map(len, words)) > 1
     axes.set(**{f"{axis}ticks": range(len(words))})
@@ -190,7 +190,7 @@ def _words(axes: Axes, axis: str, words: Sequence[str], size: float, turned: boo
 
 
 def _number(axes: Axes, column: int, row: int, text: str, shade: float) -> None:
-    """Write into a cell, so that it can be read on its colour."""
+    """Write text into a cell, in a color that contrasts with its shade."""
     axes.text(
         column, row, text, ha="center", va="center", fontsize=7, fontfamily=FONT,
         color="white" if shade > 0.55 else "black",

@@ -1,36 +1,32 @@
-"""How strongly a text pulls at every parameter."""
+"""The gradient norm of every parameter on one text."""
 
 import numpy as np
 
-from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
-from scratchgpt.nn.model import GPT
-from scratchgpt.nn.params import ParamVector
-from scratchgpt.nn.passes import loss_and_grads
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.shapes import Array
+from scratchgpt.utils.words import counted
 
 
-def gradient_norms(
-    model: GPT, params: ParamVector, ids: Array, backend: Backend
-) -> tuple[float, dict[str, float]]:
-    """Return a text's loss in nats per token, and the norm ‖dL/dw‖₂ of every parameter by its name.
+def gradient_norms(bound: BoundModel, ids: Array) -> tuple[float, dict[str, float]]:
+    """Return a text's loss in nats per token, and the gradient norm ‖dL/dw‖₂ of every parameter by name.
 
-    The squares of the norms add up to the square of what gradient clipping calls the norm.
+    The squares of these norms sum to the square of the global norm that gradient clipping uses.
 
     Args:
-        model: the structure.
-        params: its weights.
-        ids: (T,) the tokens of a text; every one but the first is predicted.
-        backend: where to compute.
+        bound: the model, its weights and where to compute.
+        ids: (T,) token ids of a text; every token but the first is predicted.
 
     Raises:
-        InputError: fewer than 2 tokens, or more than a block and one.
+        InputError: fewer than 2 tokens, or more than block_size + 1.
     """
     if len(ids) < 2:
-        raise InputError(f"the text has {len(ids)} token(s), so there is no loss; expected 2 or more")
-    loss, grads = loss_and_grads(model, params, ids[None, :-1], ids[None, 1:], backend=backend)
-    grads = grads.map(backend.to_host)
-    return loss, {param.name: _norm(grads[param]) for param in model.params}
+        raise InputError(
+            f"the text has {counted(len(ids), 'token')}, so there is no loss; expected at least 2"
+        )
+    loss, grads = bound.loss_and_grads(ids[None, :-1], ids[None, 1:])
+    grads = grads.map(bound.backend.to_host)
+    return loss, {param.name: _norm(grads[param]) for param in bound.model.params}
 
 
 def _norm(gradient: Array) -> float:

@@ -1,4 +1,4 @@
-"""A page with all pictures in it, which needs no network, no script and no other file."""
+"""An HTML page with all pictures embedded: no network, no scripts, no other files."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scratchgpt.inspection import figures
 from scratchgpt.utils.files import atomic_path
 from scratchgpt.utils.html import STYLE, section
 
-PIXELS_PER_INCH = 100  # on the page; a picture has more, for sharp screens
+PIXELS_PER_INCH = 100  # of the page; pictures have more, for high-resolution screens
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -35,13 +35,13 @@ img {{ display: block; }}
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what to say of it.
+    """A figure with its heading and explanation.
 
     Attributes:
-        name: of its file, without the ending.
-        title: stands above.
+        name: its file name without the suffix.
+        title: the heading.
         note: how to read it.
-        figure: the drawing.
+        figure: the matplotlib figure.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Picture:
     figure: Figure
 
     def write(self, folder: Path) -> str:
-        """Write the picture into a folder as a PNG; return its section of the page."""
+        """Write the picture as a PNG into a folder; return its section of the page as HTML."""
         path = folder / f"{self.name}.png"
         figures.save(self.figure, path)
         data = b64encode(path.read_bytes()).decode("ascii")
@@ -63,14 +63,14 @@ def write_page(path: Path, name: str, about: str, words: Sequence[str], sections
     """Write the page.
 
     Args:
-        path: where.
-        name: of the run.
-        about: lines that say what is shown.
-        words: the tokens of the text.
-        sections: what `Picture.write` has returned.
+        path: the file.
+        name: the run's name.
+        about: lines that describe what is shown.
+        words: the labels of the text's tokens.
+        sections: what `Picture.write` returned.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     page = PAGE.format(
         style=STYLE,

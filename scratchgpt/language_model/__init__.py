@@ -1,1 +1,1 @@
-"""A language model: structure, weights and tokenizer together; how it is loaded and saved."""
+"""Language models: structure, weights and tokenizer together; loading, saving, other programs' formats."""

@@ -1,4 +1,4 @@
-"""From a folder, a file or a name to a language model."""
+"""Load a language model from a folder, a file or a name on the Hugging Face Hub."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,40 +19,40 @@ from scratchgpt.nn.model import GPT
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.utils.files import load_json
 
-ENDING = ".safetensors"
+SUFFIX = ".safetensors"
 
 
 def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | None = None) -> LanguageModel:
-    """Load a model: a run of ours, or a GPT-2 in Hugging Face's format.
+    """Load a model: a run, or a GPT-2 in Hugging Face's format.
 
     Args:
-        path: a folder, e.g. "runs/fables"; a `.safetensors` file, beside which config.json and the tokenizer
-            lie; or, where there is neither, the name of a model on the Hugging Face Hub, e.g. "gpt2" or
-            "owner/name", which needs the extra `hub`.
-        checkpoint: of a run: "best" (least validation loss) or "last"; None takes the best if there is one.
+        path: a folder, e.g. "runs/fables"; a `.safetensors` file with config.json and the tokenizer in the
+            same folder; or, if no such path exists, the name of a model on the Hugging Face Hub, e.g. "gpt2"
+            or "owner/name", which needs the extra `hub`.
+        checkpoint: of a run, "best" (lowest validation loss) or "last"; None takes the best if there is one.
         backend: where to compute; None means `get_backend("numpy")`.
 
     Raises:
-        InputError: no model there, another architecture, or a file that is missing, corrupted or of another
-            shape.
+        InputError: no model there, an unsupported architecture, or a file that is missing, corrupted or has
+            the wrong shape.
     """
     if not isinstance(path, str | Path):
-        raise InputError(f"the model is {path!r}; expected a folder, a file or the name of one")
+        raise InputError(f"the model is {path!r}; expected a folder, a file or a name")
     path, backend = Path(path), backend or get_backend()
-    if not path.exists() and path.suffix != ENDING and hub.is_model_name(path.as_posix()):
+    if not path.exists() and path.suffix != SUFFIX and hub.is_model_name(path.as_posix()):
         path = hub.fetch(path.as_posix())
-    file = path if path.suffix == ENDING and not path.is_dir() else None
+    file = path if path.suffix == SUFFIX and not path.is_dir() else None
     folder = path.parent if file else path
     if not (folder / "config.json").is_file():
         raise InputError(
-            f"{folder} is not a run; expected a folder with a config.json, as train.py makes it, or a model "
-            f"in Hugging Face's format, or the name of one, such as {', '.join(hub.OWNERS)} or owner/name"
+            f"{folder} has no config.json, so it is not a run; expected the folder of a run, a model in "
+            f"Hugging Face's format, or the name of one, e.g. {', '.join(hub.OWNERS)} or owner/name"
         )
     values = load_json(folder / "config.json")
     if is_huggingface(values):
         if checkpoint is not None:
             raise InputError(
-                f"checkpoint is {checkpoint!r}; expected none: {path} is no run and has one model"
+                f"{path} is not a run and has only one checkpoint; leave out checkpoint {checkpoint!r}"
             )
         model, params = load_gpt2(values, folder, file)
         tokenizer = load_tokenizer(folder)
@@ -65,38 +65,37 @@ def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | 
         params.map(backend.to_device),
         tokenizer,
         backend,
-        *_begin_and_ends(folder, model.config.vocab_size),
+        *_bos_and_eos(folder, model.config.vocab_size),
     )
 
 
 def _checkpoint(folder: Path, name: str | None) -> Path:
     if name is None:
-        name = "best" if (folder / f"best{ENDING}").exists() else "last"
-    return folder / f"{name}{ENDING}"
+        name = "best" if (folder / f"best{SUFFIX}").exists() else "last"
+    return folder / f"{name}{SUFFIX}"
 
 
-def _begin_and_ends(folder: Path, vocab_size: int) -> tuple[int | None, tuple[int, ...]]:
-    """Return what generation_config.json says, or else config.json.
+def _bos_and_eos(folder: Path, vocab_size: int) -> tuple[int | None, tuple[int, ...]]:
+    """Return the BOS and EOS ids in generation_config.json, or in config.json if there is no such file.
 
-    An id beyond the vocabulary is nobody's: transformers writes 50256 wherever nothing else was said.
+    Ids beyond the vocabulary are ignored: transformers writes 50256 by default, whatever the vocabulary.
     """
     path = folder / "generation_config.json"
     path = path if path.exists() else folder / "config.json"
-    begin, ends = begin_and_ends(load_json(path), str(path))
+    begin, ends = bos_and_eos(load_json(path), str(path))
     begin = None if begin is None or begin >= vocab_size else begin
     return begin, tuple(end for end in ends if end < vocab_size)
 
 
-def begin_and_ends(ids: Mapping[str, Any], name: str) -> tuple[int | None, tuple[int, ...]]:
-    """Return the token that a text begins with and those that it ends with.
+def bos_and_eos(ids: Mapping[str, Any], name: str) -> tuple[int | None, tuple[int, ...]]:
+    """Return the BOS id, or None, and the EOS ids.
 
     Args:
-        ids: what a generation_config.json holds; an end is a number, or several are a list, as Hugging Face
-            has it.
-        name: of the file, for messages.
+        ids: the content of a generation_config.json, where eos_token_id is a number or a list.
+        name: the file's name, for messages.
 
     Raises:
-        InputError: what is no id.
+        InputError: a value that is not an id.
     """
     begin, end = ids.get("bos_token_id"), ids.get("eos_token_id")
     ends = [] if end is None else end if isinstance(end, list) else [end]
@@ -106,6 +105,6 @@ def begin_and_ends(ids: Mapping[str, Any], name: str) -> tuple[int | None, tuple
     return begin, tuple(ends)
 
 
-def begin_and_ends_of(corpus: Corpus, tokenizer: Tokenizer) -> tuple[int | None, tuple[int, ...]]:
-    """Return the token that each text of a corpus begins with, and those that end it or a turn of it."""
-    return begin_and_ends(corpus.generation_config(tokenizer.special_ids), corpus.name)
+def bos_and_eos_of(corpus: Corpus, tokenizer: Tokenizer) -> tuple[int | None, tuple[int, ...]]:
+    """Return the BOS id of a corpus, or None, and the ids that end a text or a turn."""
+    return bos_and_eos(corpus.generation_config(tokenizer.special_ids), corpus.name)

@@ -1,7 +1,7 @@
-"""What the bot of a dialogue should say, what a model says in its place, and how near the two are.
+"""Compare a model's replies in dialogues with the reference replies.
 
-A reply is asked for as whoever talks with the model would ask: the prompt is the dialogue up to " Bot:", with
-the turns that were really said before, and the model writes until it ends its turn.
+The prompt is the dialogue up to " Bot:", with the true earlier turns, and the model generates until it ends
+its turn, just as in a chat.
 """
 
 import dataclasses
@@ -18,15 +18,15 @@ from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.base import BOS, EOS, SEP
 
 BOT = " Bot:"
-TOGETHER = 32  # prompts that go through the model at once
+MAX_PROMPTS_AT_ONCE = 32
 
 
 class Reply(NamedTuple):
-    """A turn of the bot.
+    """A turn of the bot in a text.
 
     Attributes:
-        prompt: the dialogue before it, special tokens by their names.
-        reference: what the bot says in the text.
+        prompt: the dialogue before it, with the names of special tokens.
+        reference: what the bot says.
     """
 
     prompt: str
@@ -34,23 +34,23 @@ class Reply(NamedTuple):
 
 
 class Bleu(NamedTuple):
-    """A BLEU score in [0, 100], and the signature that says how it was computed."""
+    """A BLEU score in [0, 100], and sacrebleu's signature of how it was computed."""
 
     score: float
     signature: str
 
 
 def bot_turns(text: Part, tokenizer: Tokenizer) -> Array:
-    """Return every turn of the bot in a text of dialogues: (N, 3) positions among its tokens.
+    """Return every turn of the bot in a text of dialogues, as token positions (N, 3).
 
-    They are where the dialogue begins, where the turn begins (with " Bot:"), and where it has ended (at its
-    <sep> or </s>). As `dialogue.py` writes them, the bot's turns are every second one. A dialogue that has
-    lost its beginning, because the text was cut within, has none.
+    They are the start of the dialogue, the start of the turn (at " Bot:") and its end (at <sep> or </s>).
+    Every second turn is the bot's, as in `corpora/dialogue.py`. A dialogue whose start was cut off by the
+    split has no turns here.
     """
     begin, after_turn, at_end = (tokenizer.special_ids[name] for name in (BOS, SEP, EOS))
     tokens = text.tokens
     stops = np.flatnonzero((tokens == after_turn) | (tokens == at_end))
-    dialogue = np.searchsorted(text.ends, stops, side="right")  # of each stop
+    dialogue = np.searchsorted(text.ends, stops, side="right")  # the dialogue of each stop
     starts = np.concatenate([[0], text.ends[:-1]])[dialogue]
     is_first = np.diff(dialogue, prepend=-1) > 0
     first_stop = np.maximum.accumulate(np.where(is_first, np.arange(len(stops)), 0))
@@ -60,9 +60,9 @@ def bot_turns(text: Part, tokenizer: Tokenizer) -> Array:
 
 
 def replies(text: Part, tokenizer: Tokenizer, block_size: int, n: int) -> list[Reply]:
-    """Return `n` turns of the bot, or all if there are fewer, spread evenly over those that fit.
+    """Return n turns of the bot, spread evenly over those that fit, or all if there are fewer.
 
-    A turn fits if its prompt does not have more than `block_size` tokens.
+    A turn fits if its prompt has at most `block_size` tokens.
     """
     turns = bot_turns(text, tokenizer)
     starts, begins, _ = turns.T
@@ -78,27 +78,27 @@ def replies(text: Part, tokenizer: Tokenizer, block_size: int, n: int) -> list[R
 
 
 def answers(model: LanguageModel, asked: Sequence[Reply]) -> list[str]:
-    """Return what the model replies, taking the likeliest token each time, until it ends its turn.
+    """Return the model's greedy replies, each up to the token that ends its turn.
 
-    A reply twice as long as the longest reference is cut off.
+    Replies are cut at twice the length of the longest reference.
     """
     ids = model.tokenizer.special_ids
     model = dataclasses.replace(model, eos_token_ids=(ids[SEP], ids[EOS]))
     longest = max((len(model.tokenizer.encode(reply.reference)) for reply in asked), default=0)
     said: list[str] = []
-    for first in range(0, len(asked), TOGETHER):
-        prompts = [reply.prompt for reply in asked[first : first + TOGETHER]]
+    for first in range(0, len(asked), MAX_PROMPTS_AT_ONCE):
+        prompts = [reply.prompt for reply in asked[first : first + MAX_PROMPTS_AT_ONCE]]
         said += model.generate_batch(prompts, max_new_tokens=2 * longest + 2, temperature=0.0)
     return [text.strip() for text in said]
 
 
 def exact_match(references: Sequence[str], said: Sequence[str]) -> float:
-    """Return the share of replies that are the reference to the letter, in [0, 1]."""
+    """Return the share of replies that equal the reference exactly, in [0, 1]."""
     return sum(a == b for a, b in zip(references, said, strict=True)) / len(references)
 
 
 def bleu(references: Sequence[str], said: Sequence[str]) -> Bleu | None:
-    """Return the BLEU of all replies together, one reference for each; None without the package sacrebleu.
+    """Return the corpus BLEU of the replies, with one reference each; None if sacrebleu is not installed.
 
     Source: Papineni et al., "BLEU: a Method for Automatic Evaluation of Machine Translation" (2002); Post,
     "A Call for Clarity in Reporting BLEU Scores" (2018), https://arxiv.org/abs/1804.08771.

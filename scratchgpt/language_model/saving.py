@@ -1,4 +1,4 @@
-"""A model as a folder, which appears whole or not at all."""
+"""Save a model as a folder, which appears complete or not at all."""
 
 import dataclasses
 import json
@@ -29,15 +29,15 @@ def save_model(
     """Write what `sg.load` needs: config.json, the tokenizer, generation_config.json, best.safetensors.
 
     Args:
-        folder: a new one, or an empty one.
+        folder: a new or an empty folder.
         model: the structure.
         params: its weights, in host memory.
-        tokenizer: text to ids and back.
-        bos_token_id: the token that a text begins with, if there is one.
-        eos_token_ids: those that it ends with.
+        tokenizer: turns text into ids and back.
+        bos_token_id: the token that a text begins with, or None.
+        eos_token_ids: the tokens that end a text.
 
     Raises:
-        InputError: the folder holds something, or cannot be written to.
+        InputError: the folder is not empty, or cannot be written to.
     """
     with new_folder(folder) as new:
         write_json(new / "config.json", dataclasses.asdict(model.config))
@@ -47,9 +47,9 @@ def save_model(
 
 
 def generation_config(bos_token_id: int | None, eos_token_ids: Sequence[int]) -> dict[str, Any]:
-    """Return where texts begin and end, as Hugging Face's generation_config.json says it.
+    """Return BOS and EOS ids in the form of Hugging Face's generation_config.json.
 
-    One end is a number, several are a list; what there is not is left out.
+    One EOS id is a number, several are a list; a missing one is left out.
     """
     begin = {} if bos_token_id is None else {"bos_token_id": bos_token_id}
     ends = list(eos_token_ids)
@@ -58,27 +58,27 @@ def generation_config(bos_token_id: int | None, eos_token_ids: Sequence[int]) ->
 
 @contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; afterwards it becomes `folder` in one step.
+    """Give a temporary folder to fill, which then becomes `folder` in one step.
 
     Raises:
-        InputError: `folder` holds something, before or afterwards, or cannot be written to.
+        InputError: `folder` is not empty, before or afterwards, or cannot be written to.
     """
     folder = Path(folder).absolute()
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is there already and not empty; expected a new or an empty folder")
+            raise InputError(f"{folder} already exists and is not empty; choose another folder")
         with atomic_folder(folder) as temporary:
             yield temporary
             made = temporary.stat()
             if folder.exists():
                 folder.rmdir()  # Windows renames onto no folder, not even an empty one
         if not os.path.samestat(made, folder.stat()):
-            raise InputError(f"{folder} was made by somebody else meanwhile; expected another folder")
+            raise InputError(f"another process has created {folder} in the meantime; choose another folder")
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object; the file appears whole or not at all."""
+    """Write a JSON object; the file appears complete or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Gradients of the micro-batches of a batch, added up in their order, whoever is done first."""
+"""Gradient accumulation over micro-batches: the sum is taken in a fixed order, whichever finishes first."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -14,20 +14,21 @@ from scratchgpt.nn.params import Param, ParamVector
 from scratchgpt.ops.row_gradient import RowGradient
 from scratchgpt.shapes import Array
 
-NEIGHBOURS = 2  # micro-batches whose second uses of a parameter come after their first uses
+GROUP = 2  # micro-batches in a group; all first uses of a parameter in it are added before any second use
 
 
 def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumulate: int) -> list[slice]:
-    """Return the micro-batches of a batch, as rows: `accumulate` groups, each cut as the backend likes it.
+    """Return the micro-batches of a batch, as slices of rows.
 
-    Groups have about the same number of rows, at least one. A micro-batch's activations are gone before
-    whoever computed it takes the next one.
+    The batch is split into `accumulate` groups of about equal size, at least one row each, and the backend
+    splits each group into micro-batches. A thread frees the activations of one micro-batch before it starts
+    the next.
 
     Raises:
         InputError: `accumulate` is less than 1.
     """
     if accumulate < 1:
-        raise InputError(f"accumulate is {accumulate}; expected at least 1, the parts of a batch")
+        raise InputError(f"accumulate is {accumulate}; expected at least 1")
     n_groups = min(n_rows, accumulate)
     bounds = [n_rows * group // n_groups for group in range(n_groups + 1)]
     return [
@@ -38,19 +39,30 @@ def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumul
 
 
 class GradientAccumulator:
-    """One gradient vector for all micro-batches, however many threads work on them.
+    """One gradient vector for all micro-batches, whatever the number of threads.
 
-    Floating-point addition rounds, so the order of the terms must not depend on chance. A term that comes
-    before its turn is put aside; who adds the term before it adds it, too. So nobody waits.
+    Floating-point addition rounds, so the result depends on the order of the terms, and that order must not
+    depend on which thread is faster. Each parameter's terms are numbered. A term that arrives before its
+    turn is put aside; the thread that adds the term before it then adds it as well. No thread ever waits.
 
-    The order is that of the micro-batches. A parameter that is used twice (a tied head) has a term for each
-    use: of two neighbouring micro-batches, which two threads compute side by side, the first use of both
-    comes first, then the second of both. So no large term is put aside for long.
+    Example: three micro-batches 0, 1, 2 on two threads, and a parameter that each uses once. Its gradient is
+    (g0 + g1) + g2.
+
+        g1 arrives      turn is 0, so g1 is put aside                   total = -
+        g0 arrives      turn is 0: set, then g1 is waiting: added       total = g0 + g1
+        g2 arrives      turn is 2: added                                total = g0 + g1 + g2
+
+    A parameter that is used twice (the weight of a tied head) has a term per use. Two adjacent
+    micro-batches, which two threads compute at the same time, form a group: the first uses of both are added
+    before the second uses, so no large term is put aside for long. With three micro-batches the order is
+
+        number       0            1            2             3             4            5
+        term         0, 1st use   1, 1st use   0, 2nd use    1, 2nd use    2, 1st use   2, 2nd use
 
     Args:
-        params: whose gradient it is.
-        n_micro_batches: how many there are.
-        n_uses: of every parameter that each micro-batch uses more than once.
+        params: the weights, which give the gradient its layout and dtype.
+        n_micro_batches: number of micro-batches.
+        n_uses: how often a micro-batch uses each parameter, where it is more than once.
     """
 
     def __init__(
@@ -67,12 +79,12 @@ class GradientAccumulator:
     def micro_batch(self, index: int) -> "ParamVector | MicroBatchGradients":
         """Return where micro-batch `index` (0, 1, 2, ...; each once) adds its gradients.
 
-        A single one has no order to keep and adds into the vector itself.
+        A single micro-batch has no order to keep, so it adds into the vector itself.
         """
         return self._grads if self._n_micro_batches == 1 else MicroBatchGradients(self, index)
 
     def add(self, name: str, index: int, use: int, gradient: Array | RowGradient) -> None:
-        """Add a term, of the use 0, 1, ... of a parameter by a micro-batch, once all earlier ones are in."""
+        """Add the term of use 0, 1, ... of a parameter by a micro-batch, once all earlier terms are added."""
         with self._lock:
             early = self._early[name]
             early[self._number(name, index, use)] = gradient
@@ -90,18 +102,18 @@ class GradientAccumulator:
             _add(self._grads[name], gradient, is_first=turn == 0)
 
     def _number(self, name: str, index: int, use: int) -> int:
-        """Return which term of a parameter's sum this is: 0, 1, ..."""
-        first = index - index % NEIGHBOURS
-        n_neighbours = min(NEIGHBOURS, self._n_micro_batches - first)
-        return first * self._n_uses.get(name, 1) + use * n_neighbours + index - first
+        """Return the position of this term in the parameter's sum: 0, 1, ..."""
+        first = index - index % GROUP
+        n_in_group = min(GROUP, self._n_micro_batches - first)
+        return first * self._n_uses.get(name, 1) + use * n_in_group + index - first
 
     def total(self) -> ParamVector:
-        """Return the sum over all micro-batches, which must all be done."""
+        """Return the sum over all micro-batches, which must all have finished."""
         return self._grads
 
 
 def _add(total: Array, gradient: Array | RowGradient, is_first: bool) -> None:
-    """Add a term to a sum in place; the first one replaces what was there."""
+    """Add a term to a sum in place; the first term overwrites it."""
     if isinstance(gradient, RowGradient):
         if is_first:
             total[...] = 0.0
@@ -113,7 +125,7 @@ def _add(total: Array, gradient: Array | RowGradient, is_first: bool) -> None:
 
 
 class MicroBatchGradients:
-    """What `Context.grads` is in one micro-batch: it keeps count of the uses of each parameter."""
+    """`Context.grads` of one micro-batch: it counts the uses of each parameter."""
 
     def __init__(self, accumulator: GradientAccumulator, index: int) -> None:
         self._accumulator = accumulator

@@ -1,4 +1,4 @@
-"""Everything that a pass through the model may touch."""
+"""The context of a pass: everything that layers may read or write."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,18 +11,18 @@ from scratchgpt.shapes import Array
 
 
 class Gradients(Protocol):
-    """Where backward leaves its results: a `ParamVector`, or one micro-batch's share in an accumulator."""
+    """Where backward adds gradients: a `ParamVector`, or one micro-batch's view of an accumulator."""
 
     def add(self, param: Param, gradient: Array | RowGradient) -> None:
-        """Add to the gradient of a parameter."""
+        """Add `gradient`, which has the parameter's shape, to the gradient of `param`."""
 
 
 class NoGradients:
-    """The gradients of a pass that has no backward."""
+    """Stands in for gradients in a pass without backward."""
 
     def add(self, param: Param, gradient: Array | RowGradient) -> None:
-        """Refuse."""
-        raise TypeError(f"a gradient of {param.name!r} in a pass without gradients")
+        """Raise: backward must not run in this pass."""
+        raise TypeError(f"backward of {param.name!r} ran in a pass without gradients")
 
 
 NO_GRADS = NoGradients()
@@ -30,13 +30,13 @@ NO_GRADS = NoGradients()
 
 @dataclass(frozen=True)
 class Context:
-    """The surroundings of one pass; one per thread.
+    """What a pass through the model can touch; each thread has its own.
 
     Attributes:
-        params: the weights, only read.
-        grads: where backward adds gradients; `NO_GRADS` in a pass that has no backward.
+        params: the weights, read only.
+        grads: where backward adds gradients; `NO_GRADS` in a pass without backward.
         ops: the backend's table of (forward, backward) pairs.
-        rng: draws dropout masks; None switches dropout off (evaluation).
+        rng: draws the dropout masks; None turns dropout off (evaluation).
     """
 
     params: ParamVector

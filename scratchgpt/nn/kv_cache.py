@@ -1,6 +1,6 @@
-"""The KV cache: keys and values of earlier tokens, so that a new token costs one row instead of all.
+"""The KV cache: keys and values of earlier tokens are kept, so a new token costs one row instead of all.
 
-Causal attention makes it possible: no key or value of a token depends on a later one.
+Causal attention makes it possible: the keys and values of a token do not depend on later tokens.
 Source: Pope et al., "Efficiently Scaling Transformer Inference" (2022), section 2.1,
 https://arxiv.org/abs/2211.05102.
 """
@@ -16,12 +16,12 @@ from scratchgpt.shapes import BHTD, Array
 
 
 class KVCache:
-    """Keys and values of `n_rows` texts of up to block_size tokens, which need not be of one length.
+    """Keys and values of `n_rows` texts of up to block_size tokens; their lengths may differ.
 
     Attributes:
-        lengths: how many tokens of each row are in the cache.
-        keys, values: one array (n_rows, H, block_size, D) for each layer, of which the first
-            `lengths[row]` positions are filled.
+        lengths: number of cached tokens per row.
+        keys, values: one array (n_rows, H, block_size, D) per layer, whose first `lengths[row]` positions
+            are filled.
     """
 
     def __init__(self, config: GPTConfig, n_rows: int, like: Array) -> None:
@@ -32,25 +32,26 @@ class KVCache:
 
     @property
     def block_size(self) -> int:
-        """Positions of a row."""
+        """Maximum number of tokens per row."""
         return int(self.keys[0].shape[2])
 
     def next(self, rows: Sequence[int], n_time: int) -> "NextTokens":
-        """Return the places of the next `n_time` tokens of some rows, for one pass of the model.
+        """Return where the next `n_time` tokens of some rows go, for one pass of the model.
 
         Raises:
-            InputError: a row has no room for them.
+            InputError: a row has no room left for them.
         """
         for row in rows:
             if self.lengths[row] + n_time > self.block_size:
                 raise InputError(
-                    f"row {row} of the cache holds {self.lengths[row]} tokens and should take {n_time} more; "
-                    f"expected at most block_size = {self.block_size} in all"
+                    f"row {row} of the cache has {self.lengths[row]} tokens, and {n_time} more do not fit "
+                    "into "
+                    f"block_size = {self.block_size}"
                 )
         return NextTokens(self, rows, n_time)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Let row i be what row `rows[i]` was; rows may be repeated, reordered and left out."""
+        """Set row i to the old row `rows[i]`; rows may repeat, reorder or drop rows."""
         if list(rows) == list(range(len(self.lengths))):
             return
         self.lengths = [self.lengths[row] for row in rows]
@@ -63,13 +64,13 @@ class KVCache:
 
 
 class NextTokens:
-    """Where the tokens (B, T) of one pass belong: B rows of a cache, at the T positions that follow."""
+    """The places of the tokens (B, T) of one pass: B rows of the cache, the next T positions of each."""
 
     def __init__(self, cache: KVCache, rows: Sequence[int], n_time: int) -> None:
         self._cache = cache
         self._rows = rows
         self._n_time = n_time
-        # Neighbouring rows of one length are attended to together: (first, last) of the pass, each.
+        # Adjacent rows of equal length share one attention call: (first, last) rows of the pass.
         lengths = [cache.lengths[row] for row in rows]
         starts = [
             i
@@ -86,7 +87,7 @@ class NextTokens:
         return np.asarray(positions, like=self._cache.keys[0])
 
     def attend(self, layer: int, attention: Op, q: BHTD, k: BHTD, v: BHTD) -> BHTD:
-        """Store the new keys and values of a layer, and let the queries see them and all earlier ones."""
+        """Store the new keys and values of a layer; attend to them and all earlier ones."""
         outputs = []
         for first, last in self._groups:
             row = self._rows[first]
@@ -99,6 +100,6 @@ class NextTokens:
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def done(self) -> None:
-        """Count the tokens as cached, once every layer has them."""
+        """Mark the tokens as cached, once every layer has stored them."""
         for row in self._rows:
             self._cache.lengths[row] += self._n_time

@@ -12,22 +12,22 @@ from scratchgpt.shapes import BTC, AnyV, Array, Tokens
 
 
 class GPT:
-    """The structure of a GPT: layers and parameter handles, no arrays.
+    """The structure of a GPT: layers and parameter handles, but no arrays.
 
     Source: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019), with the
     parameter names and shapes of its released checkpoints.
 
     Args:
         config: the shape.
-        recompute: whether backward computes each block's activations again instead of finding them in
-            memory. The gradients are the same, so this is no part of the shape, and not saved with it.
+        recompute: activation checkpointing: backward computes each block's activations again instead of
+            keeping them in memory. The gradients are the same, so it is not part of the saved shape.
 
     Attributes:
         config: the shape.
-        recompute: as given.
-        params: the handle of every parameter, each once, in the order of the forward pass.
-        n_uses: how often a pass uses each parameter, by name: a tied head's weight twice.
-        size: number of values of all parameters together.
+        recompute: whether blocks use activation checkpointing.
+        params: the handle of every parameter, once each, in the order of the forward pass.
+        n_uses: how often a pass uses each parameter, keyed by name; twice for the weight of a tied head.
+        size: total number of values of all parameters.
     """
 
     def __init__(self, config: GPTConfig, *, recompute: bool = False) -> None:
@@ -49,21 +49,21 @@ class GPT:
         for block in self.blocks:
             handles += block.params
         handles += [*self.ln_f.params, *self.lm_head.params]
-        self.params = tuple(dict.fromkeys(handles))  # a tied head's weight is wte, once
+        self.params = tuple(dict.fromkeys(handles))  # a tied head's weight is wte, which counts once
         self.n_uses = Counter(param.name for param in handles)
         self.size = sum(param.size for param in self.params)
 
     def init(self, seed: int = 1337, dtype: str = "float32") -> ParamVector:
-        """Return freshly drawn weights; the same seed always draws the same ones."""
+        """Return newly drawn initial weights; the same seed always gives the same weights."""
         return ParamVector.initial(self.params, seed, dtype)
 
     def forward(
         self, ctx: Context, tokens: Tokens, targets: Tokens, n_targets: int | None = None
     ) -> tuple[Array, list[Any]]:
-        """Return the loss of the targets (B, T) and what backward needs: a stack, an entry for each layer.
+        """Return the loss of the targets (B, T) and what backward needs: a stack with one entry per layer.
 
-        The loss is the sum of the cross-entropies divided by `n_targets`; None divides by how many
-        targets count here, which makes it the mean.
+        The loss is the sum of the cross-entropies divided by `n_targets`; None divides by the number of
+        targets that count, which gives the mean.
         """
         x, saved = self.features(ctx, tokens)
         loss, saved_lm_head = self.lm_head.forward(ctx, x, targets, n_targets)
@@ -72,7 +72,7 @@ class GPT:
     def backward(self, ctx: Context, saved: list[Any]) -> None:
         """Add the gradient of every parameter into ctx.grads.
 
-        What a layer saved is taken off the stack, so that its memory is free as soon as it has been used.
+        Each layer's entry is popped off the stack, so its memory is freed as soon as it has been used.
         """
         dx = self.lm_head.backward(ctx, saved.pop())
         dx = self.ln_f.backward(ctx, saved.pop(), dx)
@@ -81,7 +81,7 @@ class GPT:
         self.embedding.backward(ctx, saved.pop(), dx)
 
     def features(self, ctx: Context, tokens: Tokens) -> tuple[BTC, list[Any]]:
-        """Return what the head reads, the normalised stream after the last block, and what backward needs."""
+        """Return the features (the normalized stream after the last block) and what backward needs."""
         saved = []
         x, saved_embedding = self.embedding.forward(ctx, tokens)
         saved.append(saved_embedding)
@@ -95,13 +95,13 @@ class GPT:
     def logits(self, ctx: Context, tokens: Tokens) -> AnyV:
         """Return the logits (B, T, V).
 
-        logits[b, t] scores the token after tokens[b, t] and depends on tokens[b, :t+1] only.
+        logits[b, t] scores the token after tokens[b, t] and depends only on tokens[b, :t+1].
         """
         x, _ = self.features(ctx, tokens)
         return self.lm_head.logits(ctx, x)
 
     def next_logits(self, ctx: Context, tokens: Tokens, cache: NextTokens) -> AnyV:
-        """Return the logits (B, 1, V) after the last of the tokens, which continue what is cached."""
+        """Return the logits (B, 1, V) after the last of the tokens (B, T), which continue the cached ones."""
         x = self.embedding.forward_at(ctx, tokens, cache.positions)
         for layer, block in enumerate(self.blocks):
             x = block.forward_cached(ctx, x, layer, cache)

@@ -11,18 +11,18 @@ from scratchgpt.errors import InputError
 from scratchgpt.ops.row_gradient import RowGradient
 from scratchgpt.shapes import Array
 
-LARGEST = 10**12  # parameters; more is a typing error
+MAX_PARAMETERS = 10**12  # more is a typo in the configuration
 
 
 @dataclass(frozen=True)
 class Param:
-    """A handle: what a parameter is called and how it begins. It holds no values.
+    """A handle: the name, shape and initialization of a parameter. It holds no values.
 
     Attributes:
         name: GPT-2's name, e.g. "h.0.attn.c_attn.weight".
         shape: GPT-2's shape.
         mean: mean of the initial values (1 for a LayerNorm weight, else 0).
-        std: standard deviation of the normal initial values; 0 makes them all equal to `mean`.
+        std: standard deviation of the initial values, which are normal; 0 sets all of them to `mean`.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Param:
 
 
 class Layout:
-    """Where each parameter lies in a flat array: matrices first, in the order given otherwise.
+    """Where each parameter lies in the flat array: matrices first, otherwise in the given order.
 
     Attributes:
         params: the handles, in the order of the array.
-        spans: (start, end, shape) of every parameter, by name.
-        size: number of values of all parameters together.
-        n_decaying: number of values that weight decay applies to; they come first.
+        spans: (start, end, shape) of every parameter, keyed by name.
+        size: total number of values.
+        n_decaying: number of values that weight decay applies to; they come first in the array.
     """
 
     def __init__(self, params: Iterable[Param]) -> None:
@@ -67,12 +67,12 @@ class Layout:
 class ParamVector:
     """One flat array with a named view for each parameter.
 
-    Weights, gradients and AdamW's moments are vectors of one layout, so that an update, a norm
-    or a checkpoint is one operation on flat memory. Matrices come first, which makes the part
-    that weight decay touches one slice, `decaying`.
+    Weights, gradients and the optimizer's moments are vectors with the same layout, so an update, a norm or
+    a checkpoint is one operation on flat memory. Matrices come first, so the values that weight decay
+    applies to are one slice, `decaying`.
 
-    `vector["wte.weight"]` and `vector[param]` are the same view. `vector[param] += d` adds in
-    place; rebinding a view raises, because the flat array would not see it.
+    `vector["wte.weight"]` and `vector[param]` are the same view. `vector[param] += d` adds in place;
+    assigning another array raises, because the flat array would not change.
     """
 
     def __init__(self, layout: Layout | Iterable[Param], flat: Array) -> None:
@@ -86,14 +86,14 @@ class ParamVector:
 
     @classmethod
     def initial(cls, layout: Iterable[Param], seed: int, dtype: str = "float32") -> "ParamVector":
-        """Draw initial values with NumPy's PCG64, in the order of `layout`, in float64, then round.
+        """Draw initial values with NumPy's PCG64 in float64, in the order of `layout`, then round to `dtype`.
 
-        The same seed gives the same weights on every backend and for every dtype.
+        The same seed gives the same weights on every backend and, up to rounding, for every dtype.
         """
         layout = tuple(layout)
         size = sum(param.size for param in layout)
-        if size > LARGEST:
-            raise InputError(f"the model would have {size:,} parameters; expected at most {LARGEST:,}")
+        if size > MAX_PARAMETERS:
+            raise InputError(f"the model would have {size:,} parameters; expected at most {MAX_PARAMETERS:,}")
         rng = np.random.default_rng(seed)
         vector = cls(layout, np.empty(size, dtype=dtype))
         for param in layout:
@@ -101,20 +101,20 @@ class ParamVector:
         return vector
 
     def map(self, function: Callable[[Array], Array]) -> "ParamVector":
-        """Return a vector of the same layout over `function(flat)`, or this one if that is its own array."""
+        """Return a vector with the same layout over `function(flat)`; itself if that is the same array."""
         flat = function(self.flat)
         return self if flat is self.flat else ParamVector(self.layout, flat)
 
     def zeros_like(self) -> "ParamVector":
-        """Return a vector of the same layout and dtype, filled with zeros."""
+        """Return a vector with the same layout and dtype, filled with zeros."""
         return self.map(np.zeros_like)
 
     def copy(self) -> "ParamVector":
-        """Return a vector with memory of its own and the same values."""
+        """Return a vector with the same values in new memory."""
         return self.map(lambda flat: flat.copy())
 
     def add(self, param: Param, gradient: Array | RowGradient) -> None:
-        """Add to the values of one parameter: what backward does with each gradient."""
+        """Add to the values of one parameter in place, as backward does with every gradient."""
         if isinstance(gradient, RowGradient):
             gradient.add_to(self[param])
         else:
@@ -122,7 +122,7 @@ class ParamVector:
 
     @property
     def decaying(self) -> Array:
-        """The leading part of `flat`, a view: every parameter that weight decay applies to."""
+        """The leading slice of `flat`, a view: every parameter that weight decay applies to."""
         return self.flat[: self.layout.n_decaying]
 
     @property
@@ -138,7 +138,7 @@ class ParamVector:
         return self._views[key.name if isinstance(key, Param) else key]
 
     def __setitem__(self, key: str | Param, value: Any) -> None:
-        # `v[key] += d` changes the view in place and then assigns that very view: the one case allowed.
+        # `v[key] += d` changes the view in place, then assigns that same view: the only case allowed.
         if self[key] is not value:
             name = key.name if isinstance(key, Param) else key
             raise TypeError(f"cannot rebind {name!r}: write v[{name!r}][...] = value to change it in place")

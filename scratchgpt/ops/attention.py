@@ -1,4 +1,4 @@
-"""Causal scaled dot-product attention of every head.
+"""Causal scaled dot-product attention, all heads at once.
 
     scores = q kᵀ / √D,  probs = softmax(scores, future masked with -inf),  y = dropout(probs) v
 
@@ -17,7 +17,7 @@ from scratchgpt.shapes import BHSD, BHTD, BHTS, Array
 
 
 class Saved(NamedTuple):
-    """What backward needs: the three inputs, and the probabilities before and after dropout."""
+    """What backward needs: the inputs; the probabilities before dropout for dscores, and after it for dv."""
 
     q: BHTD
     k: BHSD
@@ -30,11 +30,12 @@ class Saved(NamedTuple):
 def forward(
     q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: UniformSource | None = None
 ) -> tuple[BHTD, Saved]:
-    """Let every query average the values of its own and earlier positions, weighted by similarity.
+    """Average, for every query, the values at its own and earlier positions, weighted by similarity.
 
-    With S > T keys the queries are the last T of the S positions: query t sees keys up to
-    S - T + t. The scale 1/√D keeps the variance of a score near 1 for any D. A masked score is
-    -inf, so its probability is exactly zero. `p` drops probabilities; it acts only with `rng`.
+    With S > T keys, the queries are the last T of the S positions: query t sees keys 0 to S - T + t.
+    The scale 1/√D keeps the variance of a score near 1 for any D. A masked score is -inf, so its
+    probability is exactly zero. `p` is the dropout rate of the probabilities; without `rng` it has no
+    effect.
     """
     T, S, D = q.shape[2], k.shape[2], q.shape[3]
     scores = (q @ k.swapaxes(2, 3)) * (1.0 / math.sqrt(D))  # (B, H, T, S)
@@ -50,8 +51,8 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
     """Return dq, dk, dv.
 
     dv = droppedᵀ dy,  dprobs = dropout'(dy vᵀ),  dscores = softmax'(dprobs),
-    dq = dscores k / √D,  dk = dscoresᵀ q / √D. Masked places need no care: their probability is
-    zero, and the softmax gradient carries that factor.
+    dq = dscores k / √D,  dk = dscoresᵀ q / √D. Masked positions need no special case: their
+    probability is zero, and the softmax gradient has it as a factor.
     """
     q, k, v, saved_softmax, saved_dropout, dropped = saved
     dv: Array = dropped.swapaxes(2, 3) @ dy

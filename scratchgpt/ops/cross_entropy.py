@@ -3,9 +3,9 @@
     loss = mean over valid positions of  log Σ_v exp(z_v) - z_target
 
 Conventions: natural logarithm; positions whose target is `IGNORE_INDEX` count neither in the
-sum nor in the mean. The logarithm of the sum is taken directly (log-sum-exp), never of a
-probability that may have become zero. Source: Goodfellow, Bengio, Courville, "Deep Learning"
-(2016), section 6.2.2.3.
+sum nor in the mean. The loss is computed by log-sum-exp, never as the logarithm of a
+probability, which may have underflowed to zero. Source: Goodfellow, Bengio, Courville, "Deep
+Learning" (2016), section 6.2.2.3.
 """
 
 from typing import NamedTuple
@@ -14,11 +14,11 @@ import numpy as np
 
 from scratchgpt.shapes import AnyShape, AnyV, Array
 
-IGNORE_INDEX = -100  # the value that PyTorch and Hugging Face use, too
+IGNORE_INDEX = -100  # as in PyTorch and Hugging Face
 
 
 class Saved(NamedTuple):
-    """What backward needs; `valid` is 1 where a target counts and 0 where it is ignored."""
+    """What backward needs: the probabilities and targets; `valid` is False where a target is ignored."""
 
     probs: AnyV
     targets: AnyShape
@@ -27,14 +27,14 @@ class Saved(NamedTuple):
 
 
 def forward(logits: AnyV, targets: AnyShape, n_targets: int | None = None) -> tuple[Array, Saved]:
-    """Return the mean loss in nats as an array of rank 0, over all leading dimensions.
+    """Return the mean loss in nats over all leading dimensions, as an array of rank 0.
 
-    `targets` holds integers in [0, V) or `IGNORE_INDEX`, one for each row of `logits`. `n_targets` is
-    what the sum is divided by; None means the number of valid targets here. A part of a batch is given
-    the number in the whole batch, so that the parts' losses and gradients add up to the batch's.
+    `targets` holds one integer in [0, V) or `IGNORE_INDEX` for each row of `logits`. The sum of the losses
+    is divided by `n_targets`; None means the number of valid targets here. A micro-batch gets the number
+    in the whole batch, so that losses and gradients of micro-batches add up to those of the batch.
 
     Raises:
-        ValueError: no target is valid and no `n_targets` is given: there is no mean to take.
+        ValueError: no target is valid and `n_targets` is not given, so there is nothing to average.
     """
     valid: Array = targets != IGNORE_INDEX
     n_targets = n_targets or int(valid.sum())
@@ -51,7 +51,7 @@ def forward(logits: AnyV, targets: AnyShape, n_targets: int | None = None) -> tu
 
 
 def backward(saved: Saved, dloss: float = 1.0) -> tuple[AnyV]:
-    """Return dlogits = dloss · (p - onehot(target)) / n_targets, and zero where the target is ignored."""
+    """Return dlogits = dloss · (p - onehot(target)) / n_targets; zero where the target is ignored."""
     probs, targets, valid, n_targets = saved
     dlogits: Array = probs.reshape(-1, probs.shape[-1]).copy()  # (N, V)
     dlogits[np.arange(len(dlogits), like=dlogits), targets.reshape(-1)] -= 1.0

@@ -1,7 +1,7 @@
-"""Inverted dropout: zero a share p of the elements, scale the others by 1/(1-p).
+"""Inverted dropout: zero each element with probability p, scale the others by 1/(1-p).
 
-The scaling keeps the mean, so nothing has to change when dropout is switched off. Source:
-Srivastava et al., "Dropout" (2014), section 10 (the inverted form).
+The scaling preserves the mean, so evaluation simply skips dropout. Source: Srivastava et al.,
+"Dropout" (2014), section 10 (the inverted form).
 """
 
 from typing import NamedTuple
@@ -13,15 +13,15 @@ from scratchgpt.shapes import AnyShape, Array
 
 
 class Saved(NamedTuple):
-    """What backward needs: 0 or 1/(1-p) for each element, or None where nothing was dropped."""
+    """What backward needs: the mask, 0 or 1/(1-p) for each element; None if dropout was off."""
 
     mask: AnyShape | None
 
 
 def forward(x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape, Saved]:
-    """Drop each element with probability `p`; without `rng` (evaluation) or with p = 0, pass `x` on.
+    """Drop each element with probability `p`; without `rng` (evaluation) or with p = 0, return `x` itself.
 
-    The random numbers are always drawn by NumPy, so that every backend drops the same elements.
+    The random numbers are NumPy's whatever library `x` comes from, so every backend drops the same elements.
     """
     if rng is None or p == 0.0:
         return x, Saved(None)
@@ -30,13 +30,13 @@ def forward(x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape,
 
 
 def backward(saved: Saved, dy: AnyShape) -> tuple[AnyShape]:
-    """Return dx = dy ∘ mask: the very mask of the forward pass, scale included."""
+    """Return dx = dy ∘ mask, with the same mask as in forward, scale included."""
     (mask,) = saved
     return (dy if mask is None else dy * mask,)
 
 
 def draw_mask(shape: tuple[int, ...], p: float, rng: UniformSource, like: Array) -> Array:
-    """Return an array like `like`, of `shape`: 0 with probability `p`, else 1/(1-p)."""
+    """Return a mask of `shape`: 0 with probability `p`, else 1/(1-p); its dtype and device are `like`'s."""
     keep: Array = rng.random(shape, dtype=np.float32) >= p
     mask: Array = np.asarray(keep.astype(like.dtype) / (1.0 - p), like=like)
     return mask

@@ -1,16 +1,16 @@
-"""The complementary error function, which NumPy does not have: erfc(x) = 1 - erf(x).
+"""The complementary error function, which NumPy lacks: erfc(x) = 1 - erf(x).
 
 With z = |x| and t = 2 / (2 + z), erfc(z) = t · exp(-z² + P(2t - 1)), where P is smooth on [-1, 1]
 and so has a short Chebyshev series. The form is that of Press et al., "Numerical Recipes"
 (3rd edition, 2007), section 6.2.2. The coefficients below were computed for this project by
-interpolating P at 80 Chebyshev nodes with 40 digits; the first one left out is 1.2e-16.
+interpolating P at 80 Chebyshev nodes with 40 digits; the first omitted one is 1.2e-16.
 """
 
 import numpy as np
 
 from scratchgpt.shapes import AnyShape, Array
 
-COEFFICIENTS = (
+CHEBYSHEV_COEFFICIENTS = (
     -0.6513268598908547, 0.6419697923564902, 0.019476473204185836, -0.009561514786808632,
     -0.0009465953444820369, 0.00036683949785276145, 4.252332480690777e-05, -2.0278578112534242e-05,
     -1.6242900046470256e-06, 1.3036558355805232e-06, 1.5626441722066142e-08, -8.523809591492654e-08,
@@ -22,7 +22,7 @@ COEFFICIENTS = (
 
 
 def erfc(x: AnyShape) -> AnyShape:
-    """Return erfc of every element, in the dtype of `x`; in float64 correct to 1e-15 absolutely."""
+    """Return erfc of every element, in the dtype of `x`; in float64 the absolute error is below 1e-15."""
     z = np.abs(x)
     t = 2.0 / (2.0 + z)
     upper = t * np.exp(-z * z + _chebyshev_series(2.0 * t - 1.0))
@@ -33,6 +33,6 @@ def erfc(x: AnyShape) -> AnyShape:
 def _chebyshev_series(u: Array) -> Array:
     """Sum the series at `u` in [-1, 1] by Clenshaw's recurrence."""
     later, current = np.zeros_like(u), np.zeros_like(u)
-    for coefficient in COEFFICIENTS[:0:-1]:
+    for coefficient in CHEBYSHEV_COEFFICIENTS[:0:-1]:
         later, current = current, 2.0 * u * current - later + coefficient
-    return u * current - later + COEFFICIENTS[0]
+    return u * current - later + CHEBYSHEV_COEFFICIENTS[0]

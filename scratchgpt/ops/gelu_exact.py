@@ -1,4 +1,4 @@
-"""GELU in its exact form: y = x Φ(x), with Φ the cumulative normal distribution.
+"""GELU in its exact form: y = x Φ(x), with Φ the cumulative distribution function of the standard normal.
 
 Source: Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2,
 https://arxiv.org/abs/1606.08415.
@@ -14,14 +14,14 @@ from scratchgpt.shapes import AnyShape, Array
 
 
 class Saved(NamedTuple):
-    """What backward needs: the input, and Φ(x) because it is the costly part."""
+    """What backward needs: the input, and Φ(x), which is expensive to recompute."""
 
     x: AnyShape
     cdf: AnyShape
 
 
 def forward(x: AnyShape) -> tuple[AnyShape, Saved]:
-    """Weigh every input by the probability that a standard normal variable is below it."""
+    """Return y = x Φ(x): each input times the probability that a standard normal variable is below it."""
     cdf = 0.5 * erfc(x * -math.sqrt(0.5))
     return x * cdf, Saved(x, cdf)
 

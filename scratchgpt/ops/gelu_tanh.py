@@ -3,7 +3,7 @@
     y = x/2 · (1 + tanh u),   u = √(2/π) · (x + 0.044715 x³)
 
 Source: Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2,
-https://arxiv.org/abs/1606.08415. `gelu_exact` is the function that this one approximates.
+https://arxiv.org/abs/1606.08415. It approximates `gelu_exact`.
 """
 
 import math
@@ -18,14 +18,14 @@ CUBIC = 0.044715
 
 
 class Saved(NamedTuple):
-    """What backward needs: the input, and tanh u because it is the costly part."""
+    """What backward needs: the input, and tanh u, which is expensive to recompute."""
 
     x: AnyShape
     tanh: AnyShape
 
 
 def forward(x: AnyShape) -> tuple[AnyShape, Saved]:
-    """Let large inputs pass and small ones fade: y ≈ x · P(N(0,1) <= x)."""
+    """Return y ≈ x · P(N(0,1) <= x): large inputs pass unchanged, very negative ones become 0."""
     tanh: Array = np.tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x))
     y = 0.5 * x * (1.0 + tanh)
     return y, Saved(x, tanh)

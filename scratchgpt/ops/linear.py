@@ -1,7 +1,8 @@
 """The affine map: y = x W + b.
 
-Sources: any text on backpropagation, e.g. Goodfellow, Bengio, Courville, "Deep Learning" (2016),
-section 6.5.4. GPT-2 calls it Conv1D and stores W as (inputs, outputs); so does this module.
+Convention: W is (inputs, outputs), as in GPT-2, which calls this layer Conv1D; PyTorch's nn.Linear
+stores the transpose. Source: any text on backpropagation, e.g. Goodfellow, Bengio, Courville, "Deep
+Learning" (2016), section 6.5.4.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,7 @@ class Saved(NamedTuple):
 def forward(x: AnyI, weight: IO, bias: VectorO | None = None) -> tuple[AnyO, Saved]:
     """Map every row of `x` from I to O features: y = x W + b.
 
-    The leading dimensions are flattened into rows, so that one matrix product does it all.
+    The leading dimensions are flattened into rows, so that a single matrix product does all the work.
     """
     rows: Array = x.reshape(-1, x.shape[-1])  # (N, I)
     y: Array = rows @ weight
@@ -32,7 +33,7 @@ def forward(x: AnyI, weight: IO, bias: VectorO | None = None) -> tuple[AnyO, Sav
 def backward(saved: Saved, dy: AnyO) -> tuple[AnyI, IO, VectorO | None]:
     """Return dx, dweight, dbias (None without a bias).
 
-    dx = dy Wᵀ,  dW = Σ_rows xᵀ dy,  db = Σ_rows dy: what was broadcast forward is summed backward.
+    dx = dy Wᵀ,  dW = Σ_rows xᵀ dy,  db = Σ_rows dy: what forward broadcasts, backward sums.
     """
     x, weight, has_bias = saved
     rows: Array = x.reshape(-1, x.shape[-1])  # (N, I)

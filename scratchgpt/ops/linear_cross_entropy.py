@@ -1,9 +1,9 @@
-"""The head and its loss in one: the cross-entropy of logits = x Wᵀ, without handing the logits out.
+"""Output head and loss, fused: the cross-entropy of logits = x Wᵀ, without returning the logits.
 
-A pair of its own, because the logits of a large vocabulary are the largest array of a training step and
-nobody but the loss needs them: a backend may make them a few rows at a time. Here it is the composition,
-`unembedding` then `cross_entropy`. Source of the idea: Wijmans et al., "Cut Your Losses in
-Large-Vocabulary Language Models" (2024), https://arxiv.org/abs/2411.09009.
+This is one pair because the logits of a large vocabulary are the largest array of a training step and only
+the loss needs them, so a backend may compute them a few rows at a time. Here it is the plain composition of
+`unembedding` and `cross_entropy`. Source of the idea: Wijmans et al., "Cut Your Losses in Large-Vocabulary
+Language Models" (2024), https://arxiv.org/abs/2411.09009.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
 
 class Saved(NamedTuple):
-    """What backward needs: what the two ops saved."""
+    """What backward needs: what each of the two ops saved."""
 
     unembedding: unembedding.Saved
     cross_entropy: cross_entropy.Saved
@@ -24,8 +24,8 @@ def forward(
 ) -> tuple[Array, Saved | None]:
     """Return the mean loss in nats of the logits x Wᵀ; `targets` and `n_targets` as for `cross_entropy`.
 
-    Without `needs_backward` nothing is saved: a pair that computes gradients while it has the logits
-    at hand can leave that out.
+    Without `needs_backward`, `saved` is None: a backend that computes the gradients while it still has the
+    logits can skip that work.
 
     Raises:
         ValueError: as `cross_entropy.forward`.
@@ -36,6 +36,6 @@ def forward(
 
 
 def backward(saved: Saved, dloss: float = 1.0) -> tuple[AnyC, VC]:
-    """Return dx and dweight."""
+    """Return dx = dlogits W and dweight = Σ_rows dlogitsᵀ x."""
     (dlogits,) = cross_entropy.backward(saved.cross_entropy, dloss)
     return unembedding.backward(saved.unembedding, dlogits)

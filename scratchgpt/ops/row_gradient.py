@@ -1,4 +1,4 @@
-"""A gradient that is zero but for some rows, as that of a large embedding is."""
+"""A matrix gradient that is zero except in a few rows, such as that of a large embedding table."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,16 @@ from scratchgpt.shapes import Array
 
 
 class RowGradient(NamedTuple):
-    """The gradient of a matrix (V, C) that a pass has touched in N rows only; N is far less than V.
+    """The gradient of a matrix (V, C) of which a pass used only N rows, with N far below V.
 
     Attributes:
-        rows: (N,), which ones, each once.
-        values: (N, C), the gradients of these rows.
+        rows: (N,), the indices of those rows, each exactly once.
+        values: (N, C), their gradients.
     """
 
     rows: Array
     values: Array
 
     def add_to(self, total: Array) -> None:
-        """Add to a gradient (V, C) in place."""
+        """Add this gradient to a dense one (V, C) in place."""
         total[self.rows] += self.values

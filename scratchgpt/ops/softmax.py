@@ -12,7 +12,7 @@ from scratchgpt.shapes import AnyM, Array
 
 
 class Saved(NamedTuple):
-    """What backward needs: the Jacobian is a function of the output alone."""
+    """What backward needs: only the output, because the Jacobian is a function of it."""
 
     probs: AnyM
 
@@ -20,8 +20,8 @@ class Saved(NamedTuple):
 def forward(x: AnyM) -> tuple[AnyM, Saved]:
     """Turn every row of scores into probabilities.
 
-    Subtracting the row's maximum changes nothing in exact arithmetic and keeps exp from
-    overflowing. A score of -inf becomes probability 0; a row must have one finite score.
+    Subtracting the row's maximum changes nothing in exact arithmetic and keeps exp from overflowing.
+    A score of -inf becomes probability 0; every row needs at least one finite score.
     """
     exp: Array = np.exp(x - x.max(axis=-1, keepdims=True))
     probs = exp / exp.sum(axis=-1, keepdims=True)
@@ -29,7 +29,7 @@ def forward(x: AnyM) -> tuple[AnyM, Saved]:
 
 
 def backward(saved: Saved, dprobs: AnyM) -> tuple[AnyM]:
-    """Return dx = p ∘ (dp - Σ p ∘ dp): the Jacobian-vector product without the Jacobian."""
+    """Return dx = p ∘ (dp - Σ p ∘ dp): the vector-Jacobian product, without building the Jacobian."""
     (probs,) = saved
     mean = (probs * dprobs).sum(axis=-1, keepdims=True)
     return (probs * (dprobs - mean),)

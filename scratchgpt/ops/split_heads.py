@@ -1,4 +1,4 @@
-"""Cut the fused projection into queries, keys and values, one slice of channels per head.
+"""Split the fused projection into queries, keys and values, one slice of channels per head.
 
 The C channels of each third are H heads of D = C/H channels. Source: Vaswani et al., "Attention
 Is All You Need" (2017), section 3.2.2, https://arxiv.org/abs/1706.03762; the order q, k, v
@@ -13,11 +13,11 @@ from scratchgpt.shapes import BHTD, QKV, Array
 
 
 class Saved(NamedTuple):
-    """Nothing: backward is the inverse permutation, whatever the values were."""
+    """Nothing: backward is the inverse permutation, whatever the values."""
 
 
 def forward(qkv: QKV, n_head: int) -> tuple[tuple[BHTD, BHTD, BHTD], Saved]:
-    """Return q, k, v as views of `qkv`: heads become a dimension, no number is copied."""
+    """Return q, k, v as views of `qkv`: the heads become a dimension, and nothing is copied."""
     B, T, C3 = qkv.shape
     D = C3 // 3 // n_head
     q, k, v = qkv.reshape(B, T, 3, n_head, D).transpose(2, 0, 3, 1, 4)  # 3 x (B, H, T, D)

@@ -1,6 +1,6 @@
-"""The head: scores of every word of the vocabulary against every position, logits = x Wᵀ.
+"""The output head: logits = x Wᵀ, a score for every token of the vocabulary at every position.
 
-W is (V, C), the shape of the token embedding, so the two can be one array (a tied head).
+W is (V, C), the shape of the token embedding, so the two can share one array (weight tying).
 Source: Press and Wolf, "Using the Output Embedding to Improve Language Models" (2017),
 https://arxiv.org/abs/1608.05859.
 """
@@ -18,7 +18,7 @@ class Saved(NamedTuple):
 
 
 def forward(x: AnyC, weight: VC) -> tuple[AnyV, Saved]:
-    """Compute logits = x Wᵀ: entry v is the dot product of x with row v of the weight."""
+    """Compute logits = x Wᵀ: logit v is the dot product of x with row v of the weight."""
     rows: Array = x.reshape(-1, x.shape[-1])  # (N, C)
     logits: Array = (rows @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
     return logits, Saved(x, weight)

@@ -67,7 +67,7 @@ class Optimizer(ABC):
     def step(self, grads: ParamVector, lr: float | None = None) -> None:
         """Take one step; `lr` overrides the learning rate for this step (a schedule's value)."""
         scalars = self.backend.to_device(self.next_scalars(self.lr if lr is None else lr))
-        with self.backend.active(side_by_side=True):
+        with self.backend.active(parallel=True):
             self.apply(grads, scalars, self.backend.clip(grads.flat, math.inf))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from scratchgpt.backends import Backend, Op
 from scratchgpt.nn.accumulation import cut_batch
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.nn.context import Context
-from scratchgpt.nn.model import GPT
 from scratchgpt.nn.params import Param, ParamVector
 from scratchgpt.ops.rng import RowStreams
 from scratchgpt.ops.row_gradient import RowGradient
@@ -16,12 +16,10 @@ from scratchgpt.shapes import Array, Tokens
 
 
 def first_not_finite(
-    model: GPT,
-    params: ParamVector,
+    bound: BoundModel,
     tokens: Tokens,
     targets: Tokens,
     streams: RowStreams | None,
-    backend: Backend,
     accumulate: int = 1,
 ) -> str:
     """Return a sentence on the first numbers of a training step that are not finite.
@@ -29,18 +27,17 @@ def first_not_finite(
     Forward comes first, op by op; then the gradients, from the loss down.
 
     Args:
-        model: the structure.
-        params: the weights with which the step was taken; it has changed none if its gradient was not finite.
+        bound: the model with the weights of the step, which an infinite gradient has not changed.
         tokens: (B, T), as the step had them.
         targets: (B, T), likewise.
         streams: draw the dropout masks; None means no dropout.
-        backend: computes.
         accumulate: parts of the batch, as the step had them.
     """
-    watch = _Watch(params.map(backend.to_device).map(backend.to_compute), backend)
-    with np.errstate(over="ignore", invalid="ignore"), backend.active(side_by_side=True):
+    model, backend = bound.model, bound.backend
+    watch = _Watch(bound.context().params, backend)
+    with np.errstate(over="ignore", invalid="ignore"), backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
-        for rows in cut_batch(len(tokens), tokens.shape[1], params.size, backend, accumulate):
+        for rows in cut_batch(len(tokens), tokens.shape[1], bound.params.size, backend, accumulate):
             ctx = Context(watch.params, watch, watch.ops, streams and streams[rows])
             x, y = backend.to_device(tokens[rows]), backend.to_device(targets[rows])
             try:
@@ -48,7 +45,7 @@ def first_not_finite(
                 model.backward(ctx, saved)
             except _Found as found:
                 return str(found)
-    if watch.sum_of_squares > float(np.finfo(params.flat.dtype).max):
+    if watch.sum_of_squares > float(np.finfo(bound.params.flat.dtype).max):
         return (
             "every gradient is finite, but the sum of their squares is not: "
             f"that of {watch.largest_name} has a value of {watch.largest:.1e}"

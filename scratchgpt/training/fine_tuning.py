@@ -71,7 +71,7 @@ def first_weights(model: GPT, seed: int, source: LanguageModel | None = None) ->
 
 def keep_start(run: Run, state: TrainingState, held_out: HeldOut, name: str) -> str:
     """Evaluate and save what training begins with, the best until it is beaten; return how good it is."""
-    figures = held_out.evaluate(state.model, state.weights())
+    figures = held_out.evaluate(state.evaluated())
     run.record.log_evaluation(0, held_out.label, **figures)
     run.save(state, 0, figures["val_loss"])
     return f"{name} begins with a {held_out.label} loss of {figures['val_loss']:.4f}"

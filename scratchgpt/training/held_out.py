@@ -2,13 +2,11 @@
 
 import math
 
-from scratchgpt.backends import Backend
 from scratchgpt.corpora import Corpus
 from scratchgpt.data import Part, rows_of
-from scratchgpt.evaluation.metrics import meaning
+from scratchgpt.evaluation.metrics import in_other_units
 from scratchgpt.evaluation.text_loss import score
-from scratchgpt.nn.model import GPT
-from scratchgpt.nn.params import ParamVector
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training.settings import TrainingSettings
 from scratchgpt.training.text import nats_per_token
@@ -22,24 +20,20 @@ class HeldOut:
         part: its tokens.
         tokenizer: what they mean.
         training: says how much of it to read, and how many rows at once.
-        backend: who computes.
 
     Attributes:
         label: what to call it, "held-out" or "whole-text".
         floor: its entropy in nats per token, where that is known: no model is better.
     """
 
-    def __init__(
-        self, corpus: Corpus, part: Part, tokenizer: Tokenizer, training: TrainingSettings, backend: Backend
-    ) -> None:
+    def __init__(self, corpus: Corpus, part: Part, tokenizer: Tokenizer, training: TrainingSettings) -> None:
         self.label = "held-out" if training.val_fraction else "whole-text"
         self.floor = nats_per_token(corpus, part)
         self._part = part
         self._tokenizer = tokenizer
         self._training = training
-        self._backend = backend
 
-    def evaluate(self, model: GPT, params: ParamVector) -> dict[str, float]:
+    def evaluate(self, bound: BoundModel) -> dict[str, float]:
         """Return what an evaluation records.
 
         That is val_loss in nats per token, the same as perplexity and bits_per_byte, the accuracy, and where
@@ -47,13 +41,11 @@ class HeldOut:
         """
         training = self._training
         val_loss, accuracy, _ = score(
-            model,
-            params,
-            rows_of(self._part, model.config.block_size),
+            bound,
+            rows_of(self._part, bound.config.block_size),
             batch_size=-(-training.batch_size // training.accumulate),
-            backend=self._backend,
             max_tokens=training.eval_tokens,
         )
-        units = meaning(val_loss, self._tokenizer, self._part)
+        units = in_other_units(val_loss, self._tokenizer, self._part)
         floor = {} if self.floor is None else {"bits_above_floor": (val_loss - self.floor) / math.log(2)}
         return {"val_loss": val_loss, **units, "accuracy": accuracy, **floor}

@@ -10,7 +10,7 @@ from scratchgpt import data, tokenizers
 from scratchgpt.backends import Backend
 from scratchgpt.corpora import Corpus
 from scratchgpt.language_model.lm import LanguageModel
-from scratchgpt.language_model.loading import begin_and_ends_of, load
+from scratchgpt.language_model.loading import bos_and_eos_of, load
 from scratchgpt.nn.model import GPT
 from scratchgpt.nn.passes import quiet_overflow
 from scratchgpt.ops.rng import step_rng
@@ -57,7 +57,7 @@ def train(settings: RunSettings, corpus: Corpus, run: Run, backend: Backend, con
     settings = resolved(settings, corpus, tokenizer, config, train_rows)
     training = settings.training
     batches = data.batches(training.batches, train_rows, training.batch_size, training.seed)
-    held_out = HeldOut(corpus, val_text, tokenizer, training, backend)
+    held_out = HeldOut(corpus, val_text, tokenizer, training)
 
     # The model is a structure without arrays; its weights are one flat vector, which the optimizer updates.
     model = GPT(config, recompute=training.recompute)
@@ -68,7 +68,7 @@ def train(settings: RunSettings, corpus: Corpus, run: Run, backend: Backend, con
 
     # Fail now, not after an hour, if the backend cannot run the model or the prompt cannot be encoded.
     backend.check_supports(config)
-    writer = LanguageModel(model, params, tokenizer, backend, *begin_and_ends_of(corpus, tokenizer))
+    writer = LanguageModel(model, params, tokenizer, backend, *bos_and_eos_of(corpus, tokenizer))
     writer.stream(**dataclasses.asdict(settings.generation))
     if settings.resume:
         run.resume(settings, state)
@@ -131,7 +131,7 @@ def loop(
 
             if evaluate_now:
                 moved: dict[str, Any] = {"update_ratio": update_ratio(before, params)} if before else {}
-                figures = held_out.evaluate(model, state.weights())
+                figures = held_out.evaluate(state.evaluated())
                 run.record.log_evaluation(done, held_out.label, **figures, **moved, **progress.pace)
                 progress.sampled(run.record.log_sample(done, partial(writer.generate, **how)))
                 is_best = run.save(state, done, figures["val_loss"], keep=training.keep_checkpoints)

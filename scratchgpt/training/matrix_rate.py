@@ -48,7 +48,7 @@ def matrix_rate(backend: Backend) -> float:
         return backend.matmul(matrix, matrix)
 
     seconds = []
-    with backend.active(side_by_side=True):
+    with backend.active(parallel=True):
         for _ in range(TRIES):
             started = time.perf_counter()
             results = backend.map(product, range(n))

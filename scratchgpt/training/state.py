@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from scratchgpt.data import Batches
+from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.nn.model import GPT
 from scratchgpt.nn.params import ParamVector
 from scratchgpt.optim import EMA, Optimizer
@@ -35,6 +36,10 @@ class TrainingState:
         """Take the weights after a step into their running mean, if there is one."""
         if self.ema:
             self.ema.update()
+
+    def evaluated(self) -> BoundModel:
+        """Return the model with the weights to evaluate, see `weights`, on the optimizer's backend."""
+        return BoundModel(self.model, self.weights(), self.optimizer.backend)
 
     def weights(self) -> ParamVector:
         """Return the weights to evaluate and to keep as the best: their running mean, if there is one."""

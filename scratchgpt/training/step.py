@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from scratchgpt.backends import Backend
+from scratchgpt.nn.bound_model import BoundModel
+from scratchgpt.nn.inputs import check_targets, check_tokens
 from scratchgpt.nn.model import GPT
-from scratchgpt.nn.passes import check_targets, check_tokens, dropout_streams, run_passes
 from scratchgpt.ops.rng import RowStreams
 from scratchgpt.optim import Optimizer
 from scratchgpt.shapes import Array, Tokens
@@ -44,7 +45,7 @@ class TrainingStep:
     def __init__(
         self, model: GPT, optimizer: Optimizer, grad_clip: float | None, accumulate: int = 1
     ) -> None:
-        self._model = model
+        self._bound = BoundModel(model, optimizer.params, optimizer.backend)
         self._accumulate = accumulate
         self._optimizer = optimizer
         self._max_norm = math.inf if grad_clip is None else grad_clip
@@ -63,12 +64,12 @@ class TrainingStep:
         Raises:
             InputError: as `loss_and_grads`.
         """
-        if len(self._unread) == min(MAX_UNREAD, self._losses.places):
+        if len(self._unread) == min(MAX_UNREAD, self._losses.capacity):
             self._read = self.read()
-        tokens = check_tokens(tokens, self._model.config)
-        targets = check_targets(targets, tokens, self._model.config)
-        streams = dropout_streams(self._model, rng, len(tokens))
-        with self._backend.active(side_by_side=True):  # the norm, too, on one thread
+        tokens = check_tokens(tokens, self._bound.config)
+        targets = check_targets(targets, tokens, self._bound.config)
+        streams = self._bound.dropout_streams(rng, len(tokens))
+        with self._backend.active(parallel=True):  # the norm, too, on one thread
             self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
         self._unread.append((lr, tokens, targets, streams))
 
@@ -80,19 +81,13 @@ class TrainingStep:
         taken = []
         for (lr, tokens, targets, streams), (loss, norm) in zip(unread, losses, strict=True):
             is_finite = math.isfinite(loss) and (norm is None or math.isfinite(norm))
-            why = partial(
-                first_not_finite, self._model, self._optimizer.params, tokens, targets, streams,
-                self._backend, self._accumulate,
-            )  # fmt: skip
+            why = partial(first_not_finite, self._bound, tokens, targets, streams, self._accumulate)
             taken.append(Taken(lr, loss, norm, None if is_finite else why))
         return before + taken
 
     def _step(self, tokens: Tokens, targets: Tokens, streams: RowStreams | None, scalars: Array) -> None:
         """Do the work of a step where the backend computes."""
-        parts, grads = run_passes(
-            self._model, self._optimizer.params, tokens, targets, streams, self._backend,
-            with_grads=True, accumulate=self._accumulate,
-        )  # fmt: skip
+        parts, grads = self._bound.run(tokens, targets, streams, with_grads=True, accumulate=self._accumulate)
         assert grads is not None
         norm = self._backend.clip(grads.flat, self._max_norm)
         self._optimizer.apply(grads, scalars, norm)

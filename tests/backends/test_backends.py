@@ -1,4 +1,4 @@
-"""Every pair that a backend replaces against the textbook's, over many shapes."""
+"""Every pair that the numpy backend replaces, compared with the textbook's over many shapes."""
 
 import inspect
 from typing import Any
@@ -29,7 +29,7 @@ dtypes = st.sampled_from(["float32", "float64"])
 
 
 def agree(ours: Any, textbook: Any, inputs: list[Any], seed: int, dtype: str, **options: Any) -> None:
-    """Run both pairs on the same inputs; compare results and dtypes; see that the inputs are as they were."""
+    """Run both pairs on the same inputs; compare results and dtypes; check that the inputs are unchanged."""
     before = [np.copy(x) for x in inputs if isinstance(x, np.ndarray)]
     results = []
     for op in (ours, textbook):
@@ -89,7 +89,7 @@ def test_attention(
     k, v = (normal(seed + i, dtype, *shape, n_time + more, channels) for i in (1, 2))
 
     class Seeded:
-        """Both pairs draw the same dropout mask."""
+        """A pair that always draws the same dropout mask."""
 
         def __init__(self, op: Any) -> None:
             self.backward = op.backward
@@ -99,7 +99,7 @@ def test_attention(
 
 
 def test_split_heads() -> None:
-    """Gradients are copied only where they must be: the three views of one array are that array."""
+    """Three gradients that are views of one array are not copied; others are."""
     whole = normal(0, "float32", 2, 5, 3, 3, 4)
     dq, dk, dv = whole.transpose(2, 0, 3, 1, 4)
     (dqkv,) = split_heads.backward(split_heads.Saved(), (dq, dk, dv))
@@ -112,7 +112,7 @@ def test_split_heads() -> None:
 
 
 @pytest.mark.parametrize("n_time", [1, 63, 65, 200])
-def test_gradients_of_attention_lie_as_split_heads_wants_them(n_time: int) -> None:
+def test_gradients_of_attention_need_no_copy_in_split_heads(n_time: int) -> None:
     q, k, v = (normal(seed, "float32", 2, 3, n_time, 4) for seed in (0, 2, 4))
     y, saved = attention.forward(q, k, v)
     parts = attention.backward(saved, y)
@@ -129,14 +129,14 @@ def test_embedding(n_rows: int, n_time: int, vocab: int, channels: int, seed: in
     inputs = [tokens, normal(seed, dtype, vocab, channels), normal(seed, dtype, n_time + 3, channels)]
 
     class Dense:
-        """The pair with every row of its gradient."""
+        """The pair, with its `RowGradient` expanded into a dense one."""
 
         forward = staticmethod(embedding.forward)
 
         @staticmethod
         def backward(saved: Any, dx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             dwte, dwpe = embedding.backward(saved, dx)
-            assert isinstance(dwte, RowGradient) == (vocab > embedding.ONE_HOT_LIMIT)
+            assert isinstance(dwte, RowGradient) == (vocab > embedding.MAX_ONE_HOT_VOCABULARY)
             if isinstance(dwte, RowGradient):
                 sums = dwte
                 dwte = np.zeros((vocab, channels), sums.values.dtype)
@@ -148,12 +148,12 @@ def test_embedding(n_rows: int, n_time: int, vocab: int, channels: int, seed: in
 
 @given(
     sizes=st.tuples(st.integers(1, 50), st.integers(2, 60), st.integers(1, 20)),
-    chunk=st.sampled_from([1, 100, 1 << 22]), words=st.sampled_from([7, 4096]),
+    n_logits=st.sampled_from([1, 100, 1 << 22]), n_vocabulary_rows=st.sampled_from([7, 4096]),
     ignored=st.booleans(), n_targets=st.sampled_from([None, 3]), seed=seeds, dtype=dtypes,
 )  # fmt: skip
 def test_linear_cross_entropy(
-    sizes: tuple[int, int, int], chunk: int, words: int, ignored: bool, n_targets: int | None,
-    seed: int, dtype: str,
+    sizes: tuple[int, int, int], n_logits: int, n_vocabulary_rows: int, ignored: bool,
+    n_targets: int | None, seed: int, dtype: str,
 ) -> None:  # fmt: skip
     n_rows, vocab, channels = sizes
     targets = np.random.default_rng(seed).integers(0, vocab, n_rows)
@@ -161,8 +161,8 @@ def test_linear_cross_entropy(
         targets[1::3] = IGNORE_INDEX
     inputs = [normal(seed, dtype, n_rows, channels), normal(seed, dtype, vocab, channels), targets]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linear_cross_entropy, "CHUNK", chunk)
-        patch.setattr(linear_cross_entropy, "WORDS", words)
+        patch.setattr(linear_cross_entropy, "MAX_LOGITS_PER_CHUNK", n_logits)
+        patch.setattr(linear_cross_entropy, "VOCABULARY_ROWS_PER_PRODUCT", n_vocabulary_rows)
         textbook = reference.OPS.linear_cross_entropy
         agree(linear_cross_entropy, textbook, inputs, seed, dtype, n_targets=n_targets)
 

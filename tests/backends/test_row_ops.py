@@ -1,6 +1,6 @@
-"""Ops of a single row against the textbook's pairs, at every size, and where numbers are awkward.
+"""Ops on a single row, compared with the textbook's pairs over many sizes and extreme values.
 
-What is expected is computed in float64, so that the rounding of float32 is the row op's own.
+The expected results are computed in float64, so all rounding in float32 is that of the row op.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 import scratchgpt as sg
 from scratchgpt.backends import base, get_backend, reference
-from scratchgpt.backends.numpy.row_ops import SMALL, RowOps
+from scratchgpt.backends.numpy.row_ops import MIN_WEIGHTS_FOR_THREADS, RowOps
 from tests.support.shape_checker import checked
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -37,7 +37,7 @@ def normal(seed: int, dtype: str, *shape: int) -> np.ndarray:
 
 
 def textbook(name: str, *inputs: np.ndarray | None, **options: Any) -> np.ndarray:
-    """Run the textbook's forward in float64 on inputs that have the leading dimensions it expects."""
+    """Run the textbook's forward in float64; the inputs must have the leading dimensions that it expects."""
     wide = [x if x is None else x.astype(np.float64) for x in inputs]
     y, _ = getattr(reference.OPS, name).forward(*wide, **options)
     return y
@@ -46,10 +46,10 @@ def textbook(name: str, *inputs: np.ndarray | None, **options: Any) -> np.ndarra
 def agree(
     op: Callable[..., np.ndarray], inputs: list[np.ndarray | None], expected: np.ndarray, scale: float
 ) -> None:
-    """Call the op twice; see that it agrees, and that its result is its own and not changed by another call.
+    """Check that the op returns what is expected, in a new array that a second call does not overwrite.
 
-    A float may be off by the tolerance of its type times `scale`, the size of the largest number that was
-    rounded on the way to it.
+    The error may be up to the tolerance of the dtype times `scale`, the largest intermediate value that was
+    rounded.
     """
     arrays = [x for x in inputs if x is not None]
     before = [x.copy() for x in arrays]
@@ -79,7 +79,7 @@ def test_layernorm(
     x = (mean + spread * normal(seed, "float64", channels)).astype(dtype)
     x.flags.writeable = False
     weight, beta = normal(seed + 1, dtype, channels), normal(seed + 2, dtype, channels) if bias else None
-    # What the mean loses is divided by σ.
+    # The rounding error of the mean is divided by σ.
     lost = np.abs(x).max() / np.sqrt(x.astype(np.float64).var() + eps)
     op = row_ops(dtype, channels, layer_norm_epsilon=eps).layernorm
     expected = textbook("layernorm", x[None], weight, beta, eps=eps)[0]
@@ -103,7 +103,7 @@ def test_linear(n_in: int, n_out: int, bias: bool, seed: int, dtype: str, size: 
 def test_attention(
     n_head: int, depth: int, n_seen: int, room: int, size: float, seed: int, dtype: str
 ) -> None:
-    """Keys and values are a part of a cache, as in a model; what lies behind them is not read."""
+    """Keys and values are views into a cache, as in a model; the unused rest of the cache is not read."""
     q = normal(seed, dtype, n_head, depth) * np.dtype(dtype).type(size)
     cache = np.full((2, n_head, n_seen + room, depth), np.nan, dtype)
     cache[:, :, :n_seen] = normal(seed + 1, dtype, 2, n_head, n_seen, depth)
@@ -116,8 +116,8 @@ def test_attention(
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_attention_to_one_key_of_an_enormous_score_is_its_value(dtype: str) -> None:
-    """And with a score as far below the others it is as if it were not there."""
+def test_attention_to_one_key_with_a_huge_score_is_its_value(dtype: str) -> None:
+    """With a huge negative score, the key has no effect."""
     q, k, v = np.ones((2, 3), dtype), np.ones((2, 4, 3), dtype), normal(0, dtype, 2, 4, 3)
     k[:, 2] = 1e5
     op = row_ops(dtype, 6, n_head=2, block_size=4).attention
@@ -126,14 +126,14 @@ def test_attention_to_one_key_of_an_enormous_score_is_its_value(dtype: str) -> N
     np.testing.assert_allclose(op(-q, k, v), others, rtol=0, atol=TOLERANCE[dtype])
 
 
-def test_attention_keeps_what_is_no_number_in_its_head() -> None:
+def test_nan_in_one_head_of_attention_does_not_affect_the_others() -> None:
     q, k, v = normal(0, "float64", 3, 2), normal(1, "float64", 3, 5, 2).copy(), normal(2, "float64", 3, 5, 2)
     op = row_ops("float64", 6, n_head=3, block_size=5).attention
-    sound = op(q, k, v)
+    expected = op(q, k, v)
     k[1, 3] = np.nan
     y = op(q, k, v)
     assert np.isnan(y[1]).all()
-    np.testing.assert_array_equal(y[[0, 2]], sound[[0, 2]])
+    np.testing.assert_array_equal(y[[0, 2]], expected[[0, 2]])
 
 
 @pytest.mark.parametrize("activation", ["gelu_tanh", "gelu_exact"])
@@ -150,8 +150,10 @@ def test_every_row_op_is_compared_here() -> None:
     assert all(f"test_{name}" in globals() for name in names - {"active"})
 
 
-@pytest.mark.parametrize(("n_weights", "expected"), [(SMALL - 1, 1), (SMALL, 2)])
-def test_a_small_model_is_read_by_one_core(n_weights: int, expected: int) -> None:
+@pytest.mark.parametrize(
+    ("n_weights", "expected"), [(MIN_WEIGHTS_FOR_THREADS - 1, 1), (MIN_WEIGHTS_FOR_THREADS, 2)]
+)
+def test_a_small_model_uses_a_single_blas_thread(n_weights: int, expected: int) -> None:
     config = sg.GPTConfig(vocab_size=3, n_layer=1, n_head=1, n_embd=2)
     ops = RowOps(config, np.empty(n_weights, "float32"), threads=2)
     with ops.active():
@@ -159,7 +161,7 @@ def test_a_small_model_is_read_by_one_core(n_weights: int, expected: int) -> Non
     assert found == {expected}
 
 
-def test_the_textbook_has_no_row_ops() -> None:
+def test_the_reference_backend_has_no_row_ops() -> None:
     config = sg.GPTConfig(vocab_size=3, n_layer=1, n_head=1, n_embd=2)
     assert get_backend("reference").row_ops(config, np.empty(0, "float32")) is None
     assert isinstance(get_backend("numpy").row_ops(config, np.empty(0, "float32")), RowOps)

@@ -1,4 +1,4 @@
-"""Sharing a batch among threads: complete, in order, and without influence on the result."""
+"""Micro-batches on several threads: every row once, results in order, and no effect on the numbers."""
 
 import multiprocessing
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.backends.numpy import workers
-from scratchgpt.backends.numpy.workers import SMALL, Workers, micro_batches
+from scratchgpt.backends.numpy.workers import MIN_WORK_FOR_THREADS, Workers, micro_batches
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
@@ -18,42 +18,42 @@ from scratchgpt.utils.cores import usable_cores
 
 
 @given(n_rows=st.integers(1, 100), n_time=st.integers(1, 2000), n_params=st.sampled_from([1, 800_000, 10**8]))
-def test_every_row_has_one_place_in_the_plan(n_rows: int, n_time: int, n_params: int) -> None:
+def test_every_row_is_in_exactly_one_micro_batch(n_rows: int, n_time: int, n_params: int) -> None:
     parts = micro_batches(n_rows, n_time, n_params)
     assert [row for part in parts for row in range(n_rows)[part]] == list(range(n_rows))
-    if n_rows * n_time * n_params < SMALL:
+    if n_rows * n_time * n_params < MIN_WORK_FOR_THREADS:
         assert len(parts) == 1
         return
     assert len(parts) >= min(n_rows, 2)
     sizes = [part.stop - part.start for part in parts]
     assert 1 <= min(sizes) <= max(sizes) <= min(sizes) + 1
-    assert min(sizes) == 1 or min(sizes) * n_time <= workers.TOKENS
+    assert min(sizes) == 1 or min(sizes) * n_time <= workers.TOKENS_PER_MICRO_BATCH
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_workers_keep_the_order_and_pass_errors_on(threads: int) -> None:
+def test_workers_keep_the_order_and_reraise_exceptions(threads: int) -> None:
     workers = Workers(threads)
     assert workers.map(lambda i: i * i, range(20)) == [i * i for i in range(20)]
     with pytest.raises(ZeroDivisionError):
         workers.map(lambda i: 1 // i, [1, 0])
 
 
-def test_a_worker_may_ask_for_workers() -> None:
+def test_calls_of_map_can_be_nested() -> None:
     workers = Workers(2)
     table = workers.map(lambda i: workers.map(lambda j: i * j, range(5)), range(6))
     assert table == [[i * j for j in range(5)] for i in range(6)]
 
 
-def test_nothing_is_begun_after_an_exception() -> None:
-    begun = []
+def test_no_item_is_started_after_an_exception() -> None:
+    started = []
 
     def fail(i: int) -> None:
-        begun.append(i)
+        started.append(i)
         raise RuntimeError(f"item {i}")
 
     with pytest.raises(RuntimeError, match="item"):
         Workers(3).map(fail, range(1000))
-    assert len(begun) <= 3
+    assert len(started) <= 3
 
 
 def test_at_least_one_core_is_usable() -> None:
@@ -79,9 +79,9 @@ def curve(threads: int, dtype: str = "float32") -> tuple[list[float], np.ndarray
     return losses, params.flat
 
 
-def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
-    monkeypatch.setattr(workers, "TOKENS", 32)  # as many micro-batches as a batch can have
+def test_weights_are_bit_identical_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(workers, "TOKENS_PER_MICRO_BATCH", 32)  # one micro-batch per row
     losses, weights = curve(1)
     for threads in (2, 4):
         more_losses, more_weights = curve(threads)
@@ -92,11 +92,11 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
 def test_micro_batches_agree_with_the_whole_batch_even_where_targets_are_ignored_unevenly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     model = sg.GPT(CONFIGS["dropout, narrow MLP"])
     params = awkward_params(model)
     targets = TARGETS.copy()
-    targets[0] = IGNORE_INDEX  # the first row, and so the first micro-batch, has nothing to learn
+    targets[0] = IGNORE_INDEX  # the first row, and so the first micro-batch, has no target
     targets[1, :3] = IGNORE_INDEX
     results = [
         sg.loss_and_grads(model, params, TOKENS, targets, backend=sg.get_backend(name), rng=step_rng(1, 1))
@@ -106,7 +106,7 @@ def test_micro_batches_agree_with_the_whole_batch_even_where_targets_are_ignored
     np.testing.assert_allclose(results[0][1].flat, results[1][1].flat, rtol=1e-8, atol=1e-12)
 
 
-def test_row_streams_do_not_depend_on_the_company() -> None:
+def test_a_row_stream_does_not_depend_on_the_other_rows() -> None:
     whole = RowStreams.spawn(step_rng(3, 4), 5)
     first = whole.random((5, 2, 3), np.float32)
     parts = RowStreams.spawn(step_rng(3, 4), 5)
@@ -123,8 +123,8 @@ FORKED = Workers(2)
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 on: fork beside threads
-def test_a_forked_process_gets_threads_of_its_own() -> None:
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python >= 3.12: fork with threads
+def test_a_forked_process_starts_its_own_threads() -> None:
     assert FORKED.map(lambda i: i, range(4)) == [0, 1, 2, 3]
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
@@ -134,5 +134,5 @@ def test_a_forked_process_gets_threads_of_its_own() -> None:
     child.join(20)
 
 
-def test_equal_requests_share_one_backend() -> None:
+def test_equal_arguments_return_the_same_backend() -> None:
     assert sg.get_backend("numpy", 2) is sg.get_backend("numpy", 2)

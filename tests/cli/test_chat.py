@@ -86,7 +86,11 @@ def talk(
 def reply(prompt: str, seed: int, temperature: float = 1.5) -> str:
     """Ask the model in another way: by a prompt that names the special tokens."""
     forbidden = ["<pad>", "<s>"]
-    return language_model().generate(prompt, 9, temperature, seed=seed, banned=forbidden).strip()
+    return (
+        language_model()
+        .generate(prompt, max_new_tokens=9, temperature=temperature, seed=seed, banned=forbidden)
+        .strip()
+    )
 
 
 @given(SAID.filter(lambda turns: len(turns) % 2 == 1), st.text("ab é<s>", max_size=9))
@@ -123,7 +127,9 @@ def test_the_oldest_turns_are_forgotten_whole_and_no_more_than_need_be(said: lis
 def test_one_line_alone_can_be_too_long() -> None:
     conversation = Conversation()
     conversation.add("a", "b")
-    with pytest.raises(sg.InputError, match="that is 58 tokens long; expected at most 40, to leave room"):
+    with pytest.raises(
+        sg.InputError, match="your message takes 58 tokens; expected at most 40, to leave room"
+    ):
         conversation.prompt("x" * 44, BYTES, 40)
     assert conversation.turns == ["a", "b"] and conversation.n_forgotten == 0
 
@@ -154,7 +160,7 @@ def test_without_a_run_it_talks_with_the_newest_that_can(talk: Talk, run: Path) 
     done = talk("abc\n", folder="runs/newer")
     assert done.code == 2 and done.out == ""
     assert "cannot chat: its tokenizer lacks <s>, <sep> and </s>" in done.err
-    assert f"expected one that can: {Path('runs', 'small')}\n" in done.err
+    assert f"these can: {Path('runs', 'small')}\n" in done.err
     done = talk("abc\n", "--runs", "nowhere", folder=None)
     assert done.code == 2 and "there is no run in 'nowhere' that can chat" in done.err
     assert "scratchgpt train --config configs/talk.yaml" in done.err
@@ -195,7 +201,7 @@ def test_commands(talk: Talk) -> None:
     assert done.code == 0 and out[0] == greedy and len(out) == 2
     assert out[1] == greedy.split("a")[0].split("b")[0].strip()
     told = ["temperature is 1.5", "temperature is 0.0", "top_p is null", "top_k is 3", "top_k is 3"]
-    told += ["stop is ['a', 'b']", "the conversation begins anew"]
+    told += ["stop is ['a', 'b']", "started a new conversation"]
     assert done.err.splitlines()[: len(told)] == told
     assert all(command.usage in done.err and command.help in done.err for command in COMMANDS.values())
 
@@ -207,9 +213,9 @@ def test_commands(talk: Talk) -> None:
         ("/set top_q 1", "there is no setting 'top_q'; did you mean 'top_"),
         ("/set prompt a", "there is no setting 'prompt'"),
         ("/set top_p 2", "generation.top_p is 2.0; expected a number in (0, 1], or null"),
-        ("/set stop [a", "stop is '[a'; expected a value as in YAML"),
-        ("/save", "there is no file to save to; expected /save FILE"),
-        ("/save x", "nothing has been said yet"),
+        ("/set stop [a", "stop is '[a'; expected a YAML value"),
+        ("/save", "missing file name; type /save FILE"),
+        ("/save x", "there is no conversation to save yet"),
     ],
 )
 def test_wrong_commands_are_said_and_the_chat_goes_on(talk: Talk, line: str, words: str) -> None:
@@ -238,8 +244,8 @@ def test_saved_conversations_are_text_to_train_on(talk: Talk) -> None:
     corpus = open_corpus("my.jsonl", format="daily-dialog")
     assert list(corpus.pieces()) == [piece for turns in dialogs for piece in dialogue_pieces(turns)]
     how = "to train on it: scratchgpt train --data my.jsonl --corpus.format daily-dialog\n"
-    assert f"my.jsonl has 1 conversation; {how}" in done.err
-    assert f"my.jsonl has 2 conversations; {how}" in done.err
+    assert f"saved 1 conversation to my.jsonl; {how}" in done.err
+    assert f"saved 2 conversations to my.jsonl; {how}" in done.err
     assert "cannot write no/where" in done.err.replace("\\", "/")
 
 
@@ -247,14 +253,14 @@ def test_a_file_of_somebody_else_is_not_replaced(talk: Talk, run: Path) -> None:
     Path("mine.jsonl").write_text("mine", encoding="utf-8")
     done = talk("abc\n/save mine.jsonl\n")
     assert Path("mine.jsonl").read_text(encoding="utf-8") == "mine"
-    assert "mine.jsonl holds what this chat has not written; expected the name of a new file" in done.err
+    assert "mine.jsonl already exists and was not written by this chat; choose another file" in done.err
 
     session = Session(language_model(), GenerationSettings(), seed=0)
     session.conversation.add("a", "b")
     session.save(Path("new.jsonl"))
     with Path("new.jsonl").open("a", encoding="utf-8") as file:
         file.write("a note\n")
-    with pytest.raises(sg.InputError, match=r"new.jsonl holds what this chat has not written"):
+    with pytest.raises(sg.InputError, match=r"new.jsonl already exists and was not written by this chat"):
         session.save(Path("new.jsonl"))
     assert Path("new.jsonl").read_text(encoding="utf-8").endswith("a note\n")
 
@@ -295,7 +301,9 @@ def test_flags_are_those_of_sample(talk: Talk) -> None:
     done = talk("abc\n", "--temperature", "0", "--max-new-tokens", "3")
     assert (
         done.out.strip()
-        == language_model().generate("<s> User: abc<sep> Bot:", 3, 0.0, banned=["<pad>", "<s>"]).strip()
+        == language_model()
+        .generate("<s> User: abc<sep> Bot:", max_new_tokens=3, temperature=0.0, banned=["<pad>", "<s>"])
+        .strip()
     )
 
 

@@ -100,7 +100,7 @@ def test_every_part_and_checkpoint_can_be_had(text_run: str, flags: Sequence[str
     model = sg.load(text_run, checkpoint="last")
     tokens = model.tokenizer.encode(Path("text.txt").read_text(encoding="utf-8"))
     rows = data.rows_of(data.Part.of(data.split(tokens, 0.1, 32)[part]), 32)
-    expected = score(model.model, model.params, rows, batch_size=9, backend=model.backend)
+    expected = score(sg.BoundModel(model.model, model.params, model.backend), rows, batch_size=9)
     assert (found["loss"], found["accuracy"], found["tokens"]) == pytest.approx(tuple(expected), rel=1e-6)
 
 
@@ -167,7 +167,7 @@ def test_a_block_too_short_for_any_prompt_is_said(bot_run: str, capsys: pytest.C
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere is not a run; expected a folder"),
+        (["nowhere"], "nowhere has no config.json, so it is not a run"),
         (["run", "--checkpoint=first"], "checkpoint is 'first'"),
         (["run", "--split=some"], "split is 'some'"),
         (["run", "--data=gone.txt"], "'gone.txt' does not exist"),

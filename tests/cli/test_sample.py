@@ -68,7 +68,7 @@ def test_every_setting_of_generation_has_a_flag_that_its_docstring_explains(comm
     help_ = " ".join(command("sample.py", "--help").out.split())
     for name in FIELDS:
         assert f"--{name.replace('_', '-')} " in help_
-    assert "sample among the k likeliest tokens only; 0 or null means among all." in help_
+    assert "sample among the k likeliest tokens; 0 or null means all." in help_
 
 
 def test_flags_override_what_the_run_has(run: str) -> None:
@@ -110,7 +110,7 @@ def test_a_flag_wins_over_settings_that_it_does_not_go_with(
     done = command("sample.py", run, "--beams", "3", "--max-new-tokens", "4")
     assert done.code == 0, done.err
     assert "because of these flags: temperature 1.5, top_k 20, top_p 0.9\n" in done.err
-    expected = language_model().generate("abc", 4, beams=3, no_repeat_ngram=4)
+    expected = language_model().generate("abc", max_new_tokens=4, beams=3, no_repeat_ngram=4)
     assert done.out == f"abc{expected}\n"
     save(run, beams=3, temperature=0.0, length_penalty=2.0)
     assert parsed(run, "--beams", "1").length_penalty == 1.0
@@ -156,7 +156,9 @@ def test_what_was_typed_holds_and_as_much_as_can_of_what_was_saved(
 
 def expected_texts(prompts: Sequence[str], seed: int) -> list[str]:
     lm = language_model()
-    return [p + lm.generate(p, 12, temperature=1.5, seed=seed + i) for i, p in enumerate(prompts)]
+    return [
+        p + lm.generate(p, max_new_tokens=12, temperature=1.5, seed=seed + i) for i, p in enumerate(prompts)
+    ]
 
 
 def test_prompts_from_files_and_standard_input_in_their_order(
@@ -164,7 +166,7 @@ def test_prompts_from_files_and_standard_input_in_their_order(
 ) -> None:
     prompts = ["abc", "null", " d", "é"] * 5  # more than go through the model at once
     prompts = [prompt.replace("null", "ha") for prompt in prompts]
-    assert len(prompts) > batches.TOGETHER
+    assert len(prompts) > batches.MAX_TEXTS_AT_ONCE
     Path("p.txt").write_text("\n\n".join(prompts), encoding="utf-8")
     Path("p.jsonl").write_text("\n".join(json.dumps({"prompt": p}) for p in prompts), encoding="utf-8")
     expected = f"\n{RULE}\n".join(expected_texts(prompts, 3)) + "\n"
@@ -182,7 +184,11 @@ def test_a_beam_search_writes_its_best_texts(command: Command, run: str) -> None
     flags = ["--beams", "3", "--temperature", "0", "--num-samples", "2", "--prompts", "p.txt"]
     found = command("sample.py", run, *flags).out
     lm = language_model()
-    best = [(p, t) for p in ("abc", "d") for t in lm.generate_batch([p], 12, beams=3, num_samples=2)]
+    best = [
+        (p, t)
+        for p in ("abc", "d")
+        for t in lm.generate_batch([p], max_new_tokens=12, beams=3, num_samples=2)
+    ]
     assert found == f"\n{RULE}\n".join(p + text for p, text in best) + "\n"
 
 
@@ -198,7 +204,9 @@ def test_json_lines_say_everything(command: Command, run: str) -> None:
     assert {each["finish_reason"] for each in found} <= {"end", "length"}
     lm = language_model()
     for each in found:  # the seed gives the text again
-        stream = lm.stream_tokens(each["prompt"], 12, 1.5, seed=each["seed"], n_alternatives=2)
+        stream = lm.stream_tokens(
+            each["prompt"], max_new_tokens=12, temperature=1.5, seed=each["seed"], n_alternatives=2
+        )
         tokens = list(stream)
         assert each["finish_reason"] == stream.finish_reason
         assert each["text"] == "".join(token.text for token in tokens)
@@ -235,7 +243,9 @@ def test_texts_that_hold_tokens_back_do_not_disturb_each_other() -> None:
 def test_probabilities_over_a_pipe_are_a_table(command: Command, run: str) -> None:
     flags = ["--seed", "3", "--alternatives", "2", "--max-new-tokens", "3"]
     out = command("sample.py", run, *flags).out
-    tokens = list(language_model().stream_tokens("abc", 3, 1.5, seed=3, n_alternatives=2))
+    tokens = list(
+        language_model().stream_tokens("abc", max_new_tokens=3, temperature=1.5, seed=3, n_alternatives=2)
+    )
     assert out.startswith("abc" + "".join(token.text.replace("\n", "↵\n") for token in tokens))
     assert "\x1b" not in out and "token" in out and "likeliest" in out
     for token in tokens:
@@ -304,7 +314,7 @@ def test_a_terminal_obeys_nothing_that_a_model_writes(monkeypatch: pytest.Monkey
         ("--prompts odd.txt", ["odd.txt, line 2: character 'z'", "is not in the tokenizer's vocabulary"]),
         ("--prompts bytes.txt", ["bytes.txt is not UTF-8"]),
         ("--prompts bad.jsonl", ["bad.jsonl, line 2 has no field 'prompt'"]),
-        ("--prompts none.jsonl", ["line 1: the prompt has 0 tokens; expected 1 to block_size = 8\n"]),
+        ("--prompts none.jsonl", ["line 1: the prompt has no tokens; expected at least 1\n"]),
         ("--prompts long.txt --prompt a", ["--prompts long.txt has the prompts; expected no --prompt"]),
         ("--json --show-probabilities", ["--json writes the probability of each token, too"]),
         ("--json --beams 2 --temperature 0", ["generation.beams is 2; expected 1 beside --json"]),

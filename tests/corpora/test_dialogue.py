@@ -207,10 +207,14 @@ def test_generation_stops_at_any_end(tmp_path: Path, ends: object, letters: str)
     endless = dataclasses.replace(model, eos_token_ids=())
     prompts = ["a", "c", "fe"]
     for seed in range(5):
-        whole = [endless.generate(prompt, 40, seed=seed + i) for i, prompt in enumerate(prompts)]
+        whole = [
+            endless.generate(prompt, max_new_tokens=40, seed=seed + i) for i, prompt in enumerate(prompts)
+        ]
         cut = [re.split(f"[{letters}]", text)[0] if letters else text for text in whole]
-        assert [model.generate(prompt, 40, seed=seed + i) for i, prompt in enumerate(prompts)] == cut
-        assert model.generate_batch(prompts, 40, seed=seed) == cut
+        assert [
+            model.generate(prompt, max_new_tokens=40, seed=seed + i) for i, prompt in enumerate(prompts)
+        ] == cut
+        assert model.generate_batch(prompts, max_new_tokens=40, seed=seed) == cut
 
 
 @pytest.mark.parametrize("ends", ["</s>", [3, None], 1.5])

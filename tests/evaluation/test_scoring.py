@@ -1,5 +1,6 @@
 """Log-probabilities of a text: the log-softmax of the logits, each token once, in windows if it is long."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from scratchgpt.data import Part
 from scratchgpt.data.rows import rows_of
 from scratchgpt.evaluation import scoring
 from scratchgpt.evaluation.scoring import windows
-from scratchgpt.evaluation.text_loss import evaluate
+from scratchgpt.evaluation.text_loss import score
 from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.tokenizers.bpe_training import train_bpe
 from scratchgpt.tokenizers.byte import ByteTokenizer
@@ -63,7 +64,7 @@ def test_the_log_softmax_of_the_logits_in_float64(lm: sg.LanguageModel, n: int) 
 
 
 def test_a_token_in_front_predicts_the_first(lm: sg.LanguageModel) -> None:
-    lm.bos_token_id = 0
+    lm = dataclasses.replace(lm, bos_token_id=0)
     scored = lm.score(TEXT)
     assert scored.first == 0 and scored.ids.tolist() == [CHARACTERS.index(c) for c in TEXT]
     np.testing.assert_allclose(
@@ -77,14 +78,14 @@ def test_the_loss_is_that_of_an_evaluation_where_both_see_the_same(lm: sg.Langua
         TEXT[: BLOCK + 1]
     )  # one row: the windows of an evaluation see nothing before them
     rows = rows_of(Part.of(ids), BLOCK)
-    loss = evaluate(lm.model, lm.params, rows, batch_size=3, backend=lm.backend)
+    loss = score(sg.BoundModel(lm.model, lm.params, lm.backend), rows, batch_size=3).loss
     assert lm.score(TEXT[: BLOCK + 1]).loss == pytest.approx(loss, rel=1e-12)
     assert lm.perplexity(TEXT[: BLOCK + 1]) == pytest.approx(math.exp(loss), rel=1e-12)
 
 
 def test_windows_one_at_a_time_or_together(lm: sg.LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     together = lm.score(TEXT * 3).log_probs
-    monkeypatch.setattr(scoring, "LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(scoring, "MAX_LOGITS_AT_ONCE", 1)
     np.testing.assert_allclose(lm.score(TEXT * 3).log_probs, together, rtol=0, atol=1e-11)
 
 
@@ -117,10 +118,10 @@ def test_texts_join_to_the_text() -> None:
 
 def test_bad_texts(lm: sg.LanguageModel) -> None:
     for use in (lm.score, lm.perplexity):
-        with pytest.raises(sg.InputError, match="the text is '', which has no token; expected 1 or more"):
+        with pytest.raises(sg.InputError, match="the text is '', which has no tokens; expected at least 1"):
             use("")
         with pytest.raises(sg.InputError, match="'z'"):
             use("abz")
     assert math.isnan(lm.score("a").log_probs[0])
-    with pytest.raises(sg.InputError, match="1 token, which nothing predicts; expected 2 tokens"):
+    with pytest.raises(sg.InputError, match="1 token and nothing to predict it from; expected 2 tokens"):
         lm.perplexity("a")

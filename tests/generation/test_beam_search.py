@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.generation import generate_tokens
+from scratchgpt.generation import GenerationSettings, generate_tokens
 from scratchgpt.generation.beam_search import Hypothesis, Process, beam_search
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.nn.context import Context
@@ -38,9 +38,30 @@ def log_prob(prompt: Sequence[int], tokens: Sequence[int], vocab_size: int = V) 
     return sum(log_probs(text[:i], vocab_size)[text[i]] for i in range(len(prompt), len(text)))
 
 
-def search(prompt: Sequence[int], beams: int, n: int, **options: Any) -> list[Hypothesis]:
-    options = {"backend": sg.get_backend("reference"), **options}
-    return beam_search(MODEL, PARAMS, prompt, beams=beams, max_new_tokens=n, **options)
+def search(
+    prompt: Sequence[int],
+    beams: int,
+    n: int,
+    *,
+    params: sg.ParamVector = PARAMS,
+    backend: Backend | None = None,
+    eos_ids: Sequence[int] = (),
+    process: Process | None = None,
+    vocab_size: int | None = None,
+    **options: Any,
+) -> list[Hypothesis]:
+    """Search with n new tokens; `options` are fields of GenerationSettings."""
+    bound = sg.BoundModel(MODEL, params, backend or sg.get_backend("reference"))
+    chosen = GenerationSettings(beams=beams, max_new_tokens=n, **options)
+    return beam_search(bound, prompt, chosen, eos_ids=eos_ids, process=process, vocab_size=vocab_size)
+
+
+def allowed(beams: int, groups: int, diversity: float, length_penalty: float, early: bool | str) -> Any:
+    """Return these options without those that have no effect, which GenerationSettings refuses."""
+    options: dict[str, Any] = {} if groups == 1 else {"diversity_penalty": diversity}
+    if beams > 1:
+        options |= {"length_penalty": length_penalty, "early_stopping": early}
+    return {"beam_groups": groups, **options}
 
 
 def assert_same(found: list[Hypothesis], expected: list[Hypothesis], tolerance: float = 1e-10) -> None:
@@ -120,8 +141,10 @@ def test_it_is_the_slow_definition(
     length_penalty: float,
     early: bool | str,
 ) -> None:
-    options = {"beam_groups": beams[1], "diversity_penalty": diversity, "early_stopping": early}
-    found = search(prompt, beams[0], n, length_penalty=length_penalty, eos_ids=(END,), **options)
+    if beams[0] == 1:
+        length_penalty, early = 1.0, False
+    options = allowed(*beams, diversity, length_penalty, early)
+    found = search(prompt, beams[0], n, eos_ids=(END,), **options)
     assert_same(found, slow_search(prompt, *beams[:1], n, beams[1], diversity, length_penalty, early))
 
 
@@ -132,7 +155,11 @@ def test_it_is_the_slow_definition(
 def test_one_beam_is_greedy(backend: Backend, n: int) -> None:
     for first in range(V):
         (found,) = search([first, 2], 1, n, backend=backend)
-        greedy = list(generate_tokens(MODEL, PARAMS, [first, 2], n, backend=backend, temperature=0.0))
+        greedy = list(
+            generate_tokens(
+                sg.BoundModel(MODEL, PARAMS, backend), [first, 2], max_new_tokens=n, temperature=0.0
+            )
+        )
         assert list(found.tokens) == greedy
         (until_end,) = search([first, 2], 1, n, backend=backend, eos_ids=[END])
         n_until_end = greedy.index(END) + 1 if END in greedy else n
@@ -142,7 +169,7 @@ def test_one_beam_is_greedy(backend: Backend, n: int) -> None:
 @pytest.mark.parametrize(("beams", "groups"), [(4, 1), (6, 3)])
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7])
 def test_scores_are_the_models_own(backend: Backend, beams: int, groups: int, length_penalty: float) -> None:
-    options = {"beam_groups": groups, "diversity_penalty": 0.4, "length_penalty": length_penalty}
+    options = allowed(beams, groups, 0.4, length_penalty, early=False)
     for prompt in ([1, 2], [5] * BLOCK):
         found = search(prompt, beams, 12, backend=backend, eos_ids=[END, 7], **options)
         assert len(found) == beams
@@ -190,21 +217,17 @@ def test_cupy_finds_what_numpy_finds() -> None:
     """Branches, ends and a block that is outgrown, on a real or an emulated GPU."""
     params = PARAMS.map(lambda flat: flat.astype(np.float32))
     for groups in (1, 2):
+        options = allowed(4, groups, 0.5, 1.0, early=False)
         found, expected = (
-            beam_search(
-                MODEL, params, [1, 2, 3], backend=backend, beams=4, max_new_tokens=9, eos_ids=[END],
-                beam_groups=groups, diversity_penalty=0.5,
-            )
+            search([1, 2, 3], 4, 9, params=params, backend=backend, eos_ids=[END], **options)
             for backend in (gpu.backend(), sg.get_backend("numpy"))
-        )  # fmt: skip
+        )
         assert_same(found, expected, tolerance=1e-4)
 
 
 def test_cupy_in_16_bits_scores_as_the_full_pass_does() -> None:
     backend, params = gpu.backend("bf16"), PARAMS.map(lambda flat: (0.3 * flat).astype(np.float32))
-    found = beam_search(
-        MODEL, params, [1, 2, 3], backend=backend, beams=3, max_new_tokens=4, length_penalty=0
-    )
+    found = search([1, 2, 3], 3, 4, params=params, backend=backend, length_penalty=0.0)
     for tokens, score in found:
         text = np.array([[1, 2, 3, *tokens]])
         loss = sg.loss(MODEL, params, text[:, :-1], np.where(np.arange(1, 7) < 3, -100, text[:, 1:]))
@@ -228,9 +251,9 @@ GARDEN_PATH = scripted({(0,): [0.6, 0.4, 0.0], (0, 0): [0.4, 0.3, 0.3], (0, 1): 
 
 
 def test_the_likeliest_text_need_not_begin_with_the_likeliest_token() -> None:
-    (greedy,) = search([0], 1, 2, process=GARDEN_PATH, vocab_size=3, length_penalty=0.0)
+    (greedy,) = search([0], 1, 2, process=GARDEN_PATH, vocab_size=3)
     first, second = search([0], 2, 2, process=GARDEN_PATH, vocab_size=3, length_penalty=0.0)
-    assert_same([greedy], [Hypothesis((0, 0), math.log(0.24))])
+    assert_same([greedy], [Hypothesis((0, 0), math.log(0.24) / 2)])
     assert_same([first, second], [Hypothesis((1, 0), math.log(0.36)), Hypothesis((0, 0), math.log(0.24))])
 
 
@@ -302,7 +325,7 @@ def test_a_beam_without_continuation_is_left_and_no_text_at_all_is_said() -> Non
     assert len(found) == 2
     assert all(each.tokens[0] == 1 for each in found)
     dead = scripted({}, otherwise=[0.0, 0.0, 0.0])
-    with pytest.raises(sg.InputError, match="new token 1 can be none, all are forbidden"):
+    with pytest.raises(sg.InputError, match="no token is allowed at step 1"):
         search([0], 2, 3, process=dead, vocab_size=3)
 
 
@@ -325,25 +348,25 @@ def test_scores_that_are_not_finite_are_said() -> None:
     broken = PARAMS.copy()
     broken["wte.weight"][0, 0] = np.nan
     with pytest.raises(sg.InputError, match="not finite"), np.errstate(invalid="ignore"):
-        beam_search(MODEL, broken, [1], backend=sg.get_backend(), beams=2, max_new_tokens=2)
+        search([1], 2, 2, params=broken, backend=sg.get_backend())
 
 
 @pytest.mark.parametrize(
     ("prompt", "options", "words"),
     [
-        ([], {}, "the prompt has 0 tokens; expected 1 to block_size = 8"),
+        ([], {}, "the prompt has no tokens; expected at least 1"),
         ([1] * 9, {}, "the prompt has 9 tokens; expected 1 to block_size = 8"),
         ([99], {}, r"token at \[0, 0\] is 99"),
         ([1], {"beams": 0}, "beams is 0; expected at least 1"),
         ([1], {"n": -1}, "max_new_tokens is -1; expected at least 0"),
         ([1], {"beam_groups": 3}, "beam_groups is 3; expected a divisor of beams = 4"),
         ([1], {"beam_groups": 0}, "beam_groups is 0; expected a divisor of beams = 4"),
-        ([1], {"beam_groups": 2}, "diversity_penalty is 0 with beam_groups = 2; expected more than 0"),
-        ([1], {"diversity_penalty": -1.0}, "diversity_penalty is -1.0; expected a number of at least 0"),
+        ([1], {"beam_groups": 2}, "diversity_penalty is 0.0; expected more than 0, or all 2 groups"),
+        ([1], {"diversity_penalty": -1.0}, "diversity_penalty is -1.0; expected at least 0"),
         ([1], {"diversity_penalty": math.nan}, "diversity_penalty is nan"),
-        ([1], {"length_penalty": math.nan}, "length_penalty is nan; expected a number from -10.0 to 10.0"),
+        ([1], {"length_penalty": math.nan}, "length_penalty is nan; expected a finite number"),
         ([1], {"length_penalty": 1000.0}, "length_penalty is 1000.0"),
-        ([1], {"early_stopping": "soon"}, "early_stopping is 'soon'; expected True, False or 'never'"),
+        ([1], {"early_stopping": "soon"}, "early_stopping is 'soon'; expected true or false or never"),
     ],
 )
 def test_bad_requests_are_named(prompt: list[int], options: dict[str, Any], words: str) -> None:

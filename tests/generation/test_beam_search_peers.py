@@ -13,6 +13,7 @@ from transformers import GenerationConfig, GPT2LMHeadModel  # noqa: E402
 
 import scratchgpt as sg  # noqa: E402
 from benchmarks.hf_gpt2 import with_weights_of  # noqa: E402
+from scratchgpt.generation import GenerationSettings  # noqa: E402
 from scratchgpt.generation.beam_search import Hypothesis, beam_search  # noqa: E402
 
 pytestmark = pytest.mark.peers
@@ -82,17 +83,14 @@ def test_texts_and_scores_are_those_of_transformers(
                 length_penalty=length_penalty,
                 early_stopping=early_stopping,
             )
-            found = beam_search(
-                model,
-                params,
-                prompt,
-                backend=sg.get_backend(),
+            settings = GenerationSettings(
                 beams=beams,
                 max_new_tokens=N_NEW,
                 length_penalty=length_penalty,
                 early_stopping=early_stopping,
-                eos_ids=eos_ids,
             )
+            bound = sg.BoundModel(model, params, sg.get_backend())
+            found = beam_search(bound, prompt, settings, eos_ids=eos_ids)
             assert [each.tokens for each in found] == [each.tokens for each in expected], (seed, eos_ids)
             np.testing.assert_allclose(
                 [each.score for each in found], [each.score for each in expected], rtol=0, atol=1e-4
@@ -105,6 +103,7 @@ def test_texts_and_scores_are_those_of_transformers(
 
 def ends_that_occur(model: sg.GPT, params: sg.ParamVector, prompt: list[int], beams: int) -> list[list[int]]:
     """Return ends, one token or two, that stand in the texts of a search without ends."""
-    found = beam_search(model, params, prompt, backend=sg.get_backend(), beams=beams, max_new_tokens=N_NEW)
+    bound = sg.BoundModel(model, params, sg.get_backend())
+    found = beam_search(bound, prompt, GenerationSettings(beams=beams, max_new_tokens=N_NEW))
     tokens = list(dict.fromkeys(token for each in found for token in each.tokens))
     return [[tokens[0]], [tokens[-1]], [tokens[len(tokens) // 2], tokens[-1]]]

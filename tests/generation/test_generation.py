@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.generation import GenerationSettings, generate_batch, generate_tokens
 from scratchgpt.generation.beam_search import beam_search
+from scratchgpt.generation.loop import Seed, generate_steps
 from scratchgpt.generation.pipeline import Pipeline, Text
 from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.ops.sampling import sample
@@ -54,8 +57,22 @@ def test_greedy_takes_the_best_and_tiny_temperatures_agree() -> None:
     assert {sample(SCORES, 1e-30, None, rng.random()) for _ in range(50)} == {3}
 
 
-def tokens(backend: Backend, prompt: list[int], n: int = 20, **settings: object) -> list[int]:
-    return list(generate_tokens(MODEL, PARAMS, prompt, n, backend=backend, **settings))
+def tokens(
+    backend: Backend,
+    prompt: list[int],
+    n: int = 20,
+    *,
+    seed: Seed = None,
+    tokenizer: sg.CharTokenizer | None = None,
+    eos_ids: Sequence[int] = (),
+    vocab_size: int = MODEL.config.vocab_size,
+    **settings: Any,
+) -> list[int]:
+    """Return n tokens that continue a prompt; the temperature is 1 unless the settings say otherwise."""
+    chosen = GenerationSettings(max_new_tokens=n, **{"temperature": 1.0, **settings})
+    pipeline = Pipeline(chosen, vocab_size, tokenizer, eos_ids)
+    steps = generate_steps(sg.BoundModel(MODEL, PARAMS, backend), [prompt], pipeline, seed=seed)
+    return [step.tokens[0] for step in steps]
 
 
 def test_greedy_generation_is_argmax_of_the_logits_step_by_step(backend: Backend) -> None:
@@ -80,7 +97,7 @@ def test_only_ids_of_the_tokenizer_are_generated(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("prompt", "settings", "words"),
     [
-        ([], {}, "the prompt has 0 tokens; expected 1 to block_size = 8"),
+        ([], {}, "the prompt has no tokens; expected at least 1"),
         ([1] * 9, {}, "the prompt has 9 tokens; expected 1 to block_size = 8, so keep the last 8"),
         ([1], {"temperature": -0.5}, "temperature is -0.5"),
         ([1], {"temperature": float("nan")}, "temperature is nan"),
@@ -102,7 +119,7 @@ def test_generate_returns_the_continuation_and_stream_its_pieces() -> None:
     lm = language_model()
     text = lm.generate("abc", max_new_tokens=12, temperature=0.8, top_k=5, seed=1)
     assert len(text) == 12
-    assert list(lm.stream("abc", 12, 0.8, 5, 1)) == list(text)
+    assert list(lm.stream("abc", max_new_tokens=12, temperature=0.8, top_k=5, seed=1)) == list(text)
     assert lm.generate("abc", max_new_tokens=0) == ""
 
 
@@ -113,11 +130,11 @@ def test_without_a_prompt_text_starts_after_a_line_end() -> None:
 
 def test_a_bad_prompt_raises_before_the_first_token() -> None:
     with pytest.raises(sg.InputError, match="'Z'"):
-        language_model().stream("Z", 5)
+        language_model().stream("Z", max_new_tokens=5)
     with pytest.raises(sg.InputError, match="the prompt has 9 tokens"):
-        language_model().stream("abcabcabc", 5)
-    with pytest.raises(sg.InputError, match="the prompt has 0 tokens"):
-        language_model().stream("", 5)
+        language_model().stream("abcabcabc", max_new_tokens=5)
+    with pytest.raises(sg.InputError, match="the prompt has no tokens"):
+        language_model().stream("", max_new_tokens=5)
 
 
 # Settings
@@ -150,12 +167,15 @@ def test_a_bad_prompt_raises_before_the_first_token() -> None:
         ({"beam_groups": 2}, "generation.beam_groups is 2; expected a divisor of beams = 1"),
         ({"beams": 4, "beam_groups": 0}, "generation.beam_groups is 0"),
         ({"beams": 4, "beam_groups": 2, "diversity_penalty": -1.0}, "diversity_penalty is -1.0"),
-        ({"beams": 4, "beam_groups": 2}, "diversity_penalty is 0.0; expected more than 0, or the 2 groups"),
+        ({"beams": 4, "beam_groups": 2}, "diversity_penalty is 0.0; expected more than 0, or all 2 groups"),
         ({"beams": 4, "length_penalty": 11}, "length_penalty is 11.0; expected a number from -10 to 10"),
         ({"beams": 4, "diversity_penalty": 1.0}, "diversity_penalty is 1.0; expected 0.0 with one group"),
         ({"length_penalty": 0.5}, "generation.length_penalty is 0.5; expected 1.0 without beams"),
         ({"early_stopping": True}, "generation.early_stopping is True; expected false without beams"),
-        ({"beams": 4, "temperature": 0.7}, "temperature is 0.7; expected 0 with 4 beams, which draw nothing"),
+        (
+            {"beams": 4, "temperature": 0.7},
+            "temperature is 0.7; expected 0 with 4 beams",
+        ),
         ({"beams": 4, "top_k": 5}, "generation.top_k is 5; expected null with 4 beams"),
         ({"beams": 4, "top_p": 0.9}, "generation.top_p is 0.9; expected null with 4 beams"),
         ({"beams": 4, "min_p": 0.1}, "generation.min_p is 0.1; expected null with 4 beams"),
@@ -214,15 +234,16 @@ def test_settings_do_what_they_say_in_the_loop(backend: Backend) -> None:
 
 def test_a_batch_with_strategies_is_what_its_prompts_are_alone(backend: Backend) -> None:
     prompts = [[1], [4, 4, 9], [0, 2]]
-    settings = {"backend": backend, "temperature": 0.9, "top_p": 0.9, "frequency_penalty": 0.3}
+    bound = sg.BoundModel(MODEL, PARAMS, backend)
+    settings = {"temperature": 0.9, "top_p": 0.9, "frequency_penalty": 0.3}
     settings |= {"repetition_penalty": 1.2}
     for seeds in ([20, 21, 22], [7, 7, 0]):
-        together = list(generate_batch(MODEL, PARAMS, prompts, 15, seed=seeds, **settings))
+        together = list(generate_batch(bound, prompts, max_new_tokens=15, seed=seeds, **settings))
         for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-            alone = list(generate_tokens(MODEL, PARAMS, prompt, 15, seed=seed, **settings))
+            alone = list(generate_tokens(bound, prompt, max_new_tokens=15, seed=seed, **settings))
             assert [step[i] for step in together] == alone
-    by_number = list(generate_batch(MODEL, PARAMS, prompts, 15, seed=20, **settings))
-    assert by_number == list(generate_batch(MODEL, PARAMS, prompts, 15, seed=[20, 21, 22], **settings))
+    by_number = list(generate_batch(bound, prompts, max_new_tokens=15, seed=20, **settings))
+    assert by_number == list(generate_batch(bound, prompts, max_new_tokens=15, seed=[20, 21, 22], **settings))
 
 
 @pytest.mark.parametrize(
@@ -232,15 +253,19 @@ def test_a_batch_with_strategies_is_what_its_prompts_are_alone(backend: Backend)
         ({"seed": [-1]}, "seed is -1; expected a whole number of at least 0"),
         ({"seed": ["x"]}, "seed is 'x'; expected a whole number"),
         ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
-        ({"stop": ["a"]}, r"stop is \['a'\]; expected none here"),
-        ({"beams": 2}, "beams is 2; expected none here"),
-        ({"banned": ["a"]}, "generation.banned has the text 'a'; expected a tokenizer beside it"),
-        ({"no_repeat_ngram": 1, "n": 30}, "generation.no_repeat_ngram leaves no token possible after 10 new"),
+        ({"banned": ["a"]}, "generation.banned has the text 'a' but no tokenizer; use token ids"),
+        ({"no_repeat_ngram": 1, "n": 30}, "generation.no_repeat_ngram forbids every token after 10 new"),
     ],
 )
 def test_bad_requests_of_strategies_are_named(settings: dict, words: str) -> None:
     with pytest.raises(sg.InputError, match=words):
         tokens(sg.get_backend(), [1], **settings)
+
+
+@pytest.mark.parametrize("name", ["prompt", "stop", "beams"])
+def test_settings_that_need_text_are_refused_for_token_ids(name: str) -> None:
+    with pytest.raises(sg.InputError, match=f"{name} needs text, not token ids; use LanguageModel.generate"):
+        generate_batch(sg.BoundModel(MODEL, PARAMS, sg.get_backend()), [[1]], **{name: 1})
 
 
 # Language models
@@ -254,8 +279,8 @@ def ending_model() -> sg.LanguageModel:
 def test_min_new_tokens_puts_off_the_end() -> None:
     lm = ending_model()
     always = {"j": 1e9}
-    assert lm.generate("abc", 60, seed=0, logit_bias=always) == ""
-    assert len(lm.generate("abc", 60, seed=0, logit_bias=always, min_new_tokens=8)) == 8
+    assert lm.generate("abc", max_new_tokens=60, seed=0, logit_bias=always) == ""
+    assert len(lm.generate("abc", max_new_tokens=60, seed=0, logit_bias=always, min_new_tokens=8)) == 8
 
 
 def test_one_that_has_ended_stops_no_other_and_cannot_fail() -> None:
@@ -265,32 +290,34 @@ def test_one_that_has_ended_stops_no_other_and_cannot_fail() -> None:
     alone = []
     for seed in range(60):
         try:
-            alone.append((seed, lm.generate("a", 30, seed=seed, **settings)))
+            alone.append((seed, lm.generate("a", max_new_tokens=30, seed=seed, **settings)))
         except sg.InputError:  # the end came too late: nothing else was left
             continue
     seeds, texts = zip(*alone, strict=True)
     assert len({len(text) for text in texts}) > 3
-    assert lm.generate_batch(["a"] * len(seeds), 30, seed=seeds, **settings) == list(texts)
+    assert lm.generate_batch(["a"] * len(seeds), max_new_tokens=30, seed=seeds, **settings) == list(texts)
 
 
 def test_several_samples_of_each_prompt_stand_side_by_side() -> None:
     lm = ending_model()
-    found = lm.generate_batch(["abc", "d"], 12, seed=5, num_samples=2)
-    assert found == [lm.generate(p, 12, seed=5 + i) for i, p in enumerate(["abc", "abc", "d", "d"])]
+    found = lm.generate_batch(["abc", "d"], max_new_tokens=12, seed=5, num_samples=2)
+    assert found == [
+        lm.generate(p, max_new_tokens=12, seed=5 + i) for i, p in enumerate(["abc", "abc", "d", "d"])
+    ]
     with pytest.raises(sg.InputError, match="num_samples is 0; expected a whole number of at least 1"):
         lm.generate_batch(["abc"], num_samples=0)
-    with pytest.raises(sg.InputError, match="expected none beside prompts"):
+    with pytest.raises(sg.InputError, match="generate_batch takes `prompts`; leave out `prompt`"):
         lm.generate_batch(["abc"], prompt="d")
 
 
 def test_stream_tokens_tells_what_the_model_thought_of_each() -> None:
     lm = language_model()
     settings = {"seed": 2, "temperature": 1.7, "repetition_penalty": 1.5}
-    stream = lm.stream_tokens("abc", 12, n_alternatives=3, **settings)
+    stream = lm.stream_tokens("abc", max_new_tokens=12, n_alternatives=3, **settings)
     assert stream.finish_reason is None
     found = list(stream)
     assert stream.finish_reason == "length"
-    assert "".join(token.text for token in found) == lm.generate("abc", 12, **settings)
+    assert "".join(token.text for token in found) == lm.generate("abc", max_new_tokens=12, **settings)
     text = lm.tokenizer.encode("abc").tolist()
     for token in found:  # the model's own distribution, whatever the settings
         logits = sg.logits(MODEL, PARAMS, np.array([text[-8:]]), backend=lm.backend)[0, -1].astype(np.float64)
@@ -300,7 +327,7 @@ def test_stream_tokens_tells_what_the_model_thought_of_each() -> None:
         assert [name for name, _ in token.alternatives] == ["\nabcdefghij"[i] for i in best]
         np.testing.assert_allclose([lp for _, lp in token.alternatives], logprobs[best], atol=1e-5)
         text.append(token.id)
-    assert next(lm.stream_tokens("abc", 5, **settings)).alternatives == []
+    assert next(lm.stream_tokens("abc", max_new_tokens=5, **settings)).alternatives == []
 
 
 def test_stream_tokens_ends_as_generate_does() -> None:
@@ -308,34 +335,35 @@ def test_stream_tokens_ends_as_generate_does() -> None:
     seen = set()
     for seed in range(30):
         stop = ["ab", "ha"]
-        stream = lm.stream_tokens("abc", 15, seed=seed, stop=stop)
+        stream = lm.stream_tokens("abc", max_new_tokens=15, temperature=1.0, seed=seed, stop=stop)
         found = list(stream)
-        text = lm.generate("abc", 15, seed=seed, stop=stop)
+        text = lm.generate("abc", max_new_tokens=15, temperature=1.0, seed=seed, stop=stop)
         assert [token.text for token in found] == list(text)
         assert [token.id for token in found] == lm.tokenizer.encode(text).tolist()
         seen.add(stream.finish_reason)
         assert list(stream) == []
     assert seen == {"length", "end", "stop"}
-    stream = lm.stream_tokens("abc", 0)
+    stream = lm.stream_tokens("abc", max_new_tokens=0)
     assert list(stream) == [] and stream.finish_reason == "length"
-    with pytest.raises(sg.InputError, match="beams is 2; expected 1 where tokens come"):
-        lm.stream_tokens("abc", 5, beams=2)
+    with pytest.raises(sg.InputError, match="beams is 2; a beam search has no token-by-token output"):
+        lm.stream_tokens("abc", max_new_tokens=5, beams=2)
     with pytest.raises(sg.InputError, match="n_alternatives is -1; expected a whole number of at least 0"):
-        lm.stream_tokens("abc", 5, n_alternatives=-1)
+        lm.stream_tokens("abc", max_new_tokens=5, n_alternatives=-1)
 
 
 def test_all_settings_of_a_run_can_be_given_at_once() -> None:
     """As train.py and sample.py do."""
     lm, how = language_model(), GenerationSettings(prompt="abc", max_new_tokens=9, stop=["\n"])
-    expected = lm.generate("abc", 9, 0.8, seed=3, stop=["\n"])
+    expected = lm.generate("abc", max_new_tokens=9, temperature=0.8, seed=3, stop=["\n"])
     assert lm.generate(**dataclasses.asdict(how), seed=3) == expected
     assert "".join(lm.stream(**dataclasses.asdict(how), seed=3)) == expected
     assert lm.generate(**dataclasses.asdict(how) | {"max_new_tokens": 4}, seed=3) == expected[:4]
 
 
 def test_one_that_has_ended_costs_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    lm, widths, often = ending_model(), [], {"j": 2.0}
-    lengths = [len(lm.generate("abc", 20, seed=seed, logit_bias=often)) for seed in range(8)]
+    lm, widths = ending_model(), []
+    settings = {"max_new_tokens": 20, "temperature": 1.0, "logit_bias": {"j": 2.0}}
+    lengths = [len(lm.generate("abc", seed=seed, **settings)) for seed in range(8)]
     assert len(set(lengths)) > 2
     next_logits = MODEL.next_logits
 
@@ -344,7 +372,7 @@ def test_one_that_has_ended_costs_nothing_more(monkeypatch: pytest.MonkeyPatch) 
         return next_logits(ctx, tokens, places)
 
     monkeypatch.setattr(MODEL, "next_logits", counted)
-    lm.generate_batch(["abc"] * 8, 20, seed=0, logit_bias=often)
+    lm.generate_batch(["abc"] * 8, seed=0, **settings)
     # A prompt is a pass of its own; step n is one for all texts that go on after n tokens, "j" included.
     steps = [sum(length >= n for length in lengths) for n in range(1, 20)]
     assert widths == [1] * 8 + [n for n in steps if n]
@@ -355,17 +383,23 @@ def test_a_beam_search_is_that_of_its_function_with_the_pipelines_penalties() ->
     settings = {"length_penalty": 0.7, "no_repeat_ngram": 2, "logit_bias": {"j": 1.0}}
     pipeline = Pipeline(GenerationSettings(beams=3, **settings), 11, lm.tokenizer, (10,))
     found = beam_search(
-        MODEL, PARAMS, [1, 2], backend=lm.backend, beams=3, max_new_tokens=9, length_penalty=0.7,
-        eos_ids=(10,), process=lambda scores, ids: pipeline.penalise(scores, Text(ids, 2)),
-    )  # fmt: skip
+        lm.bound,
+        [1, 2],
+        GenerationSettings(beams=3, max_new_tokens=9, length_penalty=0.7),
+        eos_ids=(10,),
+        process=lambda scores, ids: pipeline.penalize(scores, Text(ids, 2)),
+    )
     texts = [lm.tokenizer.decode(one.tokens).removesuffix("j") for one in found]
-    assert lm.generate_batch(["ab", "c"], 9, num_samples=3, beams=3, **settings)[:3] == texts
-    assert list(lm.stream("ab", 9, beams=3, seed=1, **settings)) == texts[:1]
+    assert lm.generate_batch(["ab", "c"], max_new_tokens=9, num_samples=3, beams=3, **settings)[:3] == texts
+    assert list(lm.stream("ab", max_new_tokens=9, beams=3, seed=1, **settings)) == texts[:1]
     cut = texts[0][3:5]
-    assert lm.generate("ab", 9, beams=3, stop=[cut], **settings) == texts[0][: texts[0].index(cut)]
+    assert (
+        lm.generate("ab", max_new_tokens=9, beams=3, stop=[cut], **settings)
+        == texts[0][: texts[0].index(cut)]
+    )
     # Nothing is computed before the text is asked for, but a bad request is known at once.
-    for prompt, bad, words in (("", {}, "the prompt has 0 tokens"), ("a", {"banned": ["Z"]}, "'Z'")):
+    for prompt, bad, words in (("", {}, "the prompt has no tokens"), ("a", {"banned": ["Z"]}, "'Z'")):
         with pytest.raises(sg.InputError, match=words):
-            lm.stream(prompt, 9, beams=3, **bad)
+            lm.stream(prompt, max_new_tokens=9, beams=3, **bad)
     with pytest.raises(sg.InputError, match="num_samples is 4; expected at most beams = 3"):
-        lm.generate_batch(["a"], 9, beams=3, num_samples=4)
+        lm.generate_batch(["a"], max_new_tokens=9, beams=3, num_samples=4)

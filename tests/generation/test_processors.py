@@ -287,7 +287,7 @@ def test_the_order_is_bias_penalties_bans_then_temperature_and_narrowings() -> N
 )
 def test_a_setting_that_leaves_nothing_is_named(settings: dict, culprit: str) -> None:
     ids = [0, 1, 2, 3, 4, 5, 6]
-    words = f"generation.{culprit} leaves no token possible after 4 new tokens"
+    words = f"generation.{culprit} forbids every token after 4 new tokens"
     with pytest.raises(sg.InputError, match=words):
         processed(np.zeros(V), ids, n_prompt=3, **settings)
 

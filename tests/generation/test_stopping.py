@@ -144,31 +144,31 @@ LM = sg.LanguageModel(MODEL, awkward_params(MODEL), CHARS, sg.get_backend())
 
 @pytest.mark.parametrize("seed", range(5))
 def test_generate_stream_and_batch_stop_at_the_same_place(seed: int) -> None:
-    whole = LM.generate("abc", 30, seed=seed)
+    whole = LM.generate("abc", max_new_tokens=30, seed=seed)
     stop = [whole[12:14], whole[10:13]]
     expected = cut(whole, stop)[0]
     assert len(expected) < 13
-    assert LM.generate("abc", 30, seed=seed, stop=stop) == expected
-    assert "".join(LM.stream("abc", 30, seed=seed, stop=stop)) == expected
-    batch = LM.generate_batch(["a", "abc", "abc"], 30, seed=[9, seed, seed + 1], stop=stop)
+    assert LM.generate("abc", max_new_tokens=30, seed=seed, stop=stop) == expected
+    assert "".join(LM.stream("abc", max_new_tokens=30, seed=seed, stop=stop)) == expected
+    batch = LM.generate_batch(["a", "abc", "abc"], max_new_tokens=30, seed=[9, seed, seed + 1], stop=stop)
     assert batch[1] == expected
-    assert batch[2] == cut(LM.generate("abc", 30, seed=seed + 1), stop)[0]
+    assert batch[2] == cut(LM.generate("abc", max_new_tokens=30, seed=seed + 1), stop)[0]
 
 
 def test_nothing_is_computed_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = LM.generate("abc", 30, seed=1)
+    whole = LM.generate("abc", max_new_tokens=30, seed=1)
     n_passes = 0
-    run_pass = Decoder._pass
+    run_pass = Decoder._run
 
     def counted(*args: Any) -> Any:
         nonlocal n_passes
         n_passes += 1
         return run_pass(*args)
 
-    monkeypatch.setattr(Decoder, "_pass", counted)
+    monkeypatch.setattr(Decoder, "_run", counted)
     stop = [whole[3:5]]
     expected = cut(whole, stop)[0]
-    assert LM.generate("abc", 30, seed=1, stop=stop) == expected
+    assert LM.generate("abc", max_new_tokens=30, seed=1, stop=stop) == expected
     assert n_passes == len(expected) + 2  # the prompt, and all tokens but the last of the stop string
 
 

@@ -41,7 +41,7 @@ def _kernels() -> Any:
 def variants() -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each file with each set of constants that it is compiled with."""
     for file, reals in _kernels().VARIANTS.items():
-        heads = _kernels().HEADS if "HEAD" in _kernels().source(file) else (None,)
+        heads = _kernels().HEAD_SIZES if "HEAD" in _kernels().source(file) else (None,)
         for real in reals:
             for head in heads:
                 yield file, {"REAL": real} | ({} if head is None else {"HEAD": str(head)})

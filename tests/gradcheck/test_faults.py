@@ -1,9 +1,10 @@
-"""The gradient checks are checked: each planted mistake must be caught, and the sound code must pass."""
+"""Check the gradient checks: they must catch every planted mistake, and pass correct code."""
 
 import dataclasses
 import importlib
 import importlib.util
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from scratchgpt.backends.numpy import workers
 from scratchgpt.gradcheck import Result, check, check_model
 from scratchgpt.gradcheck.model_cases import CONFIGS
 from scratchgpt.gradcheck.op_cases import op_cases
-from scratchgpt.nn import layers, model, passes
+from scratchgpt.nn import bound_model, layers, model
 from scratchgpt.ops.updates import adamw as formula
 from scratchgpt.optim import adamw as optimizer
 from tests.optim.test_optim import assert_follows_the_definition
@@ -23,7 +24,7 @@ from tests.support.faults import ADAMW_FAULTS, MODEL_FAULTS, OP_FAULTS, Fault
 
 
 def patched_module(name: str, old: str, new: str) -> types.ModuleType:
-    """Run a module's source with one patch, under a name of its own, leaving the real one alone."""
+    """Execute a module's source with one patch, as a new module; the real one stays unchanged."""
     real = importlib.import_module(name)
     source = Path(real.__file__).read_text(encoding="utf-8")
     assert source.count(old) == 1, f"{name}: {old!r} occurs {source.count(old)} times"
@@ -36,17 +37,15 @@ def ids(faults: list[Fault]) -> list[str]:
     return [f"{fault.id}-{fault.module}" for fault in faults]
 
 
-def results_of_op(name: str, op: object) -> list[Result]:
-    """Check one op, in place of the textbook's."""
+def results_of_op(name: str, op: object) -> Iterator[Result]:
+    """Check the textbook's ops with one of them replaced by `op`; yield the results of that one."""
     inside_others = name in ("softmax", "cross_entropy")
     ops = reference.OPS if inside_others else dataclasses.replace(reference.OPS, **{name: op})
-    results = []
-    for case in op_cases(ops):
-        if case.op.split(",")[0] == name:
-            pair = (op.forward, op.backward) if inside_others else (case.forward, case.backward)
-            results += check(*pair, case.inputs, name=case.op)
-    assert results
-    return results
+    cases = [case for case in op_cases(ops) if case.op.split(",")[0] == name]
+    assert cases
+    for case in cases:
+        pair = (op.forward, op.backward) if inside_others else (case.forward, case.backward)
+        yield from check(*pair, case.inputs, name=case.op)
 
 
 def test_the_bank_is_large_and_its_ids_are_unique() -> None:
@@ -56,8 +55,8 @@ def test_the_bank_is_large_and_its_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({fault.module for fault in OP_FAULTS}))
-def test_a_sound_op_passes_the_same_way(name: str) -> None:
-    """The patching itself breaks nothing: a patch that changes a comment's worth passes every check."""
+def test_a_correct_op_passes_the_same_check(name: str) -> None:
+    """Patching itself breaks nothing: with a patch that only adds a space, every check passes."""
     op = patched_module(f"scratchgpt.ops.{name}", "def backward(", "def backward( ")
     assert all(result.passed for result in results_of_op(name, op))
 
@@ -75,8 +74,8 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
     if fault.module == "nn.model":
         gpt = module.GPT
     elif fault.module == "nn.accumulation":
-        monkeypatch.setattr(passes, "GradientAccumulator", module.GradientAccumulator)
-        monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
+        monkeypatch.setattr(bound_model, "GradientAccumulator", module.GradientAccumulator)
+        monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)  # several micro-batches
     else:
         class_name = next(
             name for name in layers.__all__ if getattr(layers, name).__module__.endswith(fault.module)
@@ -85,11 +84,11 @@ def test_a_wrong_layer_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
         for user in (model, layers.block, layers.attention, layers.mlp, layers.embedding):
             if hasattr(user, class_name):
                 monkeypatch.setattr(user, class_name, getattr(module, class_name))
-    results = [
+    results = (  # a generator, so that the first wrong gradient ends the checks
         result
         for name, config in CONFIGS.items()
         for result in check_model(sg.get_backend(), name, gpt(config))
-    ]
+    )
     assert not all(result.passed for result in results), fault.mistake
 
 
@@ -107,7 +106,9 @@ def test_a_wrong_adamw_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) 
         ("backends.numpy.adamw", "def _update_block("),
     ],
 )
-def test_a_sound_adamw_passes_the_same_way(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_adamw_passes_the_same_check(
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert_follows_the_definition(*patched_adamw(module, name, f"{name} ", monkeypatch))
 
 

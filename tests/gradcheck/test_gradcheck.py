@@ -1,4 +1,4 @@
-"""The checker itself: what it accepts, what it refuses, what it says."""
+"""The gradient checker itself: what passes, what fails, and what it reports."""
 
 import subprocess
 import sys
@@ -29,21 +29,21 @@ def square(x):
     return x * x, x
 
 
-def test_a_right_gradient_passes() -> None:
+def test_a_correct_gradient_passes() -> None:
     (result,) = sg.gradcheck.check(square, lambda x, dy: 2 * x * dy, {"x": X}, name="square")
     assert result.passed
     assert (result.op, result.tensor) == ("square", "x")
     assert result.error < 1e-9
 
 
-def test_inputs_in_order_are_named_after_the_signature() -> None:
+def test_positional_inputs_are_named_after_the_parameters() -> None:
     (result,) = check(square, lambda x, dy: 2 * x * dy, [X])
     assert result.passed
     assert result.tensor == "x"
 
 
 @pytest.mark.parametrize(
-    ("backward", "words"),
+    ("backward", "note"),
     [
         (lambda x, dy: x * dy, "backward"),
         (lambda x, dy: (2 * x * dy).T, "shape (3, 2), expected (2, 3)"),
@@ -52,10 +52,10 @@ def test_inputs_in_order_are_named_after_the_signature() -> None:
         (lambda x, dy: np.full_like(x, np.nan), "nan"),
     ],
 )
-def test_a_wrong_gradient_fails_with_words(backward, words: str) -> None:
+def test_a_wrong_gradient_fails_with_a_note(backward, note: str) -> None:
     (result,) = check(square, backward, {"x": X})
     assert not result.passed
-    assert words in result.note
+    assert note in result.note
 
 
 def test_one_wrong_element_is_enough() -> None:
@@ -85,7 +85,7 @@ def test_inputs_and_upstream_are_read_only() -> None:
         check(square, backward, {"x": X})
 
 
-def test_integers_and_flags_are_passed_on_and_tuples_of_outputs_work() -> None:
+def test_integers_and_floats_are_passed_through_and_tuples_of_outputs_work() -> None:
     def forward(x, rows, scale):
         return (x[rows] * scale, x.sum()), (x.shape, rows, scale)
 
@@ -100,7 +100,7 @@ def test_integers_and_flags_are_passed_on_and_tuples_of_outputs_work() -> None:
 
 
 def test_a_softmax_backward_of_zeros_is_caught() -> None:
-    """With a sum as the loss it would pass: probabilities always sum to one."""
+    """It would pass if the loss were a plain sum, because probabilities always sum to 1."""
     from scratchgpt.ops import softmax
 
     (result,) = check(softmax.forward, lambda saved, dy: np.zeros_like(dy), {"x": X})
@@ -123,7 +123,7 @@ def test_the_command_prints_a_table_and_succeeds() -> None:
 
 
 @pytest.mark.parametrize("inputs", [[np.arange(3)], {"x": [[1.0, 2.0]]}])
-def test_nothing_to_check_is_an_error_and_not_a_success(inputs) -> None:
+def test_nothing_to_check_is_an_error_instead_of_a_success(inputs) -> None:
     with pytest.raises(ValueError, match="no floating-point array among the inputs"):
         check(square, lambda x, dy: 99 * x * dy, inputs)
 

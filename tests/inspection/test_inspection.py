@@ -11,7 +11,7 @@ import pytest
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.cli.commands.inspect import main
-from scratchgpt.evaluation.scoring import score
+from scratchgpt.evaluation.scoring import log_probs_of
 from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, CONFIGS, awkward_params
 from scratchgpt.inspection import figures, residual
 from scratchgpt.inspection.attention_maps import attention_maps
@@ -63,7 +63,7 @@ def by_hand() -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def test_attention_is_what_loops_over_queries_and_keys_give(backend: Backend) -> None:
-    found = attention_maps(MODEL, PARAMS, IDS, backend)
+    found = attention_maps(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     np.testing.assert_allclose(found, by_hand()[1], rtol=0, atol=1e-11)
     np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=0, atol=1e-12)
     assert (found[..., ~np.tri(len(IDS), dtype=bool)] == 0).all()
@@ -72,13 +72,14 @@ def test_attention_is_what_loops_over_queries_and_keys_give(backend: Backend) ->
 def test_a_recomputed_block_is_seen_as_well(backend: Backend) -> None:
     model = sg.GPT(CONFIG, recompute=True)
     np.testing.assert_array_equal(
-        attention_maps(model, PARAMS, IDS, backend), attention_maps(MODEL, PARAMS, IDS, backend)
+        attention_maps(sg.BoundModel(model, PARAMS, backend), IDS),
+        attention_maps(sg.BoundModel(MODEL, PARAMS, backend), IDS),
     )
 
 
 def test_looking_changes_nothing(backend: Backend) -> None:
     table, before = dict(vars(backend.ops)), logits(MODEL, PARAMS, IDS[None], backend=backend)
-    attention_maps(MODEL, PARAMS, IDS, backend)
+    attention_maps(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     assert vars(backend.ops) == table
     np.testing.assert_array_equal(logits(MODEL, PARAMS, IDS[None], backend=backend), before)
 
@@ -86,8 +87,10 @@ def test_looking_changes_nothing(backend: Backend) -> None:
 def test_residual_norms_and_features(backend: Backend) -> None:
     streams, _ = by_hand()
     expected = np.sqrt((np.stack(streams) ** 2).sum(axis=-1))
-    np.testing.assert_allclose(residual.norms(MODEL, PARAMS, IDS, backend), expected, rtol=1e-11)
-    found = residual.features(MODEL, PARAMS, IDS, backend)
+    np.testing.assert_allclose(
+        residual.norms(sg.BoundModel(MODEL, PARAMS, backend), IDS), expected, rtol=1e-11
+    )
+    found = residual.features(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     np.testing.assert_allclose(found, layer_norm(streams[-1], "ln_f"), rtol=0, atol=1e-10)
 
 
@@ -96,13 +99,13 @@ def test_the_last_layer_of_the_logit_lens_is_the_model(backend: Backend, name: s
     config = (CONFIGS | ADAPTIVE_CONFIGS)[name]
     model = sg.GPT(config)
     params, ids = awkward_params(model), np.arange(config.block_size) % config.vocab_size
-    every = list(layer_logits(model, params, ids, backend))
+    every = list(layer_logits(sg.BoundModel(model, params, backend), ids))
     assert len(every) == config.n_layer + 1
     np.testing.assert_array_equal(every[-1], logits(model, params, ids[None], backend=backend)[0])
 
 
 def test_the_logit_lens_reads_each_stream_with_the_last_norm_and_the_head(backend: Backend) -> None:
-    lens = logit_lens(MODEL, PARAMS, IDS, backend, vocab_size=9)
+    lens = logit_lens(sg.BoundModel(MODEL, PARAMS, backend), IDS, vocab_size=9)
     assert lens.ids.shape == lens.probs.shape == (4, 7) and lens.last.shape == (9,)
     for layer, x in enumerate(by_hand()[0]):
         scores = np.exp(layer_norm(x, "ln_f") @ PARAMS["wte.weight"].T)[:, :9]
@@ -113,7 +116,7 @@ def test_the_logit_lens_reads_each_stream_with_the_last_norm_and_the_head(backen
 
 
 def test_squares_of_gradient_norms_add_up_to_that_of_the_whole(backend: Backend) -> None:
-    loss, norms = gradient_norms(MODEL, PARAMS, IDS, backend)
+    loss, norms = gradient_norms(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     expected, grads = sg.loss_and_grads(MODEL, PARAMS, IDS[None, :-1], IDS[None, 1:], backend=backend)
     assert loss == expected and list(norms) == [param.name for param in MODEL.params]
     whole = sg.clip_grad_norm(grads.copy(), max_norm=1.0)
@@ -127,7 +130,7 @@ def test_texts_that_do_not_fit(backend: Backend, n: int) -> None:
     ids = np.ones(n, dtype=np.int32)
     for look in (attention_maps, residual.norms, residual.features):
         with pytest.raises(sg.InputError, match=f"the text has {n} tokens; expected 1 to block_size = 8"):
-            look(MODEL, PARAMS, ids, backend)
+            look(sg.BoundModel(MODEL, PARAMS, backend), ids)
 
 
 def language_model(model: sg.GPT = MODEL) -> sg.LanguageModel:
@@ -139,8 +142,12 @@ def test_methods_of_a_language_model() -> None:
     assert lm.embed("bad $").shape == (5, 16) and lm.embed("bad $").dtype == np.float32
     assert lm.attention("bad $").shape == (3, 2, 5, 5)
     ids = lm.tokenizer.encode("bad $")
-    np.testing.assert_array_equal(lm.embed("bad $"), residual.features(MODEL, lm.params, ids, lm.backend))
-    np.testing.assert_array_equal(lm.attention("bad $"), attention_maps(MODEL, lm.params, ids, lm.backend))
+    np.testing.assert_array_equal(
+        lm.embed("bad $"), residual.features(sg.BoundModel(MODEL, lm.params, lm.backend), ids)
+    )
+    np.testing.assert_array_equal(
+        lm.attention("bad $"), attention_maps(sg.BoundModel(MODEL, lm.params, lm.backend), ids)
+    )
     for use in (lm.embed, lm.attention):
         with pytest.raises(sg.InputError, match="the text has 0 tokens"):
             use("")
@@ -191,7 +198,7 @@ def test_the_command_draws_and_says_where(run: Path, capsys: pytest.CaptureFixtu
     expected |= {f"attention-{layer}" for layer in range(3)}
     assert names == {f"{name}.png" for name in expected} | {"inspect.html"}
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in names if name.endswith(".png"))
-    assert "it read the last 8 of 13 tokens" in out and str(folder / "inspect.html") in out
+    assert "read the last 8 of 13 tokens" in out and str(folder / "inspect.html") in out
 
 
 def test_the_table_has_the_probabilities_of_the_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,8 +235,8 @@ def test_the_page_needs_nothing_else_and_is_safe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--text", ""], "the text has 0 tokens; expected 2 or more"),
-        (["--text", "a"], "the text has 1 token; expected 2 or more"),
+        (["--text", ""], "the text has 0 tokens; expected at least 2"),
+        (["--text", "a"], "the text has 1 token; expected at least 2"),
         (["--text", "xyz"], "'x'"),
         (["--text", "bad", "--checkpoint", "latest"], "checkpoint is 'latest'; expected best or last"),
         (["--text", "bad", "--checkpoint", "last"], "last.safetensors does not exist"),
@@ -245,7 +252,7 @@ def test_bad_input_leaves_nothing(run: Path, arguments: list[str], words: str) -
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(sg.InputError, match=re.escape(str(tmp_path))):
         main([str(tmp_path), "--text", "bad"])
-    with pytest.raises(sg.InputError, match="nowhere is not a folder; expected a run, or --out"):
+    with pytest.raises(sg.InputError, match="nowhere is not a folder; add --out FOLDER"):
         main([str(tmp_path / "nowhere"), "--text", "bad"])
 
 
@@ -300,14 +307,16 @@ def test_attention_and_hidden_states_of_transformers(backend: Backend) -> None:
         said = theirs(
             torch.tensor(IDS[None].astype(np.int64)), output_attentions=True, output_hidden_states=True
         )
-    found = attention_maps(MODEL, params, IDS, backend)
+    found = attention_maps(sg.BoundModel(MODEL, params, backend), IDS)
     for layer, probs in enumerate(said.attentions):
         np.testing.assert_allclose(found[layer], probs[0].numpy(), rtol=0, atol=1e-5)
     *streams, last = [state[0].numpy() for state in said.hidden_states]
-    np.testing.assert_allclose(residual.features(MODEL, params, IDS, backend), last, rtol=0, atol=1e-5)
-    norms = residual.norms(MODEL, params, IDS, backend)
+    np.testing.assert_allclose(
+        residual.features(sg.BoundModel(MODEL, params, backend), IDS), last, rtol=0, atol=1e-5
+    )
+    norms = residual.norms(sg.BoundModel(MODEL, params, backend), IDS)
     np.testing.assert_allclose(norms[:-1], np.linalg.norm(np.stack(streams), axis=-1), rtol=1e-5)
-    lens = list(layer_logits(MODEL, params, IDS, backend))
+    lens = list(layer_logits(sg.BoundModel(MODEL, params, backend), IDS))
     np.testing.assert_allclose(lens[-1], said.logits[0].numpy(), rtol=0, atol=1e-4)
 
 
@@ -317,12 +326,14 @@ def test_cupy_shows_what_numpy_shows(precision: str) -> None:
     params, ids, numpy = model.init(), IDS, sg.get_backend()
     cupy = gpu.backend(precision)
     close = {"rtol": 0, "atol": 1e-5 if precision == "float32" else 2e-2}
-    for look in (attention_maps, residual.norms, residual.features, score):
-        found = look(model, params, ids, cupy)
+    for look in (attention_maps, residual.norms, residual.features, log_probs_of):
+        found = look(sg.BoundModel(model, params, cupy), ids)
         assert isinstance(found, np.ndarray) and found.dtype in (np.float32, np.float64)
-        np.testing.assert_allclose(found, look(model, params, ids, numpy), **close)
-    lens, expected = (logit_lens(model, params, ids, backend, 11) for backend in (cupy, numpy))
+        np.testing.assert_allclose(found, look(sg.BoundModel(model, params, numpy), ids), **close)
+    lens, expected = (logit_lens(sg.BoundModel(model, params, backend), ids, 11) for backend in (cupy, numpy))
     np.testing.assert_allclose(lens.probs, expected.probs, **close)
-    assert gradient_norms(model, params, ids, cupy)[1] == pytest.approx(
-        gradient_norms(model, params, ids, numpy)[1], rel=0.1 if precision == "bf16" else 1e-4, abs=1e-6
+    assert gradient_norms(sg.BoundModel(model, params, cupy), ids)[1] == pytest.approx(
+        gradient_norms(sg.BoundModel(model, params, numpy), ids)[1],
+        rel=0.1 if precision == "bf16" else 1e-4,
+        abs=1e-6,
     )

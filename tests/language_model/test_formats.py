@@ -104,8 +104,7 @@ def test_a_saved_model_is_the_same_bit_for_bit(
 @pytest.mark.parametrize("ends", [(), (3,), (3, 5)])
 @pytest.mark.parametrize("begin", [None, 0])
 def test_where_texts_begin_and_end_is_saved(tmp_path: Path, begin: int | None, ends: tuple[int, ...]) -> None:
-    lm = language_model(SMALL)
-    lm.bos_token_id, lm.eos_token_ids = begin, ends
+    lm = replace(language_model(SMALL), bos_token_id=begin, eos_token_ids=ends)
     lm.save(tmp_path / "ours")
     export_huggingface(lm, tmp_path / "theirs")
     for folder in ("ours", "theirs"):
@@ -122,10 +121,10 @@ def test_nothing_is_written_over(tmp_path: Path, write: Callable[[sg.LanguageMod
     write(lm, tmp_path / "empty")
     assert np.array_equal(logits(sg.load(tmp_path / "empty")), logits(lm))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-    with pytest.raises(sg.InputError, match="empty is there already and not empty"):
+    with pytest.raises(sg.InputError, match="empty already exists and is not empty"):
         write(lm, tmp_path / "empty")
     (tmp_path / "file").touch()
-    with pytest.raises(sg.InputError, match="file is there already"):
+    with pytest.raises(sg.InputError, match="file already exists"):
         write(lm, tmp_path / "file")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
@@ -166,7 +165,9 @@ def test_exported_and_imported_bit_for_bit(
             assert view.tobytes() == expected.tobytes(), key
         assert again.model.config == sg.GPTConfig.from_dict(vars(lm.model.config) | {"bias": True})
         np.testing.assert_array_equal(logits(again), logits(lm))
-        assert again.generate("the ", 20, 0) == lm.generate("the ", 20, 0)
+        assert again.generate("the ", max_new_tokens=20, temperature=0) == lm.generate(
+            "the ", max_new_tokens=20, temperature=0
+        )
         for text in (TEXT, "the " + END, ""):
             for allow in (False, True):
                 ids = lm.tokenizer.encode(text, allow_special=allow)
@@ -269,15 +270,15 @@ def test_shards(folder: Folder) -> None:
         sg.load(path)
     for bad in (None, {"a": 1}, {"a": "../x"}):
         index.write_text(json.dumps({"weight_map": bad}), encoding="utf-8")
-        with pytest.raises(sg.InputError, match="expected the name of a file for every tensor"):
+        with pytest.raises(sg.InputError, match="expected a file name for every tensor"):
             sg.load(path)
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"model_type": "llama"}, "model_type is 'llama'; expected 'gpt2'"),
-        ({"scale_attn_weights": False}, "scale_attn_weights is False; expected True"),
+        ({"model_type": "llama"}, "model_type is 'llama'; only 'gpt2' is supported"),
+        ({"scale_attn_weights": False}, "scale_attn_weights is False; only True is supported"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
         ({"add_cross_attention": True}, "add_cross_attention is True"),
         ({"activation_function": "relu"}, "activation_function is 'relu'; expected one of gelu_new"),
@@ -285,7 +286,7 @@ def test_shards(folder: Folder) -> None:
         ({"n_layer": "two"}, r"config\.json: n_layer is 'two'; expected a whole number"),
         (
             {"n_positions": 17},
-            r"'wpe\.weight' has shape \(16, 16\); expected \(17, 16\), as its configuration says",
+            r"'wpe\.weight' has shape \(16, 16\); expected \(17, 16\), according to config.json",
         ),
         ({"n_inner": 7}, r"'h\.0\.mlp\.c_fc\.weight' has shape \(16, 64\); expected \(16, 7\)"),
         ({"n_layer": 3}, r"lacks tensor 'h\.2\.ln_1\.weight'; expected one of shape \(16,\)"),
@@ -331,7 +332,7 @@ def test_names_and_defaults_of_transformers(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        ("config.json", "is not a run; expected a folder with a config.json"),
+        ("config.json", "has no config.json, so it is not a run"),
         ("model.safetensors", r"model\.safetensors does not exist"),
         (
             "tokenizer.json",
@@ -349,7 +350,7 @@ def test_a_missing_file(folder: Folder, missing: str, words: str) -> None:
 def test_a_pickle_is_never_opened(folder: Folder) -> None:
     path = folder()
     (path / "model.safetensors").rename(path / "pytorch_model.bin")
-    with pytest.raises(sg.InputError, match=r"pytorch_model\.bin beside it is a pickle, which we never open"):
+    with pytest.raises(sg.InputError, match=r"pytorch_model\.bin is a pickle, which is never opened"):
         sg.load(path)
 
 
@@ -365,7 +366,7 @@ def test_damaged_weights(folder: Folder) -> None:
     with pytest.raises(sg.InputError, match="has type I32; expected one of F64, F32, F16, BF16"):
         sg.load(path)
     file.write_bytes(content)
-    with pytest.raises(sg.InputError, match="checkpoint is 'last'; expected none"):
+    with pytest.raises(sg.InputError, match="leave out checkpoint 'last'"):
         sg.load(path, checkpoint="last")
 
 
@@ -374,8 +375,8 @@ def test_damaged_weights(folder: Folder) -> None:
     [
         ({"normalizer": {"type": "NFC"}}, "normalizer is"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer is"),
-        ({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 2}}}, "expected every id from 0 on once"),
-        ({"model": {"type": "WordLevel", "vocab": ["a"]}}, "expected every id from 0 on once"),
+        ({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 2}}}, "expected each id from 0 exactly once"),
+        ({"model": {"type": "WordLevel", "vocab": ["a"]}}, "expected each id from 0 exactly once"),
     ],
 )
 def test_words_are_not_characters(tmp_path: Path, change: dict[str, object], words: str) -> None:
@@ -390,7 +391,7 @@ def test_what_the_format_cannot_hold(tmp_path: Path) -> None:
     adaptive = sg.GPTConfig(
         300, 16, n_layer=1, n_head=1, n_embd=16, tie_weights=False, adaptive_cutoffs=(99,)
     )
-    with pytest.raises(sg.InputError, match="cannot hold an adaptive softmax"):
+    with pytest.raises(sg.InputError, match="has no adaptive softmax"):
         export_huggingface(language_model(adaptive), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
@@ -411,7 +412,7 @@ def test_without_the_package_the_message_says_what_to_fetch(
         "config.json",
         "model.safetensors",
         "merges.txt",
-        f"a folder {name}, here",
+        f"into a folder named {name}",
     ):
         assert words in str(error.value)
     export_huggingface(language_model(SMALL), tmp_path / name)  # a folder of that name wins
@@ -425,7 +426,7 @@ def test_what_is_a_name_and_what_a_path(tmp_path: Path, monkeypatch: pytest.Monk
     paths = ["runs/typing-error", "nowhere", "/a/b", "./a/b", "../a", "a/b/c", "~/a", "a/", "", "runs"]
     assert [name for name in names + paths if hub.is_model_name(name)] == names
     for path in paths[:2]:
-        with pytest.raises(sg.InputError, match=r"is not a run; expected a folder .* such as gpt2"):
+        with pytest.raises(sg.InputError, match=r"so it is not a run; .* e\.g\. gpt2"):
             sg.load(path)
 
 

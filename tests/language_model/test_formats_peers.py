@@ -116,7 +116,9 @@ def test_logits_loss_and_text_of_an_imported_model(tmp_path: Path, name: str) ->
     prompt = lm.tokenizer.encode("one ").tolist()
     theirs.generation_config.suppress_tokens = list(range(257, 300))  # ids without a token
     new = their_greedy(theirs, prompt, 10)
-    assert lm.generate("one ", 10, 0) == lm.tokenizer.decode([i for i in new if i not in lm.eos_token_ids])
+    assert lm.generate("one ", max_new_tokens=10, temperature=0) == lm.tokenizer.decode(
+        [i for i in new if i not in lm.eos_token_ids]
+    )
     assert lm.bos_token_id == (None if name == "no ends" else 256)
 
 
@@ -214,7 +216,9 @@ def test_an_exported_model(tmp_path: Path, name: str, tokenizer: str) -> None:
     assert (theirs.bos_token, theirs.eos_token_id) == (END, lm.eos_token_ids[0])
 
     new = their_greedy(model, ours.encode("the ").tolist(), 12)
-    assert theirs.decode(new, skip_special_tokens=True) == lm.generate("the ", 12, 0)
+    assert theirs.decode(new, skip_special_tokens=True) == lm.generate(
+        "the ", max_new_tokens=12, temperature=0
+    )
 
 
 def test_ids_without_a_token_are_never_written(tmp_path: Path) -> None:
@@ -224,7 +228,7 @@ def test_ids_without_a_token_are_never_written(tmp_path: Path) -> None:
     export_huggingface(lm, tmp_path / "out")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     new = their_greedy(model, [65], 10)
-    assert lm.tokenizer.decode(new) == lm.generate("A", 10, 0)
+    assert lm.tokenizer.decode(new) == lm.generate("A", max_new_tokens=10, temperature=0)
     assert their_logits(model, np.array([[65]])).argmax() >= lm.tokenizer.vocab_size
 
 
@@ -250,14 +254,12 @@ def test_a_character_that_a_model_does_not_know(tmp_path: Path) -> None:
 
 
 def test_ends_are_null_where_there_are_none(tmp_path: Path) -> None:
-    lm = language_model(SMALL)
-    lm.bos_token_id, lm.eos_token_ids = None, ()
+    lm = replace(language_model(SMALL), bos_token_id=None, eos_token_ids=())
     export_huggingface(lm, tmp_path / "out")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert (model.config.bos_token_id, model.config.eos_token_id) == (None, None)
     assert (model.generation_config.bos_token_id, model.generation_config.eos_token_id) == (None, None)
-    lm.eos_token_ids = (3, 5)
-    export_huggingface(lm, tmp_path / "two")
+    export_huggingface(replace(lm, eos_token_ids=(3, 5)), tmp_path / "two")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "two")
     assert model.config.eos_token_id == model.generation_config.eos_token_id == [3, 5]
 

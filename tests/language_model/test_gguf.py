@@ -81,8 +81,7 @@ def test_every_tensor_is_there(tmp_path: Path, name: str, dtype: FloatType) -> N
 def test_every_field(tmp_path: Path) -> None:
     config = replace(SMALL, n_inner=40, layer_norm_epsilon=0.25)
     tokenizer = bpe().with_special_tokens(["<sep>"])
-    lm = language_model(config, tokenizer)
-    lm.eos_token_ids = (289, 290)
+    lm = replace(language_model(config, tokenizer), eos_token_ids=(289, 290))
     export_gguf(lm, tmp_path / "fox.gguf")
     found = fields(gguf.GGUFReader(tmp_path / "fox.gguf"))
     assert {name: value for name, value in found.items() if name.startswith(("general.", "gpt2."))} == {
@@ -115,11 +114,15 @@ def test_every_field(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "tokenizer", "words"),
     [
-        (SMALL, characters, "the tokenizer is a CharTokenizer; expected a BPE of bytes with merges"),
+        (SMALL, characters, "the tokenizer is a CharTokenizer; llama.cpp reads only byte-level BPE"),
         (SMALL, lambda: ByteTokenizer([END]), "the tokenizer is a ByteTokenizer"),
-        (SMALL, lambda: bpe(GPT4), "has no name for this one"),
+        (SMALL, lambda: bpe(GPT4), "and has none for it"),
         (SMALL, lambda: as_bpe(ByteTokenizer([END])), "no merges"),
-        (replace(SMALL, activation="gelu_exact"), bpe, "activation is 'gelu_exact'; expected 'gelu_tanh'"),
+        (
+            replace(SMALL, activation="gelu_exact"),
+            bpe,
+            "activation is 'gelu_exact'; llama.cpp's GPT-2 has only 'gelu_tanh'",
+        ),
         (replace(SMALL, tie_weights=False, adaptive_cutoffs=(99,)), bpe, "adaptive_cutoffs"),
     ],
 )
@@ -137,7 +140,7 @@ def test_nothing_is_written_over_and_nothing_is_left_half(tmp_path: Path) -> Non
     path = tmp_path / "x.gguf"
     assert export(["gguf", str(tmp_path / "run"), str(path)]) == 0
     before = path.read_bytes()
-    with pytest.raises(sg.InputError, match=r"x\.gguf is there already; expected a new file"):
+    with pytest.raises(sg.InputError, match=r"x\.gguf already exists; choose another file"):
         export(["gguf", str(tmp_path / "run"), str(path)])
     assert path.read_bytes() == before
     lm.params["wte.weight"][5, 5] = 1e9

@@ -11,7 +11,7 @@ import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.backends.numpy import workers
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
-from scratchgpt.nn import passes
+from scratchgpt.nn import bound_model, passes
 from scratchgpt.nn.accumulation import cut_batch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.ops.rng import RowStreams, step_rng
@@ -54,13 +54,13 @@ def assert_equal_to_one_batch(backend: Backend, targets: np.ndarray, accumulate:
 def test_the_parts_add_up_to_the_whole_batch(
     monkeypatch: pytest.MonkeyPatch, name: str, targets: np.ndarray, accumulate: int, small: int
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", small)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", small)
     assert_equal_to_one_batch(BACKENDS[name](), targets, accumulate)
 
 
 MEAN_OF_MEANS = (
-    "model.forward(ctx, x, y, n_targets)",
-    "model.forward(ctx, x, y, len(micro_batches) * max(1, backend.count_targets(y)))",
+    "self.model.forward(ctx, x, y, n_targets)",
+    "self.model.forward(ctx, x, y, len(micro_batches) * max(1, backend.count_targets(y)))",
 )
 SAME_MASKS = ("streams and streams[rows]", "streams and streams[: rows.stop - rows.start]")
 GROUP_ONLY = ("slice(start + part.start, start + part.stop)", "slice(part.start, part.stop)")
@@ -69,17 +69,17 @@ GROUP_ONLY = ("slice(start + part.start, start + part.stop)", "slice(part.start,
 @pytest.mark.parametrize("name", ["reference", "numpy"])
 @pytest.mark.parametrize(
     ("module", "mistake"),
-    [("nn.passes", MEAN_OF_MEANS), ("nn.passes", SAME_MASKS), ("nn.accumulation", GROUP_ONLY)],
+    [("nn.bound_model", MEAN_OF_MEANS), ("nn.bound_model", SAME_MASKS), ("nn.accumulation", GROUP_ONLY)],
     ids=["mean of means", "every group the masks of the first", "every group the rows of the first"],
 )
 def test_a_wrong_sum_is_caught(
     monkeypatch: pytest.MonkeyPatch, module: str, mistake: tuple[str, str], name: str
 ) -> None:
     wrong = patched_module(f"scratchgpt.{module}", *mistake)
-    if module == "nn.passes":
-        monkeypatch.setattr(sg, "loss_and_grads", wrong.loss_and_grads)
+    if module == "nn.bound_model":
+        monkeypatch.setattr(passes, "BoundModel", wrong.BoundModel)
     else:
-        monkeypatch.setattr(passes, "cut_batch", wrong.cut_batch)
+        monkeypatch.setattr(bound_model, "cut_batch", wrong.cut_batch)
     with pytest.raises(AssertionError):
         assert_equal_to_one_batch(sg.get_backend(name), IGNORED, 3)
 
@@ -107,7 +107,7 @@ def test_no_two_groups_are_alive_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     grads = [
         sg.loss_and_grads(
             MODEL, PARAMS, TOKENS, IGNORED, backend=sg.get_backend("numpy", threads), accumulate=3
@@ -155,9 +155,8 @@ def losses_of_steps(backend: Backend, accumulate: int) -> list[tuple[float, floa
     losses = backend.losses()
 
     def step(tokens: np.ndarray, targets: np.ndarray, streams: RowStreams) -> None:
-        parts, grads = passes.run_passes(
-            MODEL, params, tokens, targets, streams, backend, with_grads=True, accumulate=accumulate
-        )
+        bound = sg.BoundModel(MODEL, params, backend)
+        parts, grads = bound.run(tokens, targets, streams, with_grads=True, accumulate=accumulate)
         assert len(parts) == accumulate
         assert grads is not None
         losses.append(parts, backend.clip(grads.flat, 1.0))

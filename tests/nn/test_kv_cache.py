@@ -42,7 +42,7 @@ def assert_same_as_full(
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_step_equals_the_full_forward(backend: Backend, name: str, dtype: str) -> None:
     model, params = model_and_params(name, dtype)
-    decoder = Decoder(model, params, [[3, 1]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[3, 1]])
     assert_same_as_full(decoder, model, params, backend, dtype)
     for _ in range(12):  # 14 tokens outgrow the block of 8: the window slides
         decoder.step([int(RNG.integers(11))])
@@ -54,7 +54,9 @@ def test_prompts_of_different_length_grow_together(backend: Backend, dtype: str)
     model, params = model_and_params("tied", dtype)
     # Equal neighbours, equal strangers, one that fills the block: it slides while the others still grow.
     lengths = [2, 2, 5, 1, 8, 2]
-    decoder = Decoder(model, params, [RNG.integers(0, 11, n).tolist() for n in lengths], backend=backend)
+    decoder = Decoder(
+        sg.BoundModel(model, params, backend), [RNG.integers(0, 11, n).tolist() for n in lengths]
+    )
     assert_same_as_full(decoder, model, params, backend, dtype)
     for step in range(1, 9):
         decoder.step(RNG.integers(0, 11, len(lengths)).tolist())
@@ -74,17 +76,18 @@ def test_several_tokens_can_follow_what_is_cached(backend: Backend) -> None:
         found = model.next_logits(ctx, tokens[:, first:last], places)
         np.testing.assert_allclose(found[:, 0], expected[:, last - 1], rtol=1e-12, atol=1e-12)
     assert cache.lengths == [8, 8, 8]
-    with pytest.raises(sg.InputError, match="row 0 of the cache holds 8 tokens and should take 1 more"):
+    with pytest.raises(sg.InputError, match="row 0 of the cache has 8 tokens, and 1 more do not fit"):
         cache.next([0], 1)
 
 
 def test_a_batch_is_what_its_prompts_are_alone(backend: Backend) -> None:
     model, params = model_and_params("untied", "float64")
     prompts = [[1], [4, 4, 9], [0, 2]]
-    settings: dict[str, Any] = {"backend": backend, "temperature": 0.7, "top_k": 6}
-    together = list(generate_batch(model, params, prompts, 15, seed=20, **settings))
+    bound = sg.BoundModel(model, params, backend)
+    settings: dict[str, Any] = {"temperature": 0.7, "top_k": 6}
+    together = list(generate_batch(bound, prompts, max_new_tokens=15, seed=20, **settings))
     for i, prompt in enumerate(prompts):
-        alone = list(generate_tokens(model, params, prompt, 15, seed=20 + i, **settings))
+        alone = list(generate_tokens(bound, prompt, max_new_tokens=15, seed=20 + i, **settings))
         assert [tokens[i] for tokens in together] == alone
 
 
@@ -93,16 +96,17 @@ def test_a_language_model_continues_several_prompts() -> None:
     lm = sg.LanguageModel(model, params, sg.CharTokenizer("\nabcdefghij"), sg.get_backend())
     texts = lm.generate_batch(["a", "fade", "cab"], max_new_tokens=10, temperature=0.5, seed=3)
     assert texts == [
-        lm.generate(prompt, 10, 0.5, seed=3 + i) for i, prompt in enumerate(["a", "fade", "cab"])
+        lm.generate(prompt, max_new_tokens=10, temperature=0.5, seed=3 + i)
+        for i, prompt in enumerate(["a", "fade", "cab"])
     ]
     assert lm.generate_batch([], max_new_tokens=3) == []
-    with pytest.raises(sg.InputError, match="the prompt has 0 tokens"):
+    with pytest.raises(sg.InputError, match="the prompt has no tokens"):
         lm.generate_batch(["a", ""])
 
 
 def test_a_bad_token_leaves_the_texts_as_they_were() -> None:
     model, params = model_and_params("tied", "float64")
-    decoder = Decoder(model, params, [[1, 2], [3]], backend=sg.get_backend())
+    decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), [[1, 2], [3]])
     with pytest.raises(
         sg.InputError, match=r"token at \[1, 0\] is 11; expected an id in \[0, vocab_size = 11\)"
     ):
@@ -115,8 +119,8 @@ def test_a_bad_token_leaves_the_texts_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("tokens", "error", "message"),
     [
-        ([4, 5, 6], sg.InputError, "the number of tokens is 3; expected 2, one for each text"),
-        ([4], sg.InputError, "the number of tokens is 1; expected 2, one for each text"),
+        ([4, 5, 6], sg.InputError, "got 3 tokens for 2 texts; expected one per text"),
+        ([4], sg.InputError, "got 1 tokens for 2 texts; expected one per text"),
         ([4, 3.5], TypeError, "'float' object cannot be interpreted as an integer"),
     ],
 )
@@ -124,7 +128,7 @@ def test_a_step_takes_one_token_for_every_text(
     tokens: list[Any], error: type[Exception], message: str
 ) -> None:
     model, params = model_and_params("tied", "float64")
-    decoder = Decoder(model, params, [[1, 2], [3]], backend=sg.get_backend())
+    decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), [[1, 2], [3]])
     with pytest.raises(error, match=message):
         decoder.step(tokens)
     assert decoder.texts == [[1, 2], [3]]
@@ -135,7 +139,7 @@ def test_a_step_takes_one_token_for_every_text(
 @pytest.mark.parametrize("token", [-1, 11, np.int64(-1), np.int64(2**40)])
 def test_a_bad_token_of_a_lone_text_leaves_it_as_it_was(backend: Backend, token: int) -> None:
     model, params = model_and_params("tied", "float64")
-    decoder = Decoder(model, params, [[1, 2]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[1, 2]])
     (logits,) = decoder.logits
     with pytest.raises(sg.InputError, match=rf"token at \[0, 0\] is {token}; expected an id in \[0, voc"):
         decoder.step([token])
@@ -148,7 +152,7 @@ def test_a_bad_token_of_a_lone_text_leaves_it_as_it_was(backend: Backend, token:
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
 def test_a_token_may_be_a_number_of_numpy(backend: Backend, kind: Any) -> None:
     model, params = model_and_params("tied", "float64")
-    decoder = Decoder(model, params, [[kind(1)]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[kind(1)]])
     for token in (0, 10, 3):
         decoder.step([kind(token)])
         assert_same_as_full(decoder, model, params, backend, "float64")
@@ -159,7 +163,7 @@ def test_a_token_may_be_a_number_of_numpy(backend: Backend, kind: Any) -> None:
 def test_a_lone_text_outgrows_the_smallest_block(backend: Backend, block_size: int) -> None:
     model = sg.GPT(dataclasses.replace(CONFIGS["tied"], block_size=block_size))
     params = awkward_params(model)
-    decoder = Decoder(model, params, [[5]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[5]])
     for token in (3, 3, 0, 9):
         decoder.step([token])
         assert_same_as_full(decoder, model, params, backend, "float64")
@@ -170,7 +174,7 @@ def test_a_token_that_is_no_number_spoils_its_own_text_alone(backend: Backend) -
     model, params = model_and_params("untied", "float64")
     sound = params.copy()
     params["wte.weight"][5] = np.nan
-    decoder = Decoder(model, params, [[1], [2]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[1], [2]])
     decoder.step([5, 3])
     decoder.keep([1, 0, 0])
     decoder.step([4, 1, 2])
@@ -185,7 +189,7 @@ def test_generation_stops_where_a_score_is_no_number(backend: Backend) -> None:
     """The prompt is sound; the fourth position is not, and only a token of its own goes there."""
     model, params = model_and_params("tied", "float64")
     params["wpe.weight"][3] = np.nan
-    tokens = generate_tokens(model, params, [1, 2], 6, backend=backend)
+    tokens = generate_tokens(sg.BoundModel(model, params, backend), [1, 2], max_new_tokens=6, temperature=1.0)
     assert all(0 <= next(tokens) < 11 for _ in range(2))
     with pytest.raises(sg.InputError, match="scores of the next token are not finite"):
         next(tokens)
@@ -213,7 +217,14 @@ def test_only_as_much_is_computed_as_is_asked_for(
 
     monkeypatch.setattr(model, "next_logits", counted)
     monkeypatch.setattr(NextToken, "__call__", counted_vector)
-    tokens = list(generate_tokens(model, params, [1, 2, 3, 4], 3, backend=sg.get_backend(name)))
+    tokens = list(
+        generate_tokens(
+            sg.BoundModel(model, params, sg.get_backend(name)),
+            [1, 2, 3, 4],
+            max_new_tokens=3,
+            temperature=1.0,
+        )
+    )
     assert shapes == passes
     assert calls == [(0, token) for token in tokens[:in_vectors]]
 
@@ -221,7 +232,7 @@ def test_only_as_much_is_computed_as_is_asked_for(
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_texts_branch_change_places_and_are_left_out(backend: Backend, dtype: str) -> None:
     model, params = model_and_params("tied", dtype)
-    decoder = Decoder(model, params, [[1, 2, 3], [4]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[1, 2, 3], [4]])
     for rows in ([0, 0, 1, 0], [3, 1, 2], [2, 0, 0], [1], [0] * 5, [4, 3, 2, 1, 0], [0, 2]):
         texts = [decoder.texts[row] for row in rows]
         decoder.keep(rows)
@@ -240,7 +251,7 @@ def test_any_rows_can_be_kept_at_any_time(data: st.DataObject) -> None:
     model, params = model_and_params("untied", "float64")
     tokens = st.integers(0, 10)
     prompts = data.draw(st.lists(st.lists(tokens, min_size=1, max_size=8), min_size=1, max_size=3))
-    decoder = Decoder(model, params, prompts, backend=sg.get_backend())
+    decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), prompts)
     for _ in range(data.draw(st.integers(1, 5))):
         n = len(decoder.texts)
         decoder.keep(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=4)))
@@ -251,7 +262,7 @@ def test_any_rows_can_be_kept_at_any_time(data: st.DataObject) -> None:
 
 def test_texts_that_branched_do_not_share_what_comes_later() -> None:
     model, params = model_and_params("tied", "float64")
-    decoder = Decoder(model, params, [[1, 2]], backend=sg.get_backend())
+    decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), [[1, 2]])
     decoder.keep([0, 0])
     decoder.step([3, 4])
     assert decoder.texts == [[1, 2, 3], [1, 2, 4]]
@@ -261,8 +272,8 @@ def test_texts_that_branched_do_not_share_what_comes_later() -> None:
 @pytest.mark.parametrize("row", [-1, 2])
 def test_a_text_that_is_not_there_cannot_be_kept(row: int) -> None:
     model, params = model_and_params("tied", "float64")
-    decoder = Decoder(model, params, [[1, 2], [3]], backend=sg.get_backend())
-    with pytest.raises(sg.InputError, match=f"text {row} is to be kept; expected one of 0 to 1"):
+    decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), [[1, 2], [3]])
+    with pytest.raises(sg.InputError, match=f"cannot keep text {row}; expected an index from 0 to 1"):
         decoder.keep([0, row])
     assert decoder.texts == [[1, 2], [3]]
     decoder.step([4, 5])

@@ -286,7 +286,7 @@ def test_evaluation_contexts_need_no_gradients(backend: Backend) -> None:
         (np.full((3, 9), 1), np.full((3, 9), 1), "9 positions; expected 1 to block_size = 8"),
         (TOKENS.clip(max=10) + (TOKENS == 4) * 7, TARGETS, r"token at \[2, 3\] is 11; .* vocab_size = 11"),
         (TOKENS - (TOKENS == 4) * 5, TARGETS, r"token at \[2, 3\] is -1"),
-        (TOKENS, TARGETS[:2], r"targets has shape \(2, 5\); expected that of tokens, \(3, 5\)"),
+        (TOKENS, TARGETS[:2], r"targets has shape \(2, 5\); expected the shape of tokens, \(3, 5\)"),
         (TOKENS, np.full_like(TARGETS, -100), "all 15 targets are -100"),
         (TOKENS, np.where(TARGETS == 8, 11, TARGETS), r"target at \[2, 4\] is 11"),
     ],
@@ -349,8 +349,8 @@ def threads_of_blas() -> set[int]:
 
 def test_threads_limit_blas_inside_a_pass_and_no_longer() -> None:
     before = threads_of_blas()
-    for name, side_by_side, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
-        with sg.get_backend(name, threads=2).active(side_by_side):
+    for name, parallel, inside in (("reference", True, 2), ("numpy", False, 2), ("numpy", True, 1)):
+        with sg.get_backend(name, threads=2).active(parallel):
             assert threads_of_blas() == {inside}
         assert threads_of_blas() == before
 

@@ -57,7 +57,7 @@ def pass_of(model: sg.GPT, backend: Backend, dtype: str) -> tuple[float, np.ndar
 def test_the_gradients_are_the_same_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch, name: str, variant: str, dtype: str
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)  # several micro-batches
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)  # several micro-batches
     backend = BACKENDS[name]()
     loss, grads = pass_of(sg.GPT(VARIANTS[variant]), backend, dtype)
     again, grads_again = pass_of(sg.GPT(VARIANTS[variant], recompute=True), backend, dtype)
@@ -125,7 +125,15 @@ def test_recomputation_is_no_part_of_the_shape() -> None:
 
 def test_a_recomputed_model_writes_the_same_text(backend: Backend) -> None:
     texts = [
-        list(generate_batch(model, model.init(4), [[1, 2, 3], [4]], 12, backend=backend, seed=2))
+        list(
+            generate_batch(
+                sg.BoundModel(model, model.init(4), backend),
+                [[1, 2, 3], [4]],
+                max_new_tokens=12,
+                seed=2,
+                temperature=1.0,
+            )
+        )
         for model in (sg.GPT(DROPOUT), sg.GPT(DROPOUT, recompute=True))
     ]
     assert texts[0] == texts[1]

@@ -1,4 +1,4 @@
-"""The adaptive softmax against its definition, one target at a time; in every pass that a model can take."""
+"""The adaptive softmax against its definition, one target at a time, and in training and generation."""
 
 import bisect
 import itertools
@@ -16,7 +16,7 @@ from scratchgpt.backends import Backend
 from scratchgpt.backends.numpy import workers
 from scratchgpt.checkpoint import load_training_state, save_training_state
 from scratchgpt.data import Part, Windows
-from scratchgpt.evaluation.text_loss import evaluate
+from scratchgpt.evaluation.text_loss import score
 from scratchgpt.generation import generate_tokens
 from scratchgpt.generation.decoder import Decoder
 from scratchgpt.gradcheck import check, check_model
@@ -45,27 +45,27 @@ def model_of(config: sg.GPTConfig) -> tuple[sg.GPT, sg.ParamVector]:
     return model, awkward_params(model)
 
 
-def log_p_by_hand(params: sg.ParamVector, cutoffs: tuple[int, ...], x: np.ndarray, word: int) -> float:
-    """Return log p(word | x) of one row x (C,)."""
+def log_p_by_hand(params: sg.ParamVector, cutoffs: tuple[int, ...], x: np.ndarray, token: int) -> float:
+    """Return log p(token | x) for one row x (C,)."""
 
     def log_softmax(logits: np.ndarray, entry: int) -> float:
         return logits[entry] - math.log(sum(math.exp(z) for z in logits))
 
     head = params["lm_head.head.weight"] @ x
-    if word < cutoffs[0]:
-        return log_softmax(head, word)
-    tail = bisect.bisect(cutoffs, word) - 1
+    if token < cutoffs[0]:
+        return log_softmax(head, token)
+    tail = bisect.bisect(cutoffs, token) - 1
     logits = params[f"lm_head.tail.{tail}.weight"] @ (x @ params[f"lm_head.tail.{tail}.proj.weight"])
-    return log_softmax(head, cutoffs[0] + tail) + log_softmax(logits, word - cutoffs[tail])
+    return log_softmax(head, cutoffs[0] + tail) + log_softmax(logits, token - cutoffs[tail])
 
 
 def assert_follows_the_definition(config: sg.GPTConfig, backend: Backend) -> None:
-    """Compare log p of every word and the loss with the definition, and every gradient with differences."""
+    """Compare log p of every token and the loss with the definition; check gradients numerically."""
     model, params = model_of(config)
     ctx = Context(params, NO_GRADS, backend.ops)
     x, _ = model.features(ctx, TOKENS)
     expected = [
-        [[log_p_by_hand(params, config.adaptive_cutoffs, row, word) for word in range(11)] for row in text]
+        [[log_p_by_hand(params, config.adaptive_cutoffs, row, token) for token in range(11)] for row in text]
         for text in x
     ]
     found = sg.logits(model, params, TOKENS, backend=backend)
@@ -112,19 +112,19 @@ def test_every_element_of_the_heads_gradient(backend: Backend, name: str) -> Non
 @pytest.mark.parametrize("fault", ADAPTIVE_FAULTS, ids=[fault.id for fault in ADAPTIVE_FAULTS])
 def test_a_planted_mistake_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((AssertionError, IndexError)):
-        assert_sound_with(fault.module, fault.old, fault.new, monkeypatch)
+        assert_correct_with(fault.module, fault.old, fault.new, monkeypatch)
 
 
 @pytest.mark.parametrize("module", ["ops.adaptive_softmax", "nn.layers.adaptive_head"])
-def test_the_sound_head_passes_the_same_way(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_correct_head_passes_the_same_check(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     old = {"ops.adaptive_softmax": "def assign(", "nn.layers.adaptive_head": "def __init__(self, config"}[
         module
     ]
-    assert_sound_with(module, old, old.replace("(", "( ", 1), monkeypatch)
+    assert_correct_with(module, old, old.replace("(", "( ", 1), monkeypatch)
 
 
-def assert_sound_with(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check the head with a patch in the layer or in its op, on one piece and on micro-batches."""
+def assert_correct_with(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check the head with a patch in the layer or in its op, for a whole batch and for micro-batches."""
     patched = patched_module(f"scratchgpt.{module}", old, new)
     if module == "nn.layers.adaptive_head":
         monkeypatch.setattr(model_module, "AdaptiveHead", patched.AdaptiveHead)
@@ -132,12 +132,12 @@ def assert_sound_with(module: str, old: str, new: str, monkeypatch: pytest.Monke
         monkeypatch.setattr(adaptive_head, "adaptive_softmax", patched)
     for config in ADAPTIVE_CONFIGS.values():
         assert_follows_the_definition(config, sg.get_backend("reference"))
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     assert_follows_the_definition(THREE, sg.get_backend("numpy"))
 
 
 @given(data=st.data())
-def test_every_target_is_of_the_head_or_of_one_tail(data: st.DataObject) -> None:
+def test_every_target_belongs_to_the_head_or_to_one_tail(data: st.DataObject) -> None:
     cutoffs = sorted(data.draw(st.sets(st.integers(1, 30), min_size=2, max_size=5)))
     ids = st.just(IGNORE_INDEX) | st.integers(0, cutoffs[-1] - 1)
     shape = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 6)))
@@ -182,7 +182,7 @@ def test_names_and_shapes() -> None:
     }
 
 
-def test_a_tail_without_targets_gets_zeros_and_an_ignored_row_sends_nothing_down(backend: Backend) -> None:
+def test_a_tail_without_targets_and_an_ignored_row_get_zero_gradients(backend: Backend) -> None:
     head = AdaptiveHead(THREE)
     params = sg.ParamVector.initial(head.params, 0, "float64")
     x, targets = RNG.standard_normal((2, 3, 28)), np.array([[0, 3, IGNORE_INDEX], [1, IGNORE_INDEX, 4]])
@@ -201,10 +201,10 @@ def test_it_refuses_to_average_nothing(backend: Backend) -> None:
         model.forward(Context(params, NO_GRADS, backend.ops), TOKENS, np.full_like(TARGETS, IGNORE_INDEX))
 
 
-def test_micro_batches_agree_with_the_whole_batch_where_each_lacks_some_cluster(
+def test_micro_batches_agree_with_the_whole_batch_even_if_each_lacks_targets_of_some_tail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     model, params = model_of(THREE)
     targets = np.array([[0, 1, 0, 1, IGNORE_INDEX], [3, 3, 2, 0, 4], [5, 10, 9, 7, 7]])
     for rows in itertools.permutations(range(3)):
@@ -237,9 +237,9 @@ def curve(threads: int) -> tuple[list[float], np.ndarray]:
     return losses, params.flat
 
 
-def test_it_learns_the_same_bits_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "SMALL", 0)
-    monkeypatch.setattr(workers, "TOKENS", 32)  # as many micro-batches as a batch can have
+def test_weights_are_bit_identical_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(workers, "TOKENS_PER_MICRO_BATCH", 32)  # one micro-batch per row
     losses, weights = curve(1)
     assert losses[-1] < losses[0] - 0.2
     more_losses, more_weights = curve(2)
@@ -264,21 +264,23 @@ def test_backward_is_the_mirror_of_forward(backend: Backend, name: str) -> None:
 def test_a_cached_step_equals_the_full_forward(backend: Backend, dtype: str) -> None:
     model, params = model_of(THREE)
     params = params.map(lambda flat: flat.astype(dtype))
-    decoder = Decoder(model, params, [[3, 1], [7]], backend=backend)
+    decoder = Decoder(sg.BoundModel(model, params, backend), [[3, 1], [7]])
     for token in range(9):  # outgrows the block of 8
         assert_same_as_full(decoder, model, params, backend, dtype)
         decoder.step([token, 10 - token])
 
 
-def test_generation_takes_the_likeliest_word(backend: Backend) -> None:
+def test_greedy_generation_takes_the_likeliest_token(backend: Backend) -> None:
     model, params = model_of(THREE)
-    found = list(generate_tokens(model, params, [4], 6, temperature=0.0, backend=backend))
+    found = list(
+        generate_tokens(sg.BoundModel(model, params, backend), [4], max_new_tokens=6, temperature=0.0)
+    )
     text = [4]
     for _ in range(6):
         scores = sg.logits(model, params, np.array([text]), backend=backend)[0, -1]
         text.append(int(np.argmax(scores)))
     assert found == text[1:]
-    assert any(word >= THREE.adaptive_cutoffs[0] for word in found)  # not of the head alone
+    assert any(token >= THREE.adaptive_cutoffs[0] for token in found)  # not only tokens of the head
 
 
 def test_evaluation_is_the_mean_of_minus_log_p(backend: Backend) -> None:
@@ -289,7 +291,7 @@ def test_evaluation_is_the_mean_of_minus_log_p(backend: Backend) -> None:
     for start in (0, 8):
         log_probs = sg.logits(model, params, tokens[None, start : start + 8], backend=backend)[0]
         losses += [-log_probs[t, tokens[start + t + 1]] for t in range(8)]
-    found = evaluate(model, params, windows, batch_size=2, backend=backend)
+    found = score(sg.BoundModel(model, params, backend), windows, batch_size=2).loss
     assert found == pytest.approx(np.mean(losses), rel=1e-12)
 
 
@@ -321,34 +323,35 @@ def test_a_run_trains_resumes_and_writes(command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        ({"adaptive_cutoffs": (9, 4)}, r"adaptive_cutoffs is \[9, 4\]; expected at least one id, ascending"),
+        ({"adaptive_cutoffs": (9, 4)}, r"adaptive_cutoffs is \[9, 4\]; expected at least .* ascending order"),
         ({"adaptive_cutoffs": (4, 4)}, r"adaptive_cutoffs is \[4, 4\]"),
         ({"adaptive_cutoffs": (0, 4)}, "above 0"),
         ({"adaptive_cutoffs": (4, 11)}, "below vocab_size = 11"),
-        ({"adaptive_cutoffs": []}, "at least one id"),
+        ({"adaptive_cutoffs": []}, "at least one token id"),
         ({"adaptive_cutoffs": 4}, "adaptive_cutoffs is 4; expected a list of whole numbers or null"),
         ({"adaptive_cutoffs": "4"}, "adaptive_cutoffs is '4'; expected a list"),
         ({"adaptive_cutoffs": [4.0]}, r"adaptive_cutoffs is \[4.0\]; expected a list"),
         ({"adaptive_cutoffs": [True, 4]}, r"adaptive_cutoffs is \[True, 4\]; expected a list"),
-        ({"adaptive_cutoffs": (4,), "tie_weights": True}, "tie_weights is true; expected tie_weights false"),
+        ({"adaptive_cutoffs": (4,), "tie_weights": True}, "tie_weights is true; set tie_weights to false"),
         ({"adaptive_factor": 0.5}, "adaptive_factor is 0.5; expected a number of at least 1"),
     ],
 )
-def test_what_cannot_be_is_refused_in_words(options: dict, words: str) -> None:
-    with pytest.raises(sg.InputError, match=words):
+def test_invalid_settings_are_refused_with_a_clear_message(options: dict, message: str) -> None:
+    with pytest.raises(sg.InputError, match=message):
         sg.GPTConfig(11, 8, 1, 2, 8, **{"tie_weights": False, **options})
 
 
-def test_a_config_of_before_has_one_softmax_and_a_list_becomes_a_tuple() -> None:
-    before = {"vocab_size": 11, "n_layer": 1, "n_head": 2, "n_embd": 8, "tie_weights": False}
-    assert sg.GPTConfig.from_dict(before).adaptive_cutoffs is None
-    config = sg.GPTConfig.from_dict({**before, "adaptive_cutoffs": [2, np.int64(5)]})
+def test_an_old_config_has_an_ordinary_softmax_and_a_list_becomes_a_tuple() -> None:
+    old = {"vocab_size": 11, "n_layer": 1, "n_head": 2, "n_embd": 8, "tie_weights": False}
+    assert sg.GPTConfig.from_dict(old).adaptive_cutoffs is None
+    config = sg.GPTConfig.from_dict({**old, "adaptive_cutoffs": [2, np.int64(5)]})
     assert config.adaptive_cutoffs == (2, 5)
-    assert hash(config) == hash(sg.GPTConfig.from_dict({**before, "adaptive_cutoffs": (2, 5)}))
+    assert hash(config) == hash(sg.GPTConfig.from_dict({**old, "adaptive_cutoffs": (2, 5)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTIVE_CONFIGS)
 def test_cupy_log_probabilities_and_gradients(name: str) -> None:
     backend, (model, params) = gpu.backend(), model_of(ADAPTIVE_CONFIGS[name])
@@ -358,8 +361,9 @@ def test_cupy_log_probabilities_and_gradients(name: str) -> None:
         assert result.passed, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_cupy_ten_steps_are_those_of_the_numpy_backend(precision: str) -> None:
+def test_cupy_takes_the_same_ten_steps_as_the_numpy_backend(precision: str) -> None:
     config = sg.GPTConfig(23, 16, 1, 3, 27, dropout=0.2, tie_weights=False, adaptive_cutoffs=(5, 21))
     found, _ = train(gpu.backend(precision), config)
     expected, _ = train(sg.get_backend("numpy"), config)
@@ -377,7 +381,11 @@ def test_cupy_ten_steps_are_those_of_the_numpy_backend(precision: str) -> None:
 def test_cupy_generates_what_numpy_generates() -> None:
     model, params = model_of(THREE)
     found, expected = (
-        list(generate_tokens(model, params, [4], 12, temperature=0.9, seed=5, backend=backend))
+        list(
+            generate_tokens(
+                sg.BoundModel(model, params, backend), [4], max_new_tokens=12, temperature=0.9, seed=5
+            )
+        )
         for backend in (gpu.backend(), sg.get_backend("numpy"))
     )
     assert found == expected

@@ -1,4 +1,4 @@
-"""What the ops compute, against definitions written out as loops; and how they treat their inputs."""
+"""The ops against their definitions, written out as loops; and that they leave their inputs alone."""
 
 import math
 
@@ -86,7 +86,7 @@ def test_attention_against_loops(backend: Backend, S: int) -> None:
 
 
 def test_a_masked_key_has_no_influence_at_all(backend: Backend) -> None:
-    """-inf, not a large number: even a key of enormous score stays invisible."""
+    """Masking uses -inf, not a large negative number: even a key with a huge score stays invisible."""
     q, k, v = RNG.standard_normal((3, 1, 1, 4, 2))
     before, _ = backend.ops.attention.forward(q, k, v)
     k[..., 3, :] = 1e30 * q[..., 0, :]
@@ -129,7 +129,7 @@ def test_cross_entropy_against_the_definition() -> None:
     np.testing.assert_allclose(dlogits.sum(axis=-1), 0.0, atol=1e-16)
 
 
-def test_cross_entropy_survives_enormous_logits() -> None:
+def test_cross_entropy_of_huge_logits_does_not_overflow() -> None:
     logits = np.array([[[1e4, 0.0, -1e4]]], dtype=np.float32)
     loss, saved = cross_entropy.forward(logits, np.array([[2]]))
     assert float(loss) == pytest.approx(2e4)
@@ -147,10 +147,10 @@ def test_cross_entropy_refuses_to_average_nothing() -> None:
         cross_entropy.forward(np.zeros((2, 3, 5)), np.full((2, 3), IGNORE_INDEX))
 
 
-def test_parts_of_a_batch_add_up_to_the_whole(backend: Backend) -> None:
+def test_micro_batches_add_up_to_the_batch(backend: Backend) -> None:
     x, weight = RNG.standard_normal((3, 4, 6)), RNG.standard_normal((5, 6))
     targets = RNG.integers(0, 5, (3, 4))
-    targets[0], targets[1, 2] = IGNORE_INDEX, IGNORE_INDEX  # the first row has nothing to learn
+    targets[0], targets[1, 2] = IGNORE_INDEX, IGNORE_INDEX  # the first row has no target
     op = backend.ops.linear_cross_entropy
     loss, saved = op.forward(x, weight, targets)
     dx, dweight = op.backward(saved)
@@ -174,7 +174,7 @@ def test_linear_cross_entropy_refuses_to_average_nothing(backend: Backend) -> No
         backend.ops.linear_cross_entropy.forward(np.ones((2, 3)), np.ones((4, 3)), np.full(2, IGNORE_INDEX))
 
 
-def test_dropout_drops_a_share_p_and_keeps_the_mean(backend: Backend) -> None:
+def test_dropout_drops_a_fraction_p_and_preserves_the_mean(backend: Backend) -> None:
     x = np.ones((400, 500))
     y, _ = backend.ops.dropout.forward(x, 0.3, np.random.default_rng(0))
     assert set(np.unique(y)) == {0.0, 1.0 / 0.7}

@@ -1,4 +1,4 @@
-"""Signatures cannot lie: every op is called with its annotations checked."""
+"""Call every op and check that its arrays have the annotated shapes."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ def test_arrays_have_the_annotated_shapes(backend_name: str, op: str) -> None:
     checked(case.backward)(saved, dy)
 
 
-def test_ops_that_are_wrapped_in_the_cases_are_checked_too() -> None:
+def test_ops_that_the_cases_wrap_in_a_lambda_are_checked_too() -> None:
     rng = np.random.default_rng(0)
     q, k = rng.standard_normal((3, 4, 5, 7)), rng.standard_normal((3, 4, 6, 7))
     y, saved = checked(attention.forward)(q, k, k, 0.3, rng)
@@ -53,7 +53,7 @@ def test_the_shape_checker_itself(spec: str, shape: tuple[int, ...], fits: bool)
             match_shape(spec, shape, sizes, "here")
 
 
-def test_a_lying_signature_is_caught() -> None:
+def test_a_wrong_annotation_is_caught() -> None:
     def transpose(x: Annotated[np.ndarray, "T C"]) -> Annotated[np.ndarray, "T C"]:
         return x.T
 

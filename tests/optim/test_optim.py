@@ -52,7 +52,7 @@ def test_adamw_follows_the_definition(backend: Backend) -> None:
 
 @pytest.mark.parametrize("block", [1, 5, 16])  # 8 parts of 3 blocks, 4 of one, 2 of one
 def test_adamw_in_blocks_smaller_than_the_vector(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(adamw_module, "BLOCK", block)
+    monkeypatch.setattr(adamw_module, "ELEMENTS_PER_BLOCK", block)
     assert_follows_the_definition(sg.AdamW)
 
 
@@ -80,7 +80,7 @@ def test_bad_hyperparameters_are_named(bad: dict) -> None:
 def test_clipping_in_parts_has_the_same_norm_whatever_the_number_of_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clip_module, "SMALL", 1)
+    monkeypatch.setattr(clip_module, "MIN_ELEMENTS_FOR_THREADS", 1)
     gradient = np.random.default_rng(0).standard_normal(1003).astype(np.float32)
     expected = gradient.copy()
     norm = clip.clip(expected, 2.0)

@@ -1,4 +1,4 @@
-"""The device of the GPU tests: a real GPU where there is one, else the emulated one (tests/gpu_emulation)."""
+"""The device for the GPU tests: a real GPU if there is one, else the emulated one (tests/gpu_emulation)."""
 
 import functools
 import importlib.util
@@ -14,7 +14,7 @@ from tests.gpu_emulation import gplusplus, install, raw_module
 
 @functools.cache
 def is_real() -> bool:
-    """Return whether CuPy and a GPU are here."""
+    """Return whether this machine has CuPy and a GPU."""
     try:
         import cupy
 
@@ -24,13 +24,13 @@ def is_real() -> bool:
 
 
 def cupy_is_installed() -> bool:
-    """Return whether the real CuPy is installed, with or without a GPU."""
+    """Return whether the real CuPy is installed, even without a GPU."""
     install.uninstall()
     return importlib.util.find_spec("cupy") is not None
 
 
 def prepare() -> None:
-    """Let `import cupy` find a device, or skip with the reason."""
+    """Make `import cupy` work, with the emulator if need be; skip the test if that is impossible."""
     pytest.importorskip("ml_dtypes")
     if is_real():
         return
@@ -40,18 +40,18 @@ def prepare() -> None:
 
 
 def backend(precision: str = "float32", graph: bool = False) -> Backend:
-    """Return the backend."""
+    """Return the cupy backend, on a real or an emulated GPU."""
     prepare()
     return get_backend("cupy", precision=precision, graph=graph)
 
 
 def every_schedule() -> AbstractContextManager[None]:
-    """Return a context in which emulated kernels run in several orders of threads, which must agree."""
+    """Return a context in which emulated kernels run under several thread schedules, which must agree."""
     return nullcontext() if is_real() else raw_module.every_schedule()
 
 
 def dtype_of(name: str) -> np.dtype[Any]:
-    """Return a NumPy type by name, bfloat16 included."""
+    """Return a NumPy dtype by name, including bfloat16."""
     if name == "bfloat16":
         import ml_dtypes
 

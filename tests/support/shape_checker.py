@@ -1,4 +1,4 @@
-"""Calls an op and compares every array with the shape that its annotation promises."""
+"""Call an op and compare the shape of every array with its annotation."""
 
 import inspect
 import types
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function`, raising AssertionError where an argument or result breaks its annotation."""
+    """Wrap `function` to raise AssertionError if an argument or result does not have the annotated shape."""
     hints = get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
 
@@ -26,7 +26,7 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def match(hint: Any, value: Any, sizes: dict[str, Any], where: str) -> None:
-    """Compare a value with its annotation; `sizes` holds the letters met so far."""
+    """Compare a value with its annotation; `sizes` holds the size of each letter seen so far."""
     origin = get_origin(hint)
     if origin is Annotated:
         match_shape(get_args(hint)[1], np.shape(value), sizes, where)
@@ -42,12 +42,12 @@ def match(hint: Any, value: Any, sizes: dict[str, Any], where: str) -> None:
         assert isinstance(value, hint), f"{where}: {type(value)}, annotated {hint}"
         for name, field_hint in get_type_hints(hint, include_extras=True).items():
             nested = isinstance(field_hint, type) and issubclass(field_hint, tuple)
-            # What another op saved speaks of that op's letters.
+            # What another op saved is annotated with that op's letters.
             match(field_hint, getattr(value, name), {} if nested else sizes, f"{where}.{name}")
 
 
 def match_shape(spec: str, shape: tuple[int, ...], sizes: dict[str, Any], where: str) -> None:
-    """Bind the letters of `spec` to `shape`, or say which does not fit."""
+    """Bind the letters of `spec` to the sizes in `shape`; raise AssertionError if they do not fit."""
     letters = spec.split()
     message = f"{where} has shape {shape}, annotated {spec!r}, known sizes {sizes}"
     if letters[0] == "...":

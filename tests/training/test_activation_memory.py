@@ -141,8 +141,8 @@ def test_only_rows_that_are_in_memory_at_once_count(monkeypatch: pytest.MonkeyPa
     assert "(12 x 24 tokens at once)" in activations_in_words(model, sg.get_backend("reference"), 12)
     in_groups = activations_in_words(model, sg.get_backend("reference"), 12, accumulate=5)
     assert "(3 x 24 tokens at once)" in in_groups
-    monkeypatch.setattr(workers, "SMALL", 0)
-    monkeypatch.setattr(workers, "TOKENS", 48)  # micro-batches of 2 rows or less
+    monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(workers, "TOKENS_PER_MICRO_BATCH", 48)  # micro-batches of 2 rows or less
     for threads in (1, 3):
         words = activations_in_words(model, sg.get_backend("numpy", threads), 12)
         assert f"({2 * threads} x 24 tokens at once)" in words

@@ -11,7 +11,7 @@ import pytest
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.nn.params import ParamVector
-from scratchgpt.nn.passes import dropout_streams, quiet_overflow
+from scratchgpt.nn.passes import quiet_overflow
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.runs.record import RunRecord
 from scratchgpt.training.diagnosis import first_not_finite
@@ -25,8 +25,8 @@ X, Y = TEXT[:, :-1], TEXT[:, 1:]
 
 
 def diagnose(model: sg.GPT, params: ParamVector, backend: Backend) -> str:
-    streams = dropout_streams(model, step_rng(1, 0), len(X))
-    return first_not_finite(model, params, X, Y, streams, backend)
+    bound = sg.BoundModel(model, params, backend)
+    return first_not_finite(bound, X, Y, bound.dropout_streams(step_rng(1, 0), len(X)))
 
 
 def alternating(shape: tuple[int, ...]) -> np.ndarray:

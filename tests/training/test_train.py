@@ -213,7 +213,12 @@ def test_sample_continues_from_the_newest_run(command: Command, text: str) -> No
     flags = ("--seed", "3", "--max-new-tokens", "30")
     newest = command("sample.py", *flags)
     assert newest.code == 0, newest.err
-    assert newest.out == "the" + sg.load("runs/new").generate("the", 30, 0.8, None, 3) + "\n"
+    assert (
+        newest.out
+        == "the"
+        + sg.load("runs/new").generate("the", max_new_tokens=30, temperature=0.8, top_k=None, seed=3)
+        + "\n"
+    )
     assert command("sample.py", "runs/new", *flags).out == newest.out
 
 
@@ -223,7 +228,10 @@ def test_sample_takes_every_option(command: Command, text: str) -> None:
     options += ["--temperature", "0.5", "--top-k", "3", "--seed", "7"]
     done = command("sample.py", "run", "--checkpoint", "last", *options)
     model = sg.load("run", checkpoint="last")
-    expected = ["fox" + model.generate("fox", 12, 0.5, 3, seed) for seed in (7, 8)]
+    expected = [
+        "fox" + model.generate("fox", max_new_tokens=12, temperature=0.5, top_k=3, seed=seed)
+        for seed in (7, 8)
+    ]
     assert done.out.replace("-" * 72 + "\n", "") == "\n".join(expected) + "\n"
 
 

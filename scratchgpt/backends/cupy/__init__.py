@@ -1,6 +1,6 @@
-"""The `cupy` backend: the textbook on CuPy arrays, with CUDA kernels in place of the pairs that cost time.
+"""The `cupy` backend: the textbook on CuPy arrays, with CUDA kernels in place of the expensive pairs.
 
-CuPy is imported when the backend is asked for, so that nobody else needs it.
+CuPy is imported only when the backend is created, so the other backends work without it.
 """
 
 import functools
@@ -18,10 +18,10 @@ PRECISIONS = ("float32", "tf32", "bf16", "float16")
 def create(precision: str = "float32", graph: bool = False, device: int | None = None) -> "Backend":
     """Return the backend on GPU number `device` (None: the first).
 
-    The same request gets the same one, but for float16, which has a state of its own, the loss scale.
+    Equal arguments return the same object, except for float16, where each backend has its own loss scale.
 
     Raises:
-        InputError: an unknown precision, or no CuPy, driver, GPU or library that would do.
+        InputError: the precision is unknown, or CuPy, a driver, a GPU or a library is missing.
     """
     if precision not in PRECISIONS:
         expected = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
@@ -34,7 +34,7 @@ def create(precision: str = "float32", graph: bool = False, device: int | None =
 
 @functools.cache
 def _create(precision: str, graph: bool, device: int | None) -> "Backend":
-    from scratchgpt.backends.cupy.device import find_device  # noqa: PLC0415 - it says what is missing
+    from scratchgpt.backends.cupy.device import find_device  # noqa: PLC0415 - reports a missing CuPy or GPU
 
     found = find_device(device)
     backend = importlib.import_module("scratchgpt.backends.cupy.backend")

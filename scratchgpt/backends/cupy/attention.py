@@ -1,7 +1,7 @@
-"""Causal attention a tile at a time: no array of scores, and backward without atomic additions.
+"""Causal attention tile by tile (FlashAttention): no array of scores, and no atomic additions in backward.
 
-Numbers of 16 bits go to tensor cores (attention_mma.cu); others go to the ordinary ones (attention.cu), and
-so does float16 on a GPU before compute capability 8.0.
+16-bit types use tensor cores (attention_mma.cu). Other types use ordinary cores (attention.cu), as does
+float16 on GPUs below compute capability 8.0.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 
 from scratchgpt.backends.cupy.dropout import attention_mask
 from scratchgpt.backends.cupy.kernels import (
-    HEADS,
+    HEAD_SIZES,
     accumulator,
     blocks_for,
     contiguous,
@@ -25,23 +25,31 @@ from scratchgpt.errors import InputError
 from scratchgpt.ops.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, Array
 
-THREADS = 128
+THREADS_PER_BLOCK = 128  # THREADS in the kernel files
 
 
 class Saved(NamedTuple):
-    """What backward needs; `lse` is the log-sum-exp of every query's scores, `bits` dropout's mask."""
+    """What backward needs: the inputs, y, and what it takes to recompute the probabilities tile by tile.
+
+    `lse` is the log-sum-exp of every query's scores, `bits` dropout's mask, or None.
+    """
 
     q: BHTD
     k: BHSD
     v: BHSD
-    y: Array  # (B, T, H, D), as it lies in memory
+    y: Array  # (B, T, H, D), its layout in memory
     lse: Array  # (B, H, T)
     bits: Array | None
     p: float
 
 
 class Attention:
-    """The pair on one GPU, which has so many bytes of shared memory for a block, and tensor cores or not."""
+    """The pair, for one GPU.
+
+    Args:
+        tensor_cores: whether the GPU has tensor cores that the kernels can use.
+        shared_memory: bytes of shared memory that a block can have.
+    """
 
     def __init__(self, tensor_cores: bool, shared_memory: int) -> None:
         self._tensor_cores = tensor_cores
@@ -50,7 +58,7 @@ class Attention:
     def forward(
         self, q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: UniformSource | None = None
     ) -> tuple[BHTD, Saved]:
-        """Let every query average the values of its own and earlier positions, weighted by similarity."""
+        """Average, for every query, the values at its own and earlier positions, weighted by similarity."""
         (B, H, T, D), S = q.shape, k.shape[2]
         q, k, v = _heads_without_gaps(q), _heads_without_gaps(k), _heads_without_gaps(v)
         if k.strides != v.strides:
@@ -58,26 +66,26 @@ class Attention:
         bits = attention_mask((B, H, T, S), p, rng) if rng is not None and p > 0.0 else None
         y = cupy.empty((B, T, H, D), dtype=q.dtype)
         lse = cupy.empty((B, H, T), dtype=accumulator(q.dtype))
-        tile = self.tile(D, q.dtype)
+        tile, block = self.tile(D, q.dtype), (THREADS_PER_BLOCK,)
         launch(
-            tile.file, "attention_forward", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+            tile.file, "attention_forward", q.dtype, (blocks_for(T, tile.queries), H, B), block,
             (q, k, v, bits, y, lse, *_strides(q), *_strides(k), *_numbers(q, S, bits, p)),
             defines=tile.defines, shared=tile.bytes_forward,
         )  # fmt: skip
         return y.transpose(0, 2, 1, 3), Saved(q, k, v, y, lse, bits, p)
 
     def backward(self, saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
-        """Return dq, dk, dv; with as many keys as queries they are views of one array (B, T, 3, H, D).
+        """Return dq, dk, dv; if S = T they are views of one array (B, T, 3, H, D).
 
-        The sum of the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y: each row of y is the same
-        weighted sum. (Source: Dao et al., "FlashAttention" (2022), appendix B.2.)
+        The sum in the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y, because a row of y is the sum
+        of the rows of v weighted by probs. Source: Dao et al., "FlashAttention" (2022), appendix B.2.
         """
         q, k, v, y, lse, bits, p = saved
         (B, H, T, D), S = q.shape, k.shape[2]
         dy = contiguous(dy.transpose(0, 2, 1, 3))  # (B, T, H, D)
-        delta = cupy.empty_like(lse)
+        delta, block = cupy.empty_like(lse), (THREADS_PER_BLOCK,)
         launch(
-            "attention_delta.cu", "attention_delta", q.dtype, (blocks_for(B * T * H, 4),), (THREADS,),
+            "attention_delta.cu", "attention_delta", q.dtype, (blocks_for(B * T * H, 4),), block,
             (dy, y, delta, index(B * T * H), index(H), index(T), index(D)),
         )  # fmt: skip
         dq, dk, dv = _gradients(q, k)
@@ -85,26 +93,26 @@ class Attention:
         given = (q, k, v, bits, dy, lse, delta)
         options: dict[str, Any] = {"defines": tile.defines, "shared": tile.bytes_backward}
         launch(
-            tile.file, "attention_backward_keys", q.dtype, (blocks_for(S, tile.keys), H, B), (THREADS,),
+            tile.file, "attention_backward_keys", q.dtype, (blocks_for(S, tile.keys), H, B), block,
             (*given, dk, dv, *_strides(q), *_strides(k), *_strides(dk), *numbers), **options,
         )  # fmt: skip
         launch(
-            tile.file, "attention_backward_queries", q.dtype, (blocks_for(T, tile.queries), H, B), (THREADS,),
+            tile.file, "attention_backward_queries", q.dtype, (blocks_for(T, tile.queries), H, B), block,
             (*given, dq, *_strides(q), *_strides(k), *_strides(dq), *numbers), **options,
         )  # fmt: skip
         return dq, dk, dv
 
     def tile(self, D: int, dtype: Any) -> "Tile":
-        """Return the tile for a head of `D` channels; the sizes are those in the kernel files.
+        """Return the tile for heads of `D` channels; its sizes must match the kernel files.
 
         Raises:
-            InputError: the head is too large for the kernels, or its tile for this GPU.
+            InputError: the head is too large for the kernels, or its tile does not fit on this GPU.
         """
-        if max(HEADS) < D:
+        if max(HEAD_SIZES) < D:
             raise InputError(
-                f"a head has n_embd / n_head = {D} channels; expected at most {max(HEADS)} on a GPU"
+                f"a head has n_embd / n_head = {D} channels; GPU kernels support at most {max(HEAD_SIZES)}"
             )
-        head = next(head for head in HEADS if head >= D)
+        head = next(head for head in HEAD_SIZES if head >= D)
         itemsize = np.dtype(dtype).itemsize
         tiles = [_tensor_core_tile(head)] if itemsize == 2 and self._tensor_cores else []
         sizes = (64, 32) if head <= 64 and itemsize <= 4 else (32,)
@@ -113,13 +121,13 @@ class Attention:
             if tile.bytes_backward <= self._shared_memory:
                 return tile
         raise InputError(
-            f"a head has n_embd / n_head = {D} channels; its tile in {np.dtype(dtype)} needs "
-            f"{tiles[-1].bytes_backward} bytes of shared memory, and this GPU has {self._shared_memory}"
+            f"a head has n_embd / n_head = {D} channels; its attention tile in {np.dtype(dtype)} needs "
+            f"{tiles[-1].bytes_backward} bytes of shared memory, but this GPU has {self._shared_memory}"
         )
 
 
 class Tile(NamedTuple):
-    """What a kernel file computes with for a size of head: what one block owns, and its shared memory."""
+    """How a kernel file handles a head size: the rows that one block owns, and its shared memory in bytes."""
 
     file: str
     defines: dict[str, int]
@@ -143,12 +151,12 @@ def _plain_tile(head: int, queries: int, itemsize: int) -> Tile:
 
 
 def _heads_without_gaps(x: Array) -> Array:
-    """Return the array, or a copy if there are gaps between the numbers of a head."""
+    """Return the array, or a copy if the channels of a head are not contiguous."""
     return x if x.strides[3] == x.itemsize else contiguous(x)
 
 
 def _strides(x: Array) -> tuple[object, ...]:
-    """Return the distances of rows, heads and positions, in elements."""
+    """Return the strides of batch rows, heads and positions, in elements."""
     return tuple(size(stride // x.itemsize) for stride in x.strides[:3])
 
 
@@ -159,7 +167,7 @@ def _numbers(q: Array, S: int, bits: Array | None, p: float) -> tuple[object, ..
 
 
 def _gradients(q: Array, k: Array) -> tuple[Array, Array, Array]:
-    """Return memory for dq, dk and dv."""
+    """Return empty dq, dk and dv; if S = T, as views of one array, just as `split_heads` makes q, k and v."""
     (B, H, T, D), S = q.shape, k.shape[2]
     if T == S:
         dq, dk, dv = cupy.empty((B, T, 3, H, D), dtype=q.dtype).transpose(2, 0, 3, 1, 4)

@@ -1,4 +1,4 @@
-"""The backend on a GPU: its table of pairs, and what happens to gradients and logits there."""
+"""The backend on a GPU: its table of pairs, weight updates, loss scaling and sampling on the device."""
 
 import dataclasses
 import importlib
@@ -30,26 +30,29 @@ from scratchgpt.ops.sampling import NOT_FINITE
 from scratchgpt.ops.updates.adamw import Update
 from scratchgpt.shapes import Array
 
-FIRST_LOSS_SCALE = 2.0**16
-PATIENCE = 2000  # steps without overflow, after which the loss scale is doubled
-THREADS = 256
+INITIAL_LOSS_SCALE = 2.0**16
+LOSS_SCALE_GROWTH_INTERVAL = 2000  # steps without overflow after which the loss scale is doubled
+THREADS_PER_BLOCK = 256
 
 
 class CupyBackend(Backend):
-    """One GPU. Weights, moments and the sums of gradients are float32; `precision` is that of the passes."""
+    """One GPU. Weights, moments and sums of gradients are float32; `precision` is that of the passes."""
 
     def __init__(self, device: Device, precision: str, graph: bool) -> None:
         if precision in ("tf32", "bf16") and device.capability < (8, 0):
-            raise InputError(f"precision is {precision!r}; {device} needs float32 or float16")
+            raise InputError(
+                f"precision is {precision!r}, which needs compute capability 8.0 or higher; "
+                f"for {device}, choose float32 or float16"
+            )
         self.device = device
         self.precision = precision
         self.graph = graph
         self._compute_type = _compute_type(precision)
-        # Loss scaling, for float16 alone: gradients are multiplied by it while they are 16 bits wide.
+        # Loss scaling, only for float16: keeps 16-bit gradients from underflowing.
         scales = precision == "float16"
-        self._loss_scale = cupy.full((), FIRST_LOSS_SCALE, dtype=np.float32) if scales else None
-        self._n_good = cupy.zeros((), dtype=np.uint32)
-        self._n_done = cupy.zeros((), dtype=np.uint32)  # of the blocks of `gradient_norm`
+        self._loss_scale = cupy.full((), INITIAL_LOSS_SCALE, dtype=np.float32) if scales else None
+        self._n_good = cupy.zeros((), dtype=np.uint32)  # steps since the last overflow or doubling
+        self._n_done = cupy.zeros((), dtype=np.uint32)  # finished blocks of the kernel `gradient_norm`
         self._tensor_cores = device.capability >= (8, 0)
         self._gemm = gemm = Gemm(tf32=precision == "tf32")
         ops = dataclasses.replace(
@@ -68,10 +71,10 @@ class CupyBackend(Backend):
         super().__init__("cupy", ops)
 
     def describe(self) -> str:
-        """Say what computes, and how."""
+        """Return the GPU, the precision and the libraries, for the log of a run."""
         details = {
             "float32": "float32",
-            "tf32": "TF32 products of float32",
+            "tf32": "float32 with TF32 matrix products",
             "bf16": "bf16 with float32 master weights and sums",
             "float16": "float16 with float32 master weights and sums, dynamic loss scaling",
         }
@@ -83,9 +86,9 @@ class CupyBackend(Backend):
         )
 
     def memory(self) -> str:
-        """Say how much of the GPU's memory is taken."""
-        free, all_of_it = cupy.cuda.runtime.memGetInfo()
-        return f", GPU memory: {(all_of_it - free) / 2**30:.2f} of {all_of_it / 2**30:.2f} GiB taken"
+        """Return how much of the GPU's memory is in use."""
+        free, total_bytes = cupy.cuda.runtime.memGetInfo()
+        return f", GPU memory: {(total_bytes - free) / 2**30:.2f} of {total_bytes / 2**30:.2f} GiB in use"
 
     def to_device(self, array: Array) -> Array:
         """Return the array on the GPU."""
@@ -96,30 +99,30 @@ class CupyBackend(Backend):
         return cupy.asnumpy(array)
 
     def to_compute(self, flat: Array) -> Array:
-        """Return the weights in the type of the passes; float64 stays as it is, for the gradient checks."""
+        """Return the weights in the dtype of the passes; float64 stays as it is, for gradient checks."""
         if self._compute_type is None or flat.dtype == np.float64:
             return flat
         return flat.astype(self._compute_type, copy=False)
 
-    def active(self, side_by_side: bool) -> AbstractContextManager[Any]:
+    def active(self, parallel: bool) -> AbstractContextManager[Any]:
         """Return a context in which this backend's GPU is the current one."""
         return cupy.cuda.Device(self.device.number)
 
     def capture_step(self, function: Callable[..., None]) -> Callable[..., None]:
-        """Return the function of a training step as one that sends its inputs ahead and waits for nothing."""
+        """Return a step that copies its inputs ahead of time and never waits; with `graph`, a CUDA graph."""
         return Step(function, self.graph)
 
     def count_targets(self, targets: Array) -> Array:
-        """Return how many targets count, on the device: a replayed graph counts them anew."""
+        """Return how many targets count, as a device array, so that a replayed graph counts them again."""
         return total((cupy.asarray(targets) != IGNORE_INDEX).ravel().astype(np.float64))
 
     def unscale(self, gradient: Array) -> None:
-        """Divide by the loss scale, in place, if there is one."""
+        """Divide a gradient by the loss scale, in place, if there is one."""
         if self._loss_scale is not None:
             self._launch("training.cu", "unscale", gradient, gradient, self._loss_scale, size(gradient.size))
 
     def clip(self, gradient: Array, max_norm: float) -> Array:
-        """Scale a flat gradient so that its norm is at most `max_norm`; return the norm that it had."""
+        """Scale a flat gradient in place to a norm of at most `max_norm`; return the norm before (rank 0)."""
         n_blocks = self._blocks(gradient)
         partials = cupy.empty(n_blocks, dtype=np.float64)
         norm = cupy.empty((), dtype=gradient.dtype)
@@ -130,7 +133,7 @@ class CupyBackend(Backend):
         return norm
 
     def adamw(self, step: Update, norm: Any = None) -> None:
-        """Take a step of AdamW, in place; none if the norm is not finite."""
+        """Apply an AdamW update in place; the kernel skips it if the norm is not finite."""
         if norm is None:
             norm = self.clip(step.g, np.inf)
         self._launch(
@@ -140,7 +143,7 @@ class CupyBackend(Backend):
         )  # fmt: skip
 
     def apply_if_finite(self, update: Callable[[], object], changed: Sequence[Array], norm: Any) -> None:
-        """Run an update that changes these arrays in place, and undo it if the norm is not finite."""
+        """Run `update`, then restore the arrays `changed` if the norm is not finite; the device decides."""
         before = [array.copy() for array in changed]
         update()
         is_finite = cupy.isfinite(norm)
@@ -148,33 +151,37 @@ class CupyBackend(Backend):
             array[...] = cupy.where(is_finite, array, old)
 
     def matmul(self, a: Array, b: Array) -> Array:
-        """Return the product of two matrices, in the precision of the passes unless that has 16 bits."""
+        """Return the product of two matrices, with TF32 if that is the precision of the passes."""
         return self._gemm(a, b)
 
     def update_loss_scale(self, norm: Any) -> None:
-        """Adapt the loss scale, if there is one."""
+        """Halve the loss scale, if there is one, after an overflow; double it after many steps without."""
         if self._loss_scale is not None:
-            arguments = (self._loss_scale, self._n_good, norm, np.uint32(PATIENCE))
+            arguments = (self._loss_scale, self._n_good, norm, np.uint32(LOSS_SCALE_GROWTH_INTERVAL))
             launch("training.cu", "adapt_loss_scale", norm.dtype, (1,), (1,), arguments)
 
     def state(self) -> dict[str, float]:
-        """Return the loss scale, if there is one, and for how many steps it has gone well."""
+        """Return the loss scale, if there is one, and the number of steps without overflow."""
         if self._loss_scale is None:
             return {}
         return {"loss_scale": float(self._loss_scale), "n_good": int(self._n_good)}
 
     def load_state(self, state: Mapping[str, float]) -> None:
-        """Go on with a loss scale; a run of another precision has none, and then the first one stays."""
+        """Restore the loss scale; a checkpoint of another precision has none, and the initial one stays."""
         if self._loss_scale is not None and "loss_scale" in state:
             self._loss_scale[...] = state["loss_scale"]
             self._n_good[...] = int(state["n_good"])
 
     def check_supports(self, config: GPTConfig) -> None:
-        """See that the kernels know heads of this size, and that a graph can be recorded."""
+        """Check that the kernels support heads of this size, and that a step can be captured in a graph.
+
+        Raises:
+            InputError: one of them is not so.
+        """
         if self.graph and config.adaptive_cutoffs:
             raise InputError(
-                f"graph is true and adaptive_cutoffs is {list(config.adaptive_cutoffs)}; expected graph "
-                "false, because how many rows a tail has depends on the targets"
+                f"graph is true and adaptive_cutoffs is {list(config.adaptive_cutoffs)}; set graph to false, "
+                "because how many rows a tail has depends on the targets, and a graph has fixed shapes"
             )
         self.ops.attention.tile(config.n_embd // config.n_head, self._compute_type or np.float32)  # type: ignore[attr-defined]
 
@@ -185,32 +192,32 @@ class CupyBackend(Backend):
     def sample(
         self, logits: Sequence[Array], temperature: float, top_k: int | None, uniforms: Sequence[float]
     ) -> list[int]:
-        """Return a token id for each array of scores (V,), picked on the device."""
+        """Sample a token id from each array of logits (V,), on the device."""
         tokens = cupy.empty(len(logits), dtype=np.int32)
         for i, (scores, uniform) in enumerate(zip(logits, uniforms, strict=True)):
             arguments = (
                 contiguous(scores), tokens[i : i + 1], index(scores.size),
                 number(temperature), index(top_k or 0), number(uniform),
             )  # fmt: skip
-            launch("sampling.cu", "pick", scores.dtype, (1,), (THREADS,), arguments)
-        picked = [int(token) for token in tokens.get()]
-        if any(token < 0 for token in picked):
+            launch("sampling.cu", "pick", scores.dtype, (1,), (THREADS_PER_BLOCK,), arguments)
+        sampled = [int(token) for token in tokens.get()]
+        if any(token < 0 for token in sampled):
             raise InputError(NOT_FINITE)
-        return picked
+        return sampled
 
     def _blocks(self, flat: Array) -> int:
-        """Return how many blocks go over a flat vector: a few for each processor."""
-        return max(1, min(-(-flat.size // THREADS), 4 * self.device.n_processors))
+        """Return how many blocks process a flat vector: enough to cover it, but few per multiprocessor."""
+        return max(1, min(-(-flat.size // THREADS_PER_BLOCK), 4 * self.device.n_processors))
 
     def _launch(self, file: str, name: str, flat: Array, *arguments: Any) -> None:
-        launch(file, name, flat.dtype, (self._blocks(flat),), (THREADS,), arguments)
+        launch(file, name, flat.dtype, (self._blocks(flat),), (THREADS_PER_BLOCK,), arguments)
 
 
 def _compute_type(precision: str) -> Any:
-    """Return the 16-bit type of the passes, or None if they have the type of the weights."""
+    """Return the 16-bit dtype of the passes, or None if they run in the dtype of the weights."""
     if precision == "bf16":
         try:
             return importlib.import_module("ml_dtypes").bfloat16
         except ImportError:
-            raise InputError("precision is 'bf16', which needs ml_dtypes; pip install ml_dtypes") from None
+            raise InputError("precision is 'bf16', which needs ml_dtypes: pip install ml_dtypes") from None
     return np.float16 if precision == "float16" else None

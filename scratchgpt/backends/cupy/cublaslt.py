@@ -1,7 +1,7 @@
 """The part of cuBLASLt that matrix products need, called through ctypes.
 
-CuPy's own product cannot be recorded in a CUDA graph, upcasts 16-bit numbers and adds no bias. Reference:
-NVIDIA, "cuBLAS library", chapter "Using the cuBLASLt API".
+CuPy's own matrix product cannot be captured in a CUDA graph, upcasts 16-bit types and cannot add a bias.
+Reference: NVIDIA, "cuBLAS library", chapter "Using the cuBLASLt API".
 """
 
 import ctypes
@@ -36,7 +36,7 @@ class DataType(IntEnum):
 
 
 class ComputeType(IntEnum):
-    """`cublasComputeType_t`: what products are summed in."""
+    """`cublasComputeType_t`: the arithmetic of a product and its sums."""
 
     FLOAT32 = 68
     FLOAT64 = 70
@@ -44,7 +44,7 @@ class ComputeType(IntEnum):
 
 
 class Description(IntEnum):
-    """`cublasLtMatmulDescAttributes_t`."""
+    """`cublasLtMatmulDescAttributes_t`: the attributes of a product that are set here."""
 
     TRANSA = 3
     TRANSB = 4
@@ -53,7 +53,7 @@ class Description(IntEnum):
 
 
 class Preference(IntEnum):
-    """`cublasLtMatmulPreferenceAttributes_t`."""
+    """`cublasLtMatmulPreferenceAttributes_t`: the constraints on an algorithm that are set here."""
 
     MAX_WORKSPACE_BYTES = 1
     REDUCTION_SCHEME_MASK = 3
@@ -65,12 +65,12 @@ class Preference(IntEnum):
 
 TRANSPOSED = 1  # CUBLAS_OP_T
 EPILOGUE_BIAS = 4
-REDUCE_IN_COMPUTE_TYPE = 2  # parts of a sum that is cut are never rounded to 16 bits
-CHOICES = 8  # ways to compute a product that are asked for; the first that this GPU can go is taken
+REDUCE_IN_COMPUTE_TYPE = 2  # when a sum is split, its partial sums are never rounded to 16 bits
+MAX_CANDIDATES = 8  # algorithms requested for a product; the first one that works on this GPU is used
 
 
 class Algorithm(ctypes.Structure):
-    """`cublasLtMatmulHeuristicResult_t`: how to compute a product."""
+    """`cublasLtMatmulHeuristicResult_t`: an algorithm for a product, and what it needs."""
 
     _fields_ = (
         ("algorithm", c_uint64 * 8),
@@ -82,12 +82,12 @@ class Algorithm(ctypes.Structure):
 
 
 class NoAlgorithm(InputError):
-    """The library cannot compute a product of this form."""
+    """cuBLASLt has no algorithm for a product of this form."""
 
 
 @functools.cache
 def library() -> Any:
-    """Return cuBLASLt, loaded once, with the signatures of the functions that are used.
+    """Load cuBLASLt, once, and declare the signatures of the functions used here.
 
     Raises:
         InputError: it is not installed.
@@ -96,9 +96,9 @@ def library() -> Any:
         found = load_nvidia_dynamic_lib("cublasLt")
     except (DynamicLibNotFoundError, RuntimeError) as error:
         raise InputError(
-            "cuBLASLt, CUDA's library for matrix products, was not found; expected the CUDA toolkit, or "
-            "pip install 'scratchgpt[cuda12]' (or [cuda13]), which brings it. "
-            f"What was tried: {' '.join(str(error).split())[:300]}"
+            "cuBLASLt, CUDA's library for matrix products, was not found; install the CUDA toolkit, or run "
+            "pip install 'scratchgpt[cuda12]' (or [cuda13]), which includes it. "
+            f"Details: {' '.join(str(error).split())[:300]}"
         ) from None
     lt = ctypes.CDLL(found.abs_path)
     handle = c_void_p
@@ -130,7 +130,7 @@ def call(name: str, *arguments: Any) -> None:
     """Call `cublasLt<name>`.
 
     Raises:
-        RuntimeError: it reports an error.
+        RuntimeError: cuBLASLt reports an error.
     """
     status = getattr(library(), f"cublasLt{name}")(*arguments)
     if status != 0:
@@ -138,7 +138,7 @@ def call(name: str, *arguments: Any) -> None:
 
 
 STATUS = {
-    1: "not initialised", 3: "no memory", 7: "invalid value", 8: "architecture mismatch",
+    1: "not initialized", 3: "out of memory", 7: "invalid value", 8: "architecture mismatch",
     13: "execution failed", 14: "internal error", 15: "not supported",
 }  # fmt: skip
 
@@ -150,7 +150,7 @@ def version() -> str:
 
 
 def create_handle() -> c_void_p:
-    """Return a handle, which lives as long as the process."""
+    """Return a handle of the library; it is never destroyed."""
     handle = c_void_p()
     call("Create", byref(handle))
     return handle
@@ -169,12 +169,12 @@ def create_description(
 
 
 def describe(description: c_void_p, attribute: Description, value: Any) -> None:
-    """Set an attribute of a product."""
+    """Set an attribute of a product's description."""
     call("MatmulDescSetAttribute", description, attribute, byref(value), ctypes.sizeof(value))
 
 
 def create_layout(dtype: DataType, rows: int, columns: int, leading: int) -> c_void_p:
-    """Return the layout of a matrix that is stored column by column, `leading` elements apart."""
+    """Return the layout of a column-major matrix; `leading` is its leading dimension in elements."""
     layout = c_void_p()
     call("MatrixLayoutCreate", byref(layout), dtype, rows, columns, leading)
     return layout
@@ -187,19 +187,19 @@ def choose_algorithm(
     alignments: tuple[int, int, int],
     workspace: int,
 ) -> Algorithm:
-    """Return what the library thinks is the fastest way; C is D.
+    """Return the algorithm that cuBLASLt expects to be fastest, for C and D in the same place.
 
     Args:
-        handle: the library's.
-        description: of the product.
-        layouts: of A, B and D.
-        alignments: the largest powers of two that divide the addresses of A, B and D, up to 256.
-        workspace: how many bytes it may use.
+        handle: the library's handle.
+        description: the product's description.
+        layouts: the layouts of A, B and D.
+        alignments: the largest powers of two, up to 256, that divide the addresses of A, B and D.
+        workspace: how many bytes of workspace the algorithm may use.
 
     Raises:
-        NoAlgorithm: there is no way.
+        NoAlgorithm: cuBLASLt has none for this product.
     """
-    preference, results, n_results = c_void_p(), (Algorithm * CHOICES)(), c_int()
+    preference, results, n_results = c_void_p(), (Algorithm * MAX_CANDIDATES)(), c_int()
     a, b, d = alignments
     call("MatmulPreferenceCreate", byref(preference))
     settings = {
@@ -214,7 +214,7 @@ def choose_algorithm(
         call("MatmulPreferenceSetAttribute", preference, attribute, byref(value), ctypes.sizeof(value))
     layout_a, layout_b, layout_d = layouts
     status = library().cublasLtMatmulAlgoGetHeuristic(
-        handle, description, layout_a, layout_b, layout_d, layout_d, preference, CHOICES, results,
+        handle, description, layout_a, layout_b, layout_d, layout_d, preference, MAX_CANDIDATES, results,
         byref(n_results),
     )  # fmt: skip
     call("MatmulPreferenceDestroy", preference)
@@ -222,7 +222,7 @@ def choose_algorithm(
         for result in results[: n_results.value]:
             if result.state == 0:
                 return result
-    raise NoAlgorithm(f"cuBLASLt knows no way to compute this product (status {status})")
+    raise NoAlgorithm(f"cuBLASLt has no algorithm for this product (status {status})")
 
 
 def multiply(
@@ -237,13 +237,13 @@ def multiply(
     """Compute D = α op(A) op(B) + β D on a stream.
 
     Args:
-        handle: the library's.
-        description: of the product.
+        handle: the library's handle.
+        description: the product's description.
         matrices: address and layout of A, B and D.
         factors: α and β, as ctypes numbers of the scale's type.
-        algorithm: as `choose_algorithm` returned it.
-        workspace: its address and size in bytes.
-        stream: CUDA's handle of it.
+        algorithm: what `choose_algorithm` returned.
+        workspace: address and size in bytes.
+        stream: the CUDA stream, as an integer handle.
     """
     (a, layout_a), (b, layout_b), (d, layout_d) = matrices
     alpha, beta = factors

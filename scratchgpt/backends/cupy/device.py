@@ -1,4 +1,4 @@
-"""Finding a GPU, and saying in words what is missing where there is none."""
+"""Find a GPU, or explain what is missing."""
 
 import importlib
 import platform
@@ -8,8 +8,8 @@ from typing import Any
 from scratchgpt.errors import InputError
 
 INSTALL = (
-    "pip install -e '.[cuda12]' for a driver of CUDA 12 (525 or newer), "
-    "'.[cuda13]' for one of CUDA 13 (580 or newer); nvidia-smi shows which you have"
+    "pip install -e '.[cuda12]' for a CUDA 12 driver (525 or newer), "
+    "'.[cuda13]' for a CUDA 13 driver (580 or newer); nvidia-smi shows which one you have"
 )
 MISSING_DRIVER = 35  # cudaErrorInsufficientDriver: too old, or none
 NO_DEVICE = 100  # cudaErrorNoDevice
@@ -20,12 +20,12 @@ class Device:
     """A GPU that can be used.
 
     Attributes:
-        number: CUDA's number of it.
-        name: what it is called.
-        memory: its bytes.
+        number: its index in CUDA's order.
+        name: its product name.
+        memory: its memory in bytes.
         capability: its compute capability, such as (9, 0).
-        n_processors: how many streaming multiprocessors it has.
-        shared_memory: bytes of shared memory that a block can have.
+        n_processors: its number of streaming multiprocessors.
+        shared_memory: the most bytes of shared memory that a block can have.
     """
 
     number: int
@@ -45,7 +45,7 @@ def find_device(number: int | None = None) -> Device:
     """Return GPU number `number` (None: the first) and make it the current one.
 
     Raises:
-        InputError: CuPy, a driver, a GPU or this GPU is missing; it says what to install.
+        InputError: CuPy, a driver or the GPU is missing; the message says what to install.
     """
     runtime = _cupy().cuda.runtime
     try:
@@ -53,7 +53,7 @@ def find_device(number: int | None = None) -> Device:
     except runtime.CUDARuntimeError as error:
         raise InputError(_no_gpu(runtime, error)) from None
     if n_devices == 0:
-        raise InputError(f"backend 'cupy' needs an NVIDIA GPU; this machine shows none. {_instead()}")
+        raise InputError(f"backend 'cupy' needs an NVIDIA GPU, but CUDA finds none. {_instead()}")
     number = 0 if number is None else number
     if not 0 <= number < n_devices:
         several = f"a number from 0 to {n_devices - 1}, in CUDA's order"
@@ -74,22 +74,22 @@ def _cupy() -> Any:
     try:
         return importlib.import_module("cupy")
     except ImportError as error:
-        why = "CuPy is not installed" if error.name == "cupy" else f"CuPy does not load ({_one_line(error)})"
+        why = "CuPy is not installed" if error.name == "cupy" else f"CuPy failed to load ({_one_line(error)})"
         raise InputError(f"backend 'cupy' is not available: {why}. {INSTALL}. {_instead()}") from None
 
 
 def _no_gpu(runtime: Any, error: Any) -> str:
-    """Say why CUDA shows no GPU."""
+    """Return the message that explains why CUDA finds no GPU."""
     status = getattr(error, "status", None)
     driver, wanted = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if status == MISSING_DRIVER and driver == 0:
         why = "there is no NVIDIA driver"
     elif status == MISSING_DRIVER:
-        why = f"the driver knows CUDA {_version(driver)}, but this CuPy needs {_version(wanted)}. {INSTALL}"
+        why = f"the driver supports CUDA {_version(driver)}; this CuPy needs {_version(wanted)}. {INSTALL}"
     elif status == NO_DEVICE:
         why = "the driver finds no GPU (is CUDA_VISIBLE_DEVICES set?)"
     else:
-        why = f"CUDA says {_one_line(error)}. {INSTALL}"
+        why = f"CUDA reports {_one_line(error)}. {INSTALL}"
     return f"backend 'cupy' is not available on this {platform.system()} machine: {why}. {_instead()}"
 
 
@@ -98,7 +98,7 @@ def _version(number: int) -> str:
 
 
 def _instead() -> str:
-    return "Without a GPU use --backend numpy"
+    return "Without a GPU, use --backend numpy"
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Dropout with the masks that NumPy would draw, computed where they are needed and stored nowhere."""
+"""Dropout with exactly NumPy's masks, recomputed in backward instead of stored."""
 
 from typing import Any, NamedTuple
 
@@ -10,13 +10,13 @@ from scratchgpt.ops import dropout as textbook
 from scratchgpt.ops.rng import RowStreams, UniformSource
 from scratchgpt.shapes import AnyShape, Array
 
-NUMBERS = 8  # that one thread draws, as philox.cuh has it
+NUMBERS_PER_THREAD = 8  # NUMBERS in philox.cuh
 
 
 class Saved(NamedTuple):
-    """What backward needs: the streams' state and the place in them from which the mask can be drawn again.
+    """What backward needs to draw the mask again: the streams' state, and how many numbers were drawn before.
 
-    Without dropout the state is None. A mask that was drawn on the host is kept as the textbook keeps it.
+    Without dropout the state is None. A mask that was drawn on the host is stored, as in the textbook.
     """
 
     state: Array | None
@@ -26,9 +26,9 @@ class Saved(NamedTuple):
 
 
 def forward(x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape, Saved]:
-    """Drop each element with probability `p`; without `rng` or with p = 0, pass `x` on.
+    """Drop each element with probability `p`; without `rng` or with p = 0, return `x` itself.
 
-    `RowStreams` are drawn from on the device. Any other source is drawn from on the host.
+    The device draws from `RowStreams`; for any other source the host draws.
     """
     if rng is None or p == 0.0:
         return x, Saved(None, 0, p)
@@ -40,19 +40,19 @@ def forward(x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape,
 
 
 def backward(saved: Saved, dy: AnyShape) -> tuple[AnyShape]:
-    """Return dx = dy ∘ mask: the very mask of the forward pass, scale included."""
+    """Return dx = dy ∘ mask, with the same mask as in forward, scale included."""
     if saved.host_mask is not None:
         return (dy * saved.host_mask,)
     return (dy if saved.state is None else _dropped(dy, saved),)
 
 
 def on_device(streams: RowStreams) -> Array:
-    """Return the state of the streams, on the device."""
+    """Return the state of the streams as a device array (rows, 6)."""
     return cupy.asarray(streams.state)
 
 
 def attention_mask(shape: tuple[int, int, int, int], p: float, rng: UniformSource) -> Array:
-    """Return the mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word."""
+    """Return the mask of attention's probabilities (B, H, T, S) as bits, with 32 keys in a 32-bit word."""
     B, H, T, S = shape
     n_words = blocks_for(S, 32)
     if not isinstance(rng, RowStreams):
@@ -70,14 +70,14 @@ def _dropped(x: Array, saved: Saved) -> Array:
     x = contiguous(x)
     y = cupy.empty_like(x)
     n_rows, row_size = len(x), x.size // len(x)
-    grid = (blocks_for(row_size + saved.drawn % NUMBERS, 128 * NUMBERS), n_rows)
+    grid = (blocks_for(row_size + saved.drawn % NUMBERS_PER_THREAD, 128 * NUMBERS_PER_THREAD), n_rows)
     arguments = (x, y, saved.state, size(saved.drawn), size(row_size), number(saved.p))
     launch("dropout.cu", "dropout", x.dtype, grid, (128,), arguments)
     return y
 
 
 def _packed(keep: Any) -> Array:
-    """Return booleans on the host as bits on the device, 32 to a word along the last axis."""
+    """Pack booleans from the host into bits on the device, 32 to a word along the last axis."""
     padded = np.zeros((*keep.shape[:-1], blocks_for(keep.shape[-1], 32) * 32), dtype=bool)
     padded[..., : keep.shape[-1]] = keep
     return cupy.asarray(np.packbits(padded, axis=-1, bitorder="little").view(np.uint32))

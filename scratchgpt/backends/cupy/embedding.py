@@ -1,4 +1,4 @@
-"""The embedding; its gradient sums over the sorted places of each token, in an order without chance."""
+"""The embedding; its gradient sorts the positions by token and sums each token's rows in that order."""
 
 import cupy
 import numpy as np
@@ -7,8 +7,8 @@ from scratchgpt.backends.cupy.kernels import accumulator, blocks_for, contiguous
 from scratchgpt.ops.embedding import Saved
 from scratchgpt.shapes import BTC, PC, VC, Tokens
 
-TILE = 1024  # keys that one block sorts, as embedding.cu has it
-RUN = 32  # sorted places that one block sums, as embedding.cu has it
+KEYS_PER_TILE = 1024  # keys that one block sorts; TILE in embedding.cu
+PLACES_PER_RUN = 32  # sorted positions that one block sums; RUN in embedding.cu
 
 
 def forward(tokens: Tokens, wte: VC, wpe: PC) -> tuple[BTC, Saved]:
@@ -23,7 +23,7 @@ def forward(tokens: Tokens, wte: VC, wpe: PC) -> tuple[BTC, Saved]:
 
 
 def backward(saved: Saved, dx: BTC) -> tuple[VC, PC]:
-    """Return dwte and dwpe, in float32 at least."""
+    """Return dwte and dwpe, in float32 or wider; sums have a deterministic order."""
     tokens, wte, wpe = saved
     dx = contiguous(dx)
     (B, T, C), N, acc = dx.shape, tokens.size, accumulator(dx.dtype)
@@ -31,13 +31,14 @@ def backward(saved: Saved, dx: BTC) -> tuple[VC, PC]:
 
     keys, places = cupy.empty(N, dtype=np.uint64), cupy.empty(N, dtype=np.uint64)
     launch(
-        "embedding.cu", "sort_tiles", dx.dtype, (blocks_for(N, TILE),), (TILE // 2,), (tokens, keys, index(N))
-    )
+        "embedding.cu", "sort_tiles", dx.dtype, (blocks_for(N, KEYS_PER_TILE),), (KEYS_PER_TILE // 2,),
+        (tokens, keys, index(N)),
+    )  # fmt: skip
     launch("embedding.cu", "merge_tiles", dx.dtype, (blocks_for(N, 256),), (256,), (keys, places, index(N)))
     partials = cupy.empty((N, C), dtype=acc)
     dwte = cupy.zeros(wte.shape, dtype=acc)
     launch(
-        "embedding.cu", "sum_runs", dx.dtype, (blocks_for(N, RUN),), threads,
+        "embedding.cu", "sum_runs", dx.dtype, (blocks_for(N, PLACES_PER_RUN),), threads,
         (places, dx, partials, index(N), index(C)),
     )  # fmt: skip
     launch(

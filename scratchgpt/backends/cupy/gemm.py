@@ -1,7 +1,7 @@
-"""Matrix products by cuBLASLt, for matrices that are stored row by row.
+"""Matrix products by cuBLASLt, for row-major matrices.
 
-cuBLASLt stores matrices column by column, and a matrix stored row by row is its transpose stored that way. So
-instead of C = A B it is asked for Cᵀ = Bᵀ Aᵀ: the two factors change places and nothing is moved.
+cuBLASLt expects column-major matrices, and a row-major matrix is its transpose in column-major order. So
+instead of C = A B it computes Cᵀ = Bᵀ Aᵀ: the factors are swapped and no data moves.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from scratchgpt.backends.cupy.cublaslt import ComputeType, DataType, Description
 from scratchgpt.backends.cupy.kernels import address
 from scratchgpt.shapes import Array
 
-WORKSPACE = 32 << 20  # bytes; what NVIDIA advises for Hopper
-VECTOR = 16  # bytes that one instruction reads
+WORKSPACE_BYTES = 32 << 20  # what NVIDIA recommends for Hopper
+BIAS_ALIGNMENT = 16  # bytes, because a kernel may read a bias 16 bytes at a time
 
 
 class Matrix(NamedTuple):
-    """What a plan must know: type, rows, columns, elements from row to row, alignment in bytes."""
+    """What a plan depends on: dtype, rows, columns, elements from one row to the next, alignment in bytes."""
 
     dtype: str
     rows: int
@@ -32,7 +32,7 @@ class Matrix(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A product that has been prepared."""
+    """A prepared product; `adds_bias` tells whether cuBLASLt adds the bias in the same kernel."""
 
     description: c_void_p
     layouts: tuple[c_void_p, c_void_p, c_void_p]
@@ -41,16 +41,16 @@ class Plan(NamedTuple):
 
 
 class Gemm:
-    """Computes products of matrices of float32, float64 or 16-bit numbers.
+    """Multiplies matrices of float32, float64 or 16-bit numbers.
 
-    Sums are float32 (float64 for float64). With `tf32`, factors in float32 are rounded to 10 bits of
-    mantissa, which tensor cores multiply.
+    Sums are float32 (float64 for float64). With `tf32`, float32 factors are rounded to 10 bits of mantissa
+    and multiplied by tensor cores.
     """
 
     def __init__(self, tf32: bool) -> None:
         self._tf32 = tf32
         self._handle = cublaslt.create_handle()
-        self._workspace = cupy.empty(WORKSPACE, dtype=np.uint8)
+        self._workspace = cupy.empty(WORKSPACE_BYTES, dtype=np.uint8)
         self._plan = functools.cache(self._make_plan)
 
     def __call__(
@@ -72,10 +72,10 @@ class Gemm:
             b: (K, N), or (N, K) with `transpose_b`.
             transpose_a: whether to transpose a.
             transpose_b: whether to transpose b.
-            bias: (N,) without gaps, added to every row.
-            dtype: the type of the result; None means that of a.
-            out: where the result goes.
-            accumulate: whether it is added to what is there.
+            bias: (N,), contiguous, added to every row.
+            dtype: the dtype of the result; None means that of a.
+            out: the array to write the result to; None allocates one.
+            accumulate: whether to add the result to `out` instead of overwriting it.
         """
         a, b = _rows_without_gaps(a), _rows_without_gaps(b)
         shape = (a.shape[1 if transpose_a else 0], b.shape[0 if transpose_b else 1])
@@ -93,7 +93,7 @@ class Gemm:
             ((address(b), layout_b), (address(a), layout_a), (address(out), layout_out)),
             (number(1.0), number(1.0 if accumulate else 0.0)),
             plan.algorithm,
-            (address(self._workspace), WORKSPACE),
+            (address(self._workspace), WORKSPACE_BYTES),
             cupy.cuda.get_current_stream().ptr,
         )
         if bias is not None and not added_by_product:
@@ -103,12 +103,9 @@ class Gemm:
     def _plan_for(
         self, a: Array, b: Array, out: Array, transpose_a: bool, transpose_b: bool, bias: Array | None
     ) -> "Plan":
-        """Return a prepared product, with the bias in it if cuBLASLt adds it.
-
-        It adds none in float64, and a kernel may read a bias 16 bytes at a time.
-        """
+        """Return a prepared product, which includes the bias if cuBLASLt can add it: never in float64."""
         matrices = (_matrix(a), _matrix(b), _matrix(out), transpose_a, transpose_b)
-        if bias is not None and a.dtype != np.float64 and _alignment(bias) >= VECTOR:
+        if bias is not None and a.dtype != np.float64 and _alignment(bias) >= BIAS_ALIGNMENT:
             with contextlib.suppress(cublaslt.NoAlgorithm):
                 return self._plan(*matrices, True)
         return self._plan(*matrices, False)
@@ -128,14 +125,16 @@ class Gemm:
         layouts = (_layout(b), _layout(a), _layout(out))
         alignments = (b.alignment, a.alignment, out.alignment)
         try:
-            algorithm = cublaslt.choose_algorithm(self._handle, description, layouts, alignments, WORKSPACE)
+            algorithm = cublaslt.choose_algorithm(
+                self._handle, description, layouts, alignments, WORKSPACE_BYTES
+            )
         except cublaslt.NoAlgorithm as error:
             raise cublaslt.NoAlgorithm(f"{error}: {a} and {b} to {out}") from None
         return Plan(description, layouts, algorithm, has_bias)
 
 
 def _rows_without_gaps(x: Array) -> Array:
-    """Return the matrix, or a copy if there are gaps within its rows."""
+    """Return the matrix, or a copy if its rows are not contiguous."""
     return (
         x
         if x.strides[1] == x.itemsize and x.strides[0] >= x.shape[1] * x.itemsize
@@ -154,5 +153,5 @@ def _alignment(x: Array) -> int:
 
 
 def _layout(x: Matrix) -> c_void_p:
-    """Return the layout of a matrix stored row by row: its transpose, stored column by column."""
+    """Return the layout of a row-major matrix: that of its transpose in column-major order."""
     return cublaslt.create_layout(DataType[x.dtype], x.columns, x.rows, x.leading)

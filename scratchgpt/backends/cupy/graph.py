@@ -1,4 +1,4 @@
-"""Training steps that are sent to the device without waiting for it, and recorded as a graph if asked for."""
+"""Training steps that are queued on the device without waiting, and optionally captured in a CUDA graph."""
 
 import os
 from collections.abc import Callable
@@ -12,38 +12,45 @@ from scratchgpt.errors import InputError
 from scratchgpt.ops.rng import RowStreams
 from scratchgpt.shapes import Array
 
-PER_THREAD = "CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
-STAGES = 4  # steps whose inputs can be on their way at once
+PER_THREAD_STREAM_VARIABLE = "CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
+STEPS_IN_FLIGHT = 4  # steps whose inputs can be on their way to the device at once
 
 
 class Staging:
-    """A place on the device for one input of a step, and pinned memory from which it is filled."""
+    """A device array for one input of a step, and the pinned memory from which it is filled."""
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self.array = cupy.empty(shape, dtype=dtype)
-        self._pinned = [cupyx.empty_pinned(shape, dtype=dtype) for _ in range(STAGES)]
-        self._copied: list[Any] = [None] * STAGES
+        self._pinned = [cupyx.empty_pinned(shape, dtype=dtype) for _ in range(STEPS_IN_FLIGHT)]
+        self._copied: list[Any] = [None] * STEPS_IN_FLIGHT
         self._next = 0
 
     def fill(self, values: Array) -> None:
-        """Send values to the device, after what it was sent before; returns at once."""
+        """Queue a copy of `values` to the device, after all work queued before; return at once."""
         pinned, copied = self._pinned[self._next], self._copied[self._next]
         if copied is not None:
-            copied.synchronize()  # the copy of `STAGES` steps ago, from this piece of pinned memory
+            copied.synchronize()  # the copy from this piece of pinned memory, STEPS_IN_FLIGHT steps ago
         pinned[...] = values
         stream = cupy.cuda.get_current_stream()
         self.array.set(pinned, stream=stream)
         self._copied[self._next] = stream.record()
-        self._next = (self._next + 1) % STAGES
+        self._next = (self._next + 1) % STEPS_IN_FLIGHT
 
 
 class Step:
-    """A function of host arrays that is called again and again, on the device.
+    """A function that takes host arrays, runs on the device and is called again and again.
 
-    Its inputs go to fixed places, so that a recorded graph finds them there. Recorded is each set of
-    shapes by itself: the first call runs as it is, which compiles kernels and fills the memory pool, the
-    second one is recorded, and from then on the record is replayed. Each record has a memory pool of its own,
-    because its addresses are part of it.
+    Its inputs are copied to fixed device arrays, where a captured graph finds them. There is one graph for
+    each set of input shapes: the first call runs directly, which compiles kernels and fills the memory pool;
+    the second call is captured; from then on the graph is replayed. Each graph has its own memory pool,
+    because addresses are part of the graph.
+
+    Args:
+        function: the step; it must return nothing and leave its results on the device.
+        record: whether to capture it in a graph.
+
+    Raises:
+        InputError: CuPy is set to one default stream per thread, and `record` is true.
     """
 
     def __init__(self, function: Callable[..., None], record: bool) -> None:
@@ -53,14 +60,14 @@ class Step:
         self._graphs: dict[Any, Any] = {}
         self._pools: dict[Any, Any] = {}
         self._stream = cupy.cuda.Stream()
-        if record and os.environ.get(PER_THREAD, "0") != "0":
+        if record and os.environ.get(PER_THREAD_STREAM_VARIABLE, "0") != "0":
             raise InputError(
-                f"{PER_THREAD} is set; expected it unset with --graph true, whose stream "
-                "is ordered against other work by the one default stream"
+                f"{PER_THREAD_STREAM_VARIABLE} is set; unset it to use --graph true, which relies on the "
+                "single default stream to order the graph's work and other work"
             )
 
     def __call__(self, *arguments: Any) -> None:
-        """Call the function with arrays, `RowStreams` and None, the arrays being on the device."""
+        """Call the function with the same arguments on the device; they are arrays, `RowStreams` or None."""
         values = [_values(each) for each in arguments]
         key = tuple(None if each is None else (each.shape, each.dtype) for each in values)
         if not self._record:
@@ -88,7 +95,7 @@ class Step:
         return graph
 
     def _on_device(self, key: Any, values: list[Array | None], arguments: tuple[Any, ...]) -> list[Any]:
-        """Send the arguments to their places; return them as they are there."""
+        """Copy the arguments into their device arrays; return those."""
         if key not in self._inputs:
             self._inputs[key] = [Staging(*each) for each in key if each is not None]
         places = iter(self._inputs[key])
@@ -104,7 +111,7 @@ class Step:
 
 
 def _values(argument: Any) -> Array | None:
-    """Return the array of an argument, tokens as 32-bit integers."""
+    """Return the array of an argument, with integers as int32."""
     if argument is None:
         return None
     array = argument.state if isinstance(argument, RowStreams) else argument

@@ -1,4 +1,4 @@
-"""LayerNorm in one kernel forward, and backward without atomic additions."""
+"""LayerNorm: forward in a single kernel, backward without atomic additions."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from scratchgpt.backends.cupy.kernels import accumulator, blocks_for, contiguous
 from scratchgpt.backends.cupy.sums import n_partials, sum_partials
 from scratchgpt.shapes import AnyC, Array, VectorC
 
-ROWS = 4  # of a block, a warp to each
+ROWS_PER_BLOCK = 4  # one warp each
 
 
 class Saved(NamedTuple):
-    """What backward needs: the input, and mean and 1/σ of every row, from which x̂ is soon computed again."""
+    """What backward needs: the input, and every row's mean and 1/σ, from which x̂ is cheap to recompute."""
 
     x: AnyC
     mean: Array
@@ -22,14 +22,15 @@ class Saved(NamedTuple):
 
 
 def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 1e-5) -> tuple[AnyC, Saved]:
-    """Normalise every row of `x` to mean 0 and variance 1, then scale by γ and shift by β."""
+    """Normalize every row of `x` to mean 0 and variance 1, then scale by γ and shift by β."""
     x, weight = contiguous(x), contiguous(weight)
     C = x.shape[-1]
     N = x.size // C
     y = cupy.empty_like(x)
     mean, rstd = (cupy.empty(N, dtype=accumulator(x.dtype)) for _ in range(2))
+    grid, block = (blocks_for(N, ROWS_PER_BLOCK),), (32 * ROWS_PER_BLOCK,)
     launch(
-        "layernorm.cu", "layernorm_forward", x.dtype, (blocks_for(N, ROWS),), (32 * ROWS,),
+        "layernorm.cu", "layernorm_forward", x.dtype, grid, block,
         (x, weight, None if bias is None else contiguous(bias), y, mean, rstd, index(N), index(C),
          number(eps)),
     )  # fmt: skip
@@ -37,16 +38,15 @@ def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 
 
 
 def backward(saved: Saved, dy: AnyC) -> tuple[AnyC, VectorC, VectorC | None]:
-    """Return dx, dweight, dbias (None without a bias); the last two in float32 at least."""
+    """Return dx, dweight, dbias (None without a bias); the last two in float32 or wider."""
     x, mean, rstd, weight, has_bias = saved
     dy = contiguous(dy)
     C = x.shape[-1]
     N = x.size // C
     dx = cupy.empty_like(x)
-    launch(
-        "layernorm.cu", "layernorm_backward", x.dtype, (blocks_for(N, ROWS),), (32 * ROWS,),
-        (dy, x, weight, mean, rstd, dx, index(N), index(C)),
-    )  # fmt: skip
+    grid, block = (blocks_for(N, ROWS_PER_BLOCK),), (32 * ROWS_PER_BLOCK,)
+    arguments = (dy, x, weight, mean, rstd, dx, index(N), index(C))
+    launch("layernorm.cu", "layernorm_backward", x.dtype, grid, block, arguments)
     weight_partials, bias_partials = (
         cupy.empty((n_partials(N), C), dtype=accumulator(x.dtype)) for _ in range(2)
     )

@@ -1,4 +1,4 @@
-"""The affine map, with the bias added by the matrix product itself."""
+"""The affine map; the kernel of the matrix product also adds the bias, where it can."""
 
 from scratchgpt.backends.cupy.gemm import Gemm
 from scratchgpt.backends.cupy.kernels import accumulator, contiguous
@@ -8,7 +8,7 @@ from scratchgpt.shapes import IO, AnyI, AnyO, VectorO
 
 
 class Linear:
-    """The pair; `gemm` multiplies."""
+    """The pair; `gemm` computes its matrix products."""
 
     def __init__(self, gemm: Gemm) -> None:
         self._gemm = gemm
@@ -19,7 +19,7 @@ class Linear:
         return y.reshape(*x.shape[:-1], weight.shape[1]), Saved(x, weight, bias is not None)
 
     def backward(self, saved: Saved, dy: AnyO) -> tuple[AnyI, IO, VectorO | None]:
-        """Return dx, dweight, dbias (None without a bias); the last two in float32 at least."""
+        """Return dx, dweight, dbias (None without a bias); the last two in float32 or wider."""
         x, weight, has_bias = saved
         rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
         dx = self._gemm(drows, weight, transpose_b=True).reshape(x.shape)

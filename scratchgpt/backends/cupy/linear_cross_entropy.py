@@ -1,4 +1,4 @@
-"""The head and its loss in chunks of rows, in which logits become their own gradient."""
+"""Output head and loss in chunks of rows; the logits of a chunk are overwritten with their gradient."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ from scratchgpt.backends.cupy.sums import total
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
-CHUNK = 1 << 29  # logits at a time, at most: 1 GiB in 16 bits
-SHARE = 64  # of the GPU's memory, one part in so many is for logits
-ROWS = 256  # of which the rows at a time are a multiple, if there are so many
-ALIGNED = 64  # a row of logits begins at a multiple of so many elements, as tensor cores like it
+MAX_LOGITS_PER_CHUNK = 1 << 29  # 1 GiB in 16 bits
+LOGITS_MEMORY_DIVISOR = 64  # logits take at most 1/64 of the GPU's memory
+ROWS_MULTIPLE = 256  # a chunk has a multiple of 256 rows, if it has that many
+LOGITS_ALIGNMENT = 64  # elements: each row of logits begins at a multiple of 64, which suits tensor cores
 
 
 class Saved(NamedTuple):
-    """What backward needs: the gradients themselves, for dloss = 1."""
+    """What backward needs: the gradients for dloss = 1, because the logits are gone by then."""
 
     dx: AnyC
     dweight: VC
@@ -28,9 +28,9 @@ class LinearCrossEntropy:
     """The pair.
 
     Args:
-        gemm: multiplies.
-        memory: bytes of the GPU.
-        scale: an array of rank 0 that all gradients are multiplied by (loss scaling), or None.
+        gemm: computes matrix products.
+        memory: the GPU's memory in bytes.
+        scale: the loss scale, an array of rank 0 by which all gradients are multiplied; None means 1.
     """
 
     def __init__(self, gemm: Gemm, memory: int, scale: Array | None = None) -> None:
@@ -46,13 +46,14 @@ class LinearCrossEntropy:
         n_targets: int | Array | None = None,
         needs_backward: bool = True,
     ) -> tuple[Array, Saved | None]:
-        """Return the mean loss in nats; compute the gradients, if they are needed, while there are logits.
+        """Return the mean loss in nats; with `needs_backward`, compute the gradients while the logits exist.
 
-        `n_targets` may be an array of rank 0, which nobody waits for; then it is not looked at.
+        `n_targets` may be a device array of rank 0. Reading it on the host would wait for the device, so it
+        is not checked.
         """
         (V, C), acc = weight.shape, accumulator(x.dtype)
         rows = contiguous(x).reshape(-1, C)
-        words = contiguous(targets.reshape(-1).astype(np.int32, copy=False))
+        ids = contiguous(targets.reshape(-1).astype(np.int32, copy=False))
         if n_targets is None:
             n_targets = int((targets != IGNORE_INDEX).sum())
         if not isinstance(n_targets, cupy.ndarray):
@@ -61,9 +62,10 @@ class LinearCrossEntropy:
                     f"linear_cross_entropy: all {targets.size} targets are {IGNORE_INDEX} (ignored)"
                 )
             n_targets = cupy.full((), n_targets, dtype=np.float64)
-        stride = -(-V // ALIGNED) * ALIGNED
-        step = max(1, min(CHUNK, self._memory // SHARE // x.itemsize) // stride)
-        step = min(len(rows), step // ROWS * ROWS or step)
+        stride = -(-V // LOGITS_ALIGNMENT) * LOGITS_ALIGNMENT
+        n_logits = min(MAX_LOGITS_PER_CHUNK, self._memory // LOGITS_MEMORY_DIVISOR // x.itemsize)
+        step = max(1, n_logits // stride)
+        step = min(len(rows), step // ROWS_MULTIPLE * ROWS_MULTIPLE or step)
         logits = cupy.empty((step, stride), dtype=x.dtype)
         losses = cupy.empty(len(rows), dtype=acc)
         dx, dweight = cupy.empty_like(rows), cupy.empty(weight.shape, dtype=acc)
@@ -73,16 +75,16 @@ class LinearCrossEntropy:
             z = self._gemm(x_chunk, weight, transpose_b=True, out=logits[: len(x_chunk), :V])
             launch(
                 "cross_entropy.cu", "cross_entropy", x.dtype, (len(x_chunk),), (256 if V < 4096 else 1024,),
-                (logits, words[chunk], losses[chunk], self._scale, index(V), size(stride), n_targets,
+                (logits, ids[chunk], losses[chunk], self._scale, index(V), size(stride), n_targets,
                  index(needs_backward)),
             )  # fmt: skip
-            if needs_backward:  # z is dlogits from here on
+            if needs_backward:  # from here on, z is dlogits
                 self._gemm(z, weight, out=dx[chunk])
                 self._gemm(z, x_chunk, transpose_a=True, out=dweight, accumulate=start > 0)
         return total(losses), Saved(dx.reshape(x.shape), dweight) if needs_backward else None
 
     def backward(self, saved: Saved, dloss: float = 1.0) -> tuple[AnyC, VC]:
-        """Return dx and dweight."""
+        """Return dx and dweight: what forward computed, times dloss."""
         if dloss == 1.0:
             return saved
         return saved.dx * dloss, saved.dweight * dloss

@@ -1,4 +1,4 @@
-"""Queries, keys and values from the fused projection; backward knows when nothing has to be copied."""
+"""Queries, keys and values from the fused projection; backward copies only where it must."""
 
 from scratchgpt.backends.cupy.kernels import address
 from scratchgpt.backends.packed_heads import packed
@@ -10,6 +10,6 @@ __all__ = ["Saved", "backward", "forward"]
 
 
 def backward(saved: Saved, dqkv: tuple[BHTD, BHTD, BHTD]) -> tuple[QKV]:
-    """Return the gradient of the fused projection: the array that the three are views of, if there is one."""
+    """Return the gradient of the fused projection; no copy if the three are views of such an array."""
     whole = packed(dqkv, address)
     return textbook.backward(saved, dqkv) if whole is None else (whole,)

@@ -1,20 +1,20 @@
-"""Sums whose order depends on the shapes alone."""
+"""Deterministic sums: their order depends on the shapes alone."""
 
 import cupy
 
 from scratchgpt.backends.cupy.kernels import accumulator, blocks_for, contiguous, index, launch
 from scratchgpt.shapes import Array
 
-PARTIALS = 64  # partial sums of a column, at most: with them there are enough blocks for a large card
+MAX_PARTIALS = 64  # partial sums of a column: enough blocks to keep a large GPU busy
 
 
 def n_partials(n_rows: int) -> int:
-    """Return into how many partial sums the rows of a matrix are cut, each of 64 rows or more."""
-    return min(PARTIALS, blocks_for(n_rows, 64))
+    """Return how many partial sums the rows of a matrix are split into, each of 64 rows or more."""
+    return min(MAX_PARTIALS, blocks_for(n_rows, 64))
 
 
 def sum_partials(partials: Array) -> Array:
-    """Return the column sums (C,) of partial sums (n, C), added row after row."""
+    """Return the column sums (C,) of partial sums (n, C), adding row by row."""
     n, C = partials.shape
     total = cupy.empty(C, dtype=partials.dtype)
     grid = (blocks_for(C, 128),)
@@ -23,7 +23,7 @@ def sum_partials(partials: Array) -> Array:
 
 
 def column_sums(x: Array) -> Array:
-    """Return the column sums (C,) of a matrix (N, C), in float32 at least."""
+    """Return the column sums (C,) of a matrix (N, C), in float32 or wider."""
     x = contiguous(x)
     N, C = x.shape
     partials = cupy.empty((n_partials(N), C), dtype=accumulator(x.dtype))

@@ -1,4 +1,4 @@
-"""The head, for generation: logits in float32 at least."""
+"""The output head for generation, with logits in float32 or wider."""
 
 from scratchgpt.backends.cupy.gemm import Gemm
 from scratchgpt.backends.cupy.kernels import accumulator
@@ -7,7 +7,7 @@ from scratchgpt.shapes import VC, AnyC, AnyV
 
 
 class Unembedding:
-    """The pair; `gemm` multiplies."""
+    """The pair; `gemm` computes its matrix products."""
 
     def __init__(self, gemm: Gemm) -> None:
         self._gemm = gemm

@@ -1,4 +1,4 @@
-"""The `numpy` backend: NumPy on a CPU, the default. These pairs replace the textbook's by faster ones."""
+"""The `numpy` backend, the default: NumPy on a CPU, with faster pairs in place of some of the textbook's."""
 
 import dataclasses
 import functools
@@ -41,47 +41,47 @@ OPS = dataclasses.replace(
 
 
 class NumpyBackend(Backend):
-    """Micro-batches on several threads, each with BLAS on one thread."""
+    """Runs micro-batches on several threads, with single-threaded BLAS in each."""
 
     def __init__(self, threads: int) -> None:
         super().__init__("numpy", OPS, threads)
         self.workers = Workers(threads)
         keep_freed_memory()
 
-    def active(self, side_by_side: bool) -> AbstractContextManager[Any]:
-        """Return a context in which BLAS uses one thread, if micro-batches use the others, and else all."""
-        return blas_threads(1 if side_by_side else self.workers.threads)
+    def active(self, parallel: bool) -> AbstractContextManager[Any]:
+        """Return a context in which BLAS uses one thread if micro-batches run in parallel, else all."""
+        return blas_threads(1 if parallel else self.workers.threads)
 
     def micro_batches(self, n_rows: int, n_time: int, n_params: int) -> list[slice]:
-        """Return micro-batches, which depend on the shapes alone."""
+        """Return the micro-batches, which depend only on these three numbers."""
         return micro_batches(n_rows, n_time, n_params)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return `[function(item) for item in items]`, computed by this backend's threads."""
+        """Return `[function(item) for item in items]`, with the calls spread over this backend's threads."""
         return self.workers.map(function, items)
 
     def row_ops(self, config: GPTConfig, weights: Array) -> RowOps:
-        """Return ops on vectors."""
+        """Return the ops for decoding a single text with this model."""
         return RowOps(config, weights, self.workers.threads)
 
     def clip(self, gradient: Array, max_norm: float) -> float:
-        """Scale a flat gradient so that its norm is at most `max_norm`, by this backend's threads."""
+        """Scale a flat gradient in place to a norm of at most `max_norm`, on this backend's threads."""
         return clip.clip(gradient, max_norm, self.workers)
 
     def adamw(self, step: Update, norm: Any = 0.0) -> None:
-        """Take a step of AdamW, in place, by this backend's threads; none if the norm is not finite."""
+        """Apply an AdamW update in place, on this backend's threads; skip it if the norm is not finite."""
         if math.isfinite(norm):
             adamw.update(step, self.workers)
 
 
 @functools.cache
 def create(threads: int | None = None) -> Backend:
-    """Return the backend; None means as many threads as the machine and its container allow.
+    """Return the backend; None means as many threads as the machine or its container allows.
 
-    The same arguments give the same object, so its threads are started once.
+    Equal arguments return the same object, so that its threads are started only once.
 
     Raises:
-        InputError: fewer than one thread.
+        InputError: `threads` is less than 1.
     """
     check_threads(threads)
     return NumpyBackend(threads or usable_cores())

@@ -1,7 +1,7 @@
-"""Causal attention in blocks of queries that skip the masked triangle.
+"""Causal attention in blocks of queries, each of which skips the keys that are masked for all its queries.
 
-Scores are kept transposed, (S, T) per head, so that the sums over keys are matrix products with ones. Their
-exponentials are never normalised: the division by their sum is done on y and dy, which are smaller.
+Scores are stored transposed, (S, T) per head, so that sums over keys are matrix products with ones. Their
+exponentials are never normalized: y and dy, which are smaller, are divided by the sums instead.
 """
 
 import functools
@@ -15,14 +15,14 @@ from scratchgpt.ops.dropout import draw_mask
 from scratchgpt.ops.rng import UniformSource
 from scratchgpt.shapes import BHSD, BHTD, Array
 
-QUERIES = 64  # per block
+QUERIES_PER_BLOCK = 64
 
 
 class Saved(NamedTuple):
-    """What backward needs.
+    """What backward needs: the inputs, y for the softmax gradient, and the unnormalized probabilities.
 
-    `exponentials` and `totals`, by block of queries, are (B, H, seen, queries) and (B, H, queries, 1);
-    `mask` is dropout's, (B, H, T, S).
+    For each block of queries, `exponentials` holds an array (B, H, seen, queries) and `totals` their sums
+    (B, H, queries, 1). `mask` is dropout's (B, H, T, S), or None.
     """
 
     q: BHTD
@@ -37,13 +37,13 @@ class Saved(NamedTuple):
 def forward(
     q: BHTD, k: BHSD, v: BHSD, p: float = 0.0, rng: UniformSource | None = None
 ) -> tuple[BHTD, Saved]:
-    """Let every query average the values of its own and earlier positions, weighted by similarity."""
+    """Average, for every query, the values at its own and earlier positions, weighted by similarity."""
     T, S, D = q.shape[2], k.shape[2], q.shape[3]
     y = np.empty_like(q)
     mask = draw_mask((*q.shape[:3], S), p, rng, like=q) if rng is not None and p > 0.0 else None
     saved = Saved(q, k, v, y, [], [], mask)
-    for first in range(0, T, QUERIES):
-        last = min(first + QUERIES, T)
+    for first in range(0, T, QUERIES_PER_BLOCK):
+        last = min(first + QUERIES_PER_BLOCK, T)
         seen = S - T + last  # keys that the block's last query sees
         q_block = np.multiply(q[:, :, first:last], 1.0 / math.sqrt(D), order="C")
         scores = k[:, :, :seen] @ q_block.swapaxes(2, 3)  # (B, H, seen, queries)
@@ -65,19 +65,20 @@ def forward(
 def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
     """Return dq, dk, dv.
 
-    The sum of the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y: each row of y is the same
-    weighted sum. (Source: Dao et al., "FlashAttention" (2022), appendix B.2.)
+    The sum in the softmax gradient, Σ_s probs ∘ dprobs, equals Σ_d dy ∘ y, because a row of y is the sum of
+    the rows of v weighted by probs. Source: Dao et al., "FlashAttention" (2022), appendix B.2.
 
-    The last block of queries comes first: it sees every key, so its dk and dv need nothing to be added to.
+    The last block of queries comes first: it sees every key, so it initializes dk and dv, and the others add.
     """
     q, k, v, y, all_exponentials, totals, mask = saved
     T, S, D = q.shape[2], k.shape[2], q.shape[3]
     dq, dk, dv = _empty_gradients(q, k)
-    for first in reversed(range(0, T, QUERIES)):
-        last = min(first + QUERIES, T)
+    for first in reversed(range(0, T, QUERIES_PER_BLOCK)):
+        last = min(first + QUERIES_PER_BLOCK, T)
         seen = S - T + last
-        exponentials, total = all_exponentials[first // QUERIES], totals[first // QUERIES]
-        # Divided by the total, dy makes probabilities of exponentials.
+        block = first // QUERIES_PER_BLOCK
+        exponentials, total = all_exponentials[block], totals[block]
+        # Dividing dy by the total has the effect of normalizing the exponentials.
         dy_block = np.divide(dy[:, :, first:last], total, order="C")
         scaled = dy_block * (1.0 / math.sqrt(D))
         dscores = v[:, :, :seen] @ scaled.swapaxes(2, 3)  # (B, H, seen, queries)
@@ -99,7 +100,7 @@ def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
 
 
 def _empty_gradients(q: BHTD, k: BHSD) -> tuple[BHTD, BHSD, BHSD]:
-    """Return arrays for dq, dk and dv: side by side, as `split_heads` cut q, k and v, if S = T."""
+    """Return empty dq, dk and dv; if S = T, as views of one array, just as `split_heads` makes q, k and v."""
     B, H, T, D = q.shape
     if k.shape != q.shape:
         return np.empty_like(q), np.empty(k.shape, k.dtype), np.empty(k.shape, k.dtype)
@@ -109,14 +110,14 @@ def _empty_gradients(q: BHTD, k: BHSD) -> tuple[BHTD, BHSD, BHSD]:
 
 @functools.lru_cache(maxsize=64)
 def _hidden(n: int) -> Array:
-    """Return whether key s of a diagonal square (s, t) comes after query t; the array is read-only."""
+    """Return a read-only boolean (n, n): entry (s, t) tells whether key s comes after query t."""
     hidden = np.tri(n, n, -1, dtype=bool)
     hidden.flags.writeable = False
     return hidden
 
 
 def _max_over_keys(scores: Array) -> Array:
-    """Return the largest score of every query, (B, H, 1, queries); whole halves compare faster than rows."""
+    """Return every query's largest score (B, H, 1, queries); comparing halves is faster than row by row."""
     while scores.shape[2] % 2 == 0 and scores.shape[2] > 64:
         half = scores.shape[2] // 2
         scores = np.maximum(scores[:, :, :half], scores[:, :, half:])
@@ -124,5 +125,5 @@ def _max_over_keys(scores: Array) -> Array:
 
 
 def _transposed(mask: Array, first: int, last: int, seen: int) -> Array:
-    """Return dropout's mask of a block of queries, transposed as the scores are."""
+    """Return dropout's mask of a block of queries, transposed like the scores."""
     return mask[:, :, first:last, :seen].swapaxes(2, 3)

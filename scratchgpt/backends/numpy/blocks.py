@@ -1,17 +1,17 @@
-"""Walk over arrays in blocks that stay in cache."""
+"""Iterate over arrays in cache-sized blocks."""
 
 from collections.abc import Iterator
 
 from scratchgpt.shapes import Array
 
-BLOCK = 1 << 18  # elements: a chain of ufuncs over a few such blocks stays in the last-level cache
+ELEMENTS_PER_BLOCK = 1 << 18  # a chain of ufuncs over a few blocks of this size stays in the last-level cache
 
 
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Yield matching pieces of contiguous arrays of one size: flat views, or the arrays if they are small."""
-    if arrays[0].size <= BLOCK:
+    """Yield matching blocks of contiguous arrays of equal size: flat views, or the whole arrays if small."""
+    if arrays[0].size <= ELEMENTS_PER_BLOCK:
         yield arrays
         return
     flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield tuple(array[start : start + BLOCK] for array in flat)
+    for start in range(0, flat[0].size, ELEMENTS_PER_BLOCK):
+        yield tuple(array[start : start + ELEMENTS_PER_BLOCK] for array in flat)

@@ -1,4 +1,4 @@
-"""Constant vectors, for sums and means as matrix products."""
+"""Constant arrays, with which sums and means become matrix products."""
 
 import functools
 
@@ -9,7 +9,7 @@ from scratchgpt.shapes import Array
 
 @functools.lru_cache(maxsize=64)
 def filled(shape: tuple[int, ...], value: float, dtype: np.dtype) -> Array:
-    """Return a read-only array: `filled((n,), 1.0, dtype) @ x` is the sum over the rows of x."""
+    """Return a cached read-only array; `filled((n,), 1.0, dtype) @ x` is the sum over the rows of x."""
     array = np.full(shape, value, dtype)
     array.flags.writeable = False
     return array

@@ -1,4 +1,4 @@
-"""GELU's tanh form in cache-sized blocks; forward computes the slope, too, while its parts are in cache."""
+"""GELU's tanh form in cache-sized blocks; forward also computes the slope, while its inputs are in cache."""
 
 from typing import NamedTuple
 
@@ -10,13 +10,13 @@ from scratchgpt.shapes import AnyShape
 
 
 class Saved(NamedTuple):
-    """What backward needs: dy/dx, in place of the textbook's x and tanh u."""
+    """What backward needs: the slope y'(x), instead of the textbook's x and tanh u."""
 
     slope: AnyShape
 
 
 def forward(x: AnyShape) -> tuple[AnyShape, Saved]:
-    """Compute y = x g with the gate g = (1 + tanh u)/2, and its slope.
+    """Compute y = x g with the gate g = (1 + tanh u)/2, and the slope y'(x).
 
     Because g' = 2 g (1 - g) u', the slope is g + y (1 - g) · 2u', with 2u' = √(2/π) (2 + 6 · 0.044715 x²).
     """

@@ -1,4 +1,4 @@
-"""LayerNorm with its sums by BLAS, which adds faster than `sum`."""
+"""LayerNorm, with sums done by BLAS, which is faster than `sum`."""
 
 import math
 
@@ -10,11 +10,11 @@ from scratchgpt.shapes import AnyC, VectorC
 
 
 def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 1e-5) -> tuple[AnyC, Saved]:
-    """Normalise every row of `x` to mean 0 and variance 1, then scale by γ and shift by β."""
+    """Normalize every row of `x` to mean 0 and variance 1, then scale by γ and shift by β."""
     C = x.shape[-1]
     mean = x @ filled((C, 1), 1.0 / C, x.dtype)
     x_hat = x - mean
-    variance = np.vecdot(x_hat, x_hat)[..., None]  # C times it
+    variance = np.vecdot(x_hat, x_hat)[..., None]  # still multiplied by C
     variance += C * eps
     rstd = np.sqrt(variance, out=variance)
     np.divide(math.sqrt(C), rstd, out=rstd)
@@ -34,7 +34,7 @@ def backward(saved: Saved, dy: AnyC) -> tuple[AnyC, VectorC, VectorC | None]:
     dweight = ones @ product
     dbias = ones @ rows if saved.has_bias else None
     h = rows * saved.weight
-    scale = np.vecdot(h, x_hat)[:, None]  # mean(h ∘ x̂), once divided by C
+    scale = np.vecdot(h, x_hat)[:, None]  # C · mean(h ∘ x̂)
     scale *= 1.0 / C
     h -= h @ filled((C, 1), 1.0 / C, dy.dtype)
     h -= np.multiply(x_hat, scale, out=product)

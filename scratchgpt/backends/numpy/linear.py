@@ -1,4 +1,4 @@
-"""The affine map, with the bias gradient as a matrix product: ones @ dy adds faster than `sum`."""
+"""The affine map, with the bias gradient as a matrix product: `ones @ dy` is faster than `sum`."""
 
 from scratchgpt.backends.numpy.filled import filled
 from scratchgpt.ops.linear import Saved, forward

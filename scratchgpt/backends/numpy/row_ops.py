@@ -1,8 +1,8 @@
-"""The ops of one new token: vectors, forward only, in as few and as cheap calls of NumPy as possible.
+"""The ops of one decoding step of a single text: vectors, forward only, in few and cheap NumPy calls.
 
-A step of a small model spends most of its time on calling NumPy, about half a microsecond each, and little on
-arithmetic. So nothing is saved for a backward pass, `x.dot(W)` stands for `x @ W`, which takes longer to be
-called, and constants are arrays (), for which NumPy takes half the time that it takes for a Python number.
+When a small model decodes, most of the time is the overhead of NumPy calls, about half a microsecond each;
+arithmetic is little. So nothing is saved for backward, `x.dot(W)` replaces `x @ W`, which has more overhead,
+and constants are arrays of rank 0, which NumPy handles in half the time of a Python number.
 """
 
 import math
@@ -17,21 +17,21 @@ from scratchgpt.ops import gelu_exact
 from scratchgpt.ops.gelu_tanh import CUBIC, SQRT_2_OVER_PI
 from scratchgpt.shapes import HD, HSD, IO, Array, VectorC, VectorI, VectorO
 
-SMALL = 6_000_000  # weights: below, one core reads them from its cache before a second one is awake
+MIN_WEIGHTS_FOR_THREADS = 6_000_000  # below, one core reads them from cache before a second one wakes up
 
 
 class RowOps:
-    """The ops for a model, for one thread of Python at a time, because they keep places for numbers.
+    """The ops for one model. Not thread-safe, because calls share scratch arrays.
 
     Args:
-        config: its shape.
-        weights: its weights, flat.
-        threads: for the products of a model that is not SMALL.
+        config: the model's configuration.
+        weights: the model's weights, flat; only their number and dtype matter.
+        threads: BLAS threads for a model of MIN_WEIGHTS_FOR_THREADS or more; smaller models use one.
     """
 
     def __init__(self, config: GPTConfig, weights: Array, threads: int) -> None:
         dtype = weights.dtype
-        self._threads = 1 if weights.size < SMALL else threads
+        self._threads = 1 if weights.size < MIN_WEIGHTS_FOR_THREADS else threads
         self._C, self._eps = config.n_embd, config.layer_norm_epsilon
         self._average = filled((config.n_embd,), 1.0 / config.n_embd, dtype)
         self._mean, self._rstd = np.empty((), dtype), np.empty((), dtype)
@@ -43,11 +43,11 @@ class RowOps:
         self._gelu = self._gelu_tanh if config.activation == "gelu_tanh" else self._gelu_exact
 
     def active(self) -> AbstractContextManager[None]:
-        """Return a context in which BLAS uses as many threads as pay."""
+        """Return a context in which BLAS uses one thread for a small model, all for a large one."""
         return blas_threads(self._threads)
 
     def layernorm(self, x: VectorC, weight: VectorC, bias: VectorC | None) -> VectorC:
-        """Normalise, scale by γ and shift by β, as `ops.layernorm` does."""
+        """Normalize x, then scale by γ and shift by β, as `ops.layernorm` does for one row."""
         self._mean[()] = x.dot(self._average)
         y = x - self._mean
         self._rstd[()] = 1.0 / math.sqrt(float(y.dot(y)) / self._C + self._eps)
@@ -58,14 +58,14 @@ class RowOps:
         return y
 
     def linear(self, x: VectorI, weight: IO, bias: VectorO | None) -> VectorO:
-        """Return x W + b, as `ops.linear` does."""
+        """Return x W + b, as `ops.linear` does for one row."""
         y: Array = x.dot(weight)
         if bias is not None:
             y += bias
         return y
 
     def attention(self, q: HD, k: HSD, v: HSD) -> HD:
-        """Average the values of all S positions by similarity, as `ops.attention` does for T = 1."""
+        """Average the values at all S positions, weighted by similarity: `ops.attention` with T = 1."""
         scores: Array = k @ (q * self._scale)[:, :, None]  # (H, S, 1)
         scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
         exponentials = np.exp(scores, out=scores)[:, :, 0]
@@ -74,7 +74,7 @@ class RowOps:
         return y
 
     def gelu(self, x: Array) -> Array:
-        """Bend, as the op does that the configuration names."""
+        """Apply the configured GELU to x (F,)."""
         return self._gelu(x)
 
     def _gelu_tanh(self, x: Array) -> Array:

@@ -1,1 +1,1 @@
-"""`scratchgpt chat`: a conversation with a model that was trained on dialogues."""
+"""The parts of `scratchgpt chat`: the conversation, its commands, its loop and its files."""

@@ -1,4 +1,4 @@
-"""What the user can type that is not said to the model."""
+"""Commands that the user can type in a chat; they start with a slash."""
 
 import dataclasses
 import shlex
@@ -12,23 +12,24 @@ from scratchgpt.cli.chat.session import Session
 from scratchgpt.errors import InputError
 from scratchgpt.generation import GenerationSettings
 from scratchgpt.utils.validation import from_mapping, nearest
+from scratchgpt.utils.words import counted
 
 
-def obey(line: str, session: Session) -> str:
-    """Do what a line that begins with / says; return what there is to tell the user.
+def run_command(line: str, session: Session) -> str:
+    """Run the command in a line that starts with /; return the text to show the user.
 
     Raises:
-        InputError: an unknown command, or one that cannot be obeyed.
+        InputError: an unknown command, or one that fails.
     """
     name, _, rest = line.partition(" ")
     if name not in COMMANDS:
         raise InputError(f"there is no command {name!r}{nearest(name, COMMANDS)}")
-    return COMMANDS[name].act(session, rest.strip())
+    return COMMANDS[name].run(session, rest.strip())
 
 
 def _reset(session: Session, _: str) -> str:
-    session.begin_anew()
-    return "the conversation begins anew"
+    session.reset()
+    return "started a new conversation"
 
 
 def _temperature(session: Session, value: str) -> str:
@@ -51,18 +52,18 @@ def _change(session: Session, name: str, typed: str) -> None:
     try:
         value = yaml.safe_load(typed)
     except yaml.YAMLError:
-        raise InputError(f"{name} is {typed!r}; expected a value as in YAML: 0.5, null, [a, b]") from None
+        raise InputError(f"{name} is {typed!r}; expected a YAML value, e.g. 0.5, null or [a, b]") from None
     changed = dataclasses.asdict(session.settings) | {name: value}
     session.settings = from_mapping(GenerationSettings, changed, "generation.")
 
 
 def _save(session: Session, path: str) -> str:
     if not path:
-        raise InputError("there is no file to save to; expected /save FILE")
+        raise InputError("missing file name; type /save FILE")
     file = Path(path).expanduser()
     n = session.save(file)
     train = f"scratchgpt train --data {shlex.quote(str(file))} --corpus.format daily-dialog"
-    return f"{path} has {n} conversation{'s' if n > 1 else ''}; to train on it: {train}"
+    return f"saved {counted(n, 'conversation')} to {path}; to train on it: {train}"
 
 
 def _help(_: Session, __: str) -> str:
@@ -75,22 +76,20 @@ def _quit(session: Session, _: str) -> str:
 
 
 class Command(NamedTuple):
-    """A command: how it is typed, what it does in words, and a function that does it."""
+    """A command: how to type it, its help text, and the function that runs it."""
 
     usage: str
     help: str
-    act: Callable[[Session, str], str]
+    run: Callable[[Session, str], str]
 
 
 COMMANDS = {
-    "/reset": Command("/reset", "forget the conversation and begin anew", _reset),
+    "/reset": Command("/reset", "start a new conversation", _reset),
     "/temperature": Command(
-        "/temperature [X]", "how daring the replies are: 0 is greedy; without X, what it is now", _temperature
+        "/temperature [X]", "set the temperature (0 is greedy), or show it", _temperature
     ),
-    "/set": Command("/set NAME [VALUE]", "change a setting of generation, as top_p 0.9, or show it", _set),
-    "/save": Command(
-        "/save FILE", "write the conversations since the start to a file of JSON lines, to train on", _save
-    ),
-    "/help": Command("/help", "this list", _help),
-    "/quit": Command("/quit", "leave; so does the end of input (Ctrl-D)", _quit),
+    "/set": Command("/set NAME [VALUE]", "change a setting, e.g. /set top_p 0.9, or show it", _set),
+    "/save": Command("/save FILE", "save all conversations as JSON lines to train on", _save),
+    "/help": Command("/help", "show this list", _help),
+    "/quit": Command("/quit", "quit (or press Ctrl-D)", _quit),
 }

@@ -1,4 +1,4 @@
-"""What was said so far, and as much of it as the model can read."""
+"""The turns of a conversation, and as many of them as fit into the prompt."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from scratchgpt.tokenizers import Tokenizer
 
 
 class Conversation:
-    """Turns of the user and the bot, one after the other.
+    """Alternating turns of the user and the bot.
 
     Attributes:
-        turns: all of them, the user's first.
-        n_forgotten: how many of the oldest the model no longer reads.
+        turns: all turns, starting with the user's.
+        n_forgotten: number of the oldest turns that no longer fit into the prompt.
     """
 
     def __init__(self) -> None:
@@ -21,17 +21,17 @@ class Conversation:
         self.n_forgotten = 0
 
     def prompt(self, said: str, tokenizer: Tokenizer, limit: int) -> list[int]:
-        """Return the tokens that the bot's answer follows, and forget the oldest turns if they are too many.
+        """Return the prompt for the bot's next turn; the oldest turns are dropped if it gets too long.
 
-        A user's turn and its answer are forgotten together, so that what is left begins as a dialogue does.
+        A user's turn and its reply are dropped together, so the rest still starts like a dialogue.
 
         Args:
-            said: what the user says now. It is text: names of special tokens in it are characters.
-            tokenizer: of a model of dialogues.
-            limit: the most tokens that there may be.
+            said: the user's new turn. It is plain text: names of special tokens in it are characters.
+            tokenizer: the tokenizer of a dialogue model.
+            limit: maximum number of tokens.
 
         Raises:
-            InputError: unknown characters, or too many tokens even without all that was said before.
+            InputError: unknown characters, or a turn that is too long on its own.
         """
         for first in range(self.n_forgotten, len(self.turns) + 1, 2):
             ids = prompt_ids([*self.turns[first:], said], tokenizer)
@@ -39,19 +39,19 @@ class Conversation:
                 self.n_forgotten = first
                 return ids
         raise InputError(
-            f"that is {len(ids)} tokens long; expected at most {limit}, to leave room for a reply"
+            f"your message takes {len(ids)} tokens; expected at most {limit}, to leave room for a reply"
         )
 
     def add(self, said: str, reply: str) -> None:
-        """Keep what the user said and the bot answered."""
+        """Append the user's turn and the bot's reply."""
         self.turns += [said, reply]
 
 
 def prompt_ids(turns: Sequence[str], tokenizer: Tokenizer) -> list[int]:
-    """Return the tokens of turns that end with the user's, and then " Bot:".
+    """Return the token ids of these turns, the last of which is the user's, followed by " Bot:".
 
-    They are those of the dialogue in which the bot says nothing, without the token that ends its turn: what
-    the model has seen in training, to the token.
+    They are the tokens of the dialogue with an empty last turn of the bot, without the token that ends it:
+    exactly what the model has seen in training.
     """
     *pieces, _ = dialogue_pieces([*turns, ""])
     return tokenise(pieces, tokenizer).tokens.tolist()

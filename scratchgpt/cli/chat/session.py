@@ -1,4 +1,4 @@
-"""Who talks, how the model is to answer, and what was said."""
+"""A chat session: the model, its settings and the conversations."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,24 +9,23 @@ from scratchgpt.cli.chat.conversation import Conversation
 from scratchgpt.cli.chat.saving import Transcripts
 from scratchgpt.errors import InputError
 from scratchgpt.generation import GenerationSettings
-from scratchgpt.generation.writing import Writer
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.base import BOS, EOS, SEP
 
 
 class Session:
-    """A model, its settings, and the conversations with it.
+    """A model, its settings and the conversations with it.
 
     Args:
-        model: what answers.
-        settings: how.
-        seed: of the first reply; the next ones count up.
+        model: generates the replies.
+        settings: how to generate them.
+        seed: of the first reply; each further reply adds 1.
 
     Attributes:
-        settings: how the model writes a reply.
-        conversations: what was said; the last one goes on.
-        is_over: whether the user wants to leave.
+        settings: how to generate replies; commands change it.
+        conversations: all conversations; the last one is the current one.
+        is_over: whether the user has quit.
     """
 
     def __init__(self, model: LanguageModel, settings: GenerationSettings, seed: int) -> None:
@@ -39,47 +38,47 @@ class Session:
 
     @property
     def conversation(self) -> Conversation:
-        """The one that goes on."""
+        """The current conversation."""
         return self.conversations[-1]
 
-    def begin_anew(self) -> None:
-        """Begin another conversation, in which the model knows nothing of those before."""
+    def reset(self) -> None:
+        """Start a new conversation, in which the model knows nothing of the earlier ones."""
         self.conversations.append(Conversation())
 
     def save(self, path: Path) -> int:
-        """Write all conversations to a file as `Transcripts.save` does; return how many."""
+        """Write all conversations to a file; return their number. See `Transcripts.save`."""
         return self._transcripts.save(self.conversations, path)
 
     @property
     def limit(self) -> int:
-        """The most tokens of a prompt: a reply has room after it, or at least a quarter of the block."""
+        """Maximum number of prompt tokens; up to a quarter of the block is left for the reply."""
         block_size = self._model.model.config.block_size
         return block_size - min(self.settings.max_new_tokens, block_size // 4)
 
     def reply(self, said: str) -> Iterator[str]:
-        """Yield what the model answers piece by piece, until it ends its turn; nothing is kept yet.
+        """Yield the model's reply piece by piece, until it ends its turn; the conversation is unchanged.
 
         Raises:
-            InputError: it cannot read what was said, or a setting that does not go with its tokenizer.
+            InputError: the tokenizer cannot encode the message or a text in the settings.
         """
         model, tokenizer = self._model, self._model.tokenizer
         ids = self.conversation.prompt(said, tokenizer, self.limit)
         ends = (tokenizer.special_ids[SEP], tokenizer.special_ids[EOS])
-        others = [name for name, i in tokenizer.special_ids.items() if i not in ends]  # a turn is text
+        others = [name for name, i in tokenizer.special_ids.items() if i not in ends]  # a reply is plain text
         settings = replace(self.settings, banned=[*self.settings.banned, *others])
-        writer = Writer(model.model, model.params, tokenizer, model.backend, ends)
-        pieces = writer.write([ids], settings, self._seed)
+        generator = replace(model.generator, eos_ids=ends)
+        pieces = generator.stream([ids], settings, self._seed)
         self._seed += 1
         return without_space(piece for _, piece in pieces)
 
 
 def can_chat(tokenizer: Tokenizer) -> bool:
-    """Return whether a tokenizer has the special tokens of dialogues, as those who learned from them have."""
+    """Return whether a tokenizer has the special tokens of dialogues, as one trained on dialogues has."""
     return {BOS, SEP, EOS} <= set(tokenizer.special_ids)
 
 
 def runs_that_chat(folder: Path) -> Sequence[Path]:
-    """Return the runs in a folder that were trained on dialogues, the newest first."""
+    """Return the runs in a folder that were trained on dialogues, newest first."""
     checkpoints = sorted(folder.glob("*/last.safetensors"), key=lambda path: -path.stat().st_mtime)
     return [path.parent for path in checkpoints if _has_dialogues(path.parent)]
 
@@ -87,12 +86,12 @@ def runs_that_chat(folder: Path) -> Sequence[Path]:
 def _has_dialogues(run: Path) -> bool:
     try:
         return can_chat(tokenizers.load(run))
-    except InputError:  # a damaged run is no reason not to talk with another
+    except InputError:  # a damaged run must not prevent a chat with another
         return False
 
 
 def without_space(pieces: Iterator[str]) -> Iterator[str]:
-    """Yield a text without the space that it begins with (dialogue.py puts one before every turn)."""
+    """Yield a text without its leading space (corpora/dialogue.py puts one before every turn)."""
     for piece in pieces:
         if text := piece.lstrip():
             yield text

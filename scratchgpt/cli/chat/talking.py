@@ -1,35 +1,35 @@
-"""The loop of a chat: read a line, answer it, and let Ctrl-C stop the answer but not the chat."""
+"""The chat loop: read a line, reply to it; Ctrl-C stops a reply but not the chat."""
 
 import contextlib
 import importlib
 import signal
 import sys
 
-from scratchgpt.cli.chat.commands import obey
+from scratchgpt.cli.chat.commands import run_command
 from scratchgpt.cli.chat.session import Session
 from scratchgpt.errors import InputError
 from scratchgpt.utils.signals import signals_request_stop
 from scratchgpt.utils.terminal import printable
 
-FORGETTING = "(the block is full: the model no longer reads the oldest turns)"
-STOPPED = "(stopped: what you said and this reply do not count as said)"
-LEAVING = "(/quit or Ctrl-D leaves)"
+FORGETTING = "(the context is full: the model no longer sees the oldest turns)"
+STOPPED = "(stopped: this exchange was discarded)"
+LEAVING = "(to leave, type /quit or press Ctrl-D)"
 
 
 def talk(session: Session) -> int:
-    """Talk until the user leaves or the input ends; return the exit code.
+    """Chat until the user quits or the input ends; return the exit code.
 
-    On a terminal there are prompts, and Ctrl-C stops a reply. Over a pipe, standard output has one reply for
-    each line that is neither blank nor a command, an empty one if the model cannot read the line, and Ctrl-C
-    ends the program. Everything else goes to standard error.
+    On a terminal there are prompts, and Ctrl-C stops a reply. With piped input, standard output has one reply
+    per line that is neither blank nor a command, an empty one if the tokenizer cannot encode the line, and
+    Ctrl-C ends the program. Everything else goes to standard error.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C over a pipe.
+        KeyboardInterrupt: Ctrl-C with piped input.
     """
     on_terminal = sys.stdin.isatty()
     if on_terminal:
-        with contextlib.suppress(ImportError):  # Windows has its own
-            importlib.import_module("readline")  # gives input() a history, and keys that move
+        with contextlib.suppress(ImportError):  # not on Windows
+            importlib.import_module("readline")  # gives input() history and cursor keys
     while not session.is_over:
         try:
             line = input("User: " if on_terminal else "").strip()
@@ -49,10 +49,10 @@ def talk(session: Session) -> int:
 
 
 def _answer(line: str, session: Session, on_terminal: bool) -> int:
-    """Answer a line; return the exit code of a signal that ends the program, or 0."""
+    """Reply to a line or run its command; return the exit code of a terminating signal, or 0."""
     try:
         if line.startswith("/"):
-            if told := obey(line, session):
+            if told := run_command(line, session):
                 print(printable(told), file=sys.stderr)
         elif line:
             return _say(line, session, on_terminal)
@@ -64,7 +64,7 @@ def _answer(line: str, session: Session, on_terminal: bool) -> int:
 
 
 def _say(said: str, session: Session, on_terminal: bool) -> int:
-    """Print what the model answers, and keep both turns, unless the answer was stopped: then neither."""
+    """Print the model's reply, and keep both turns unless the reply was stopped."""
     forgotten_before = session.conversation.n_forgotten
     pieces = session.reply(said)
     if session.conversation.n_forgotten and not forgotten_before:
@@ -79,7 +79,7 @@ def _say(said: str, session: Session, on_terminal: bool) -> int:
                 reply += piece
                 if stop.is_set():
                     break
-        except KeyboardInterrupt:  # the second, while the model is still busy with the next token
+        except KeyboardInterrupt:  # pressed a second time, while the model computes the next token
             pass
     print(flush=True)
     if stop.signum is None:

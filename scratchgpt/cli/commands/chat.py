@@ -1,4 +1,4 @@
-"""`scratchgpt chat`: talk with a run that was trained on dialogues."""
+"""`scratchgpt chat`: talk with a model that was trained on dialogues."""
 
 import secrets
 import sys
@@ -19,7 +19,7 @@ PROG = "scratchgpt chat"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Load a run and talk with it, on a terminal or over pipes; return the exit code."""
+    """Load a run and chat with it, on a terminal or over pipes; return the exit code."""
     parser = _parser()
     flags = parser.parse_args(list(argv), defaults=False).as_dict()
     options = parser.parse_args(list(argv))
@@ -33,44 +33,44 @@ def main(argv: Sequence[str]) -> int:
     model = load(run, checkpoint=options.checkpoint, backend=backend)
     if not can_chat(model.tokenizer):
         raise InputError(
-            f"{run} cannot chat: its tokenizer lacks <s>, <sep> and </s>, with which dialogues are written; "
-            f"expected {_who_can(run.parent)}"
+            f"{run} cannot chat: its tokenizer lacks <s>, <sep> and </s>, which mark the turns of dialogues; "
+            f"{_suggestion(run.parent)}"
         )
     settings = generation_of_run(run, flags, PROG)
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # whatever comes over a pipe, the chat goes on
+        sys.stdin.reconfigure(errors="replace")  # bad bytes in piped input must not end the chat
     if sys.stdin.isatty():
-        print("/help lists the commands, Ctrl-C stops a reply, Ctrl-D ends", file=sys.stderr)
+        print("/help lists the commands, Ctrl-C stops a reply, Ctrl-D quits", file=sys.stderr)
     return talk(Session(model, settings, seed))
 
 
 def _newest(folder: Path) -> Path:
     found = runs_that_chat(folder)
     if not found:
-        raise InputError(f"there is no run in {str(folder)!r} that can chat; expected {_who_can(folder)}")
+        raise InputError(f"no run in {str(folder)!r} can chat; {_suggestion(folder)}")
     return found[0]
 
 
-def _who_can(folder: Path) -> str:
-    """Return in words which runs can chat, or how to get one."""
+def _suggestion(folder: Path) -> str:
+    """Return which runs can chat, or how to train one."""
     if found := runs_that_chat(folder):
-        return f"one that can: {', '.join(map(str, found))}"
+        return f"these can: {', '.join(map(str, found))}"
     return "one that was trained on dialogues, as scratchgpt train --config configs/talk.yaml makes it"
 
 
 def _parser() -> Parser:
     parser = Parser(
-        prog=PROG, description="Talk with a run that was trained on dialogues.", allow_abbrev=False
+        prog=PROG, description="Talk with a model that was trained on dialogues.", allow_abbrev=False
     )
     parser.add_argument(
-        "run", type=str | None, nargs="?", help="the folder of a run; default: the newest that can chat"
+        "run", type=str | None, nargs="?", help="the folder of the run; default: the newest that can chat"
     )
-    parser.add_argument("--runs", type=str, default="runs", help="where the newest is looked for")
+    parser.add_argument("--runs", type=str, default="runs", help="the folder to look for the newest run in")
     parser.add_argument(
         "--checkpoint", type=str | None, help="best or last; default: the best if there is one"
     )
-    parser.add_argument("--seed", type=int | None, help="same seed, same replies; default: others each time")
+    parser.add_argument("--seed", type=int | None, help="same seed, same replies; default: random")
     add_generation_arguments(parser)
     add_backend_arguments(parser)
     return parser

@@ -15,7 +15,7 @@ from scratchgpt.backends import get_backend
 from scratchgpt.cli.parser import DATA_HELP, Parser, add_backend_arguments
 from scratchgpt.corpora import Corpus, open_corpus
 from scratchgpt.errors import InputError
-from scratchgpt.evaluation.metrics import meaning
+from scratchgpt.evaluation.metrics import in_other_units
 from scratchgpt.evaluation.text_loss import score
 from scratchgpt.language_model import replies
 from scratchgpt.language_model.lm import LanguageModel
@@ -148,11 +148,9 @@ def _predicted(
 ) -> dict[str, float]:
     """Return how well the text is predicted, by the names of the measures."""
     loss, accuracy, n_targets = score(
-        model.model,
-        model.params,
-        data.rows_of(part, model.model.config.block_size),
+        model.bound,
+        data.rows_of(part, model.bound.config.block_size),
         batch_size=batch_size,
-        backend=model.backend,
         max_tokens=tokens,
     )
     floor = nats_per_token(corpus, part)
@@ -160,7 +158,7 @@ def _predicted(
         "tokens": n_targets,
         "loss": loss,
         **({} if floor is None else {"entropy_of_the_source": floor}),
-        **meaning(loss, model.tokenizer, part),
+        **in_other_units(loss, model.tokenizer, part),
         "accuracy": accuracy,
     }
 

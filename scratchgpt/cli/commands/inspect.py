@@ -1,4 +1,4 @@
-"""`scratchgpt inspect`: what happens inside a trained model when it reads a text."""
+"""`scratchgpt inspect`: look inside a trained model while it reads a text."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,20 +25,20 @@ from scratchgpt.utils.progress_bar import progress_bar
 from scratchgpt.utils.terminal import console, printable
 from scratchgpt.utils.words import counted
 
-LONGEST = 64  # tokens whose labels can be read
-HEADS = 12  # in a picture
-TOP = 20  # next tokens in the picture
+MAX_TOKENS_IN_PICTURE = 64  # more labels would be unreadable
+HEADS_PER_PICTURE = 12
+TOP_IN_PICTURE = 20
 TOP_IN_TABLE = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Draw what a run does with a text, and print its likeliest next tokens; return the exit code."""
+    """Draw what happens inside a model, and print the likeliest next tokens; return the exit code."""
     parser = Parser(
         prog="scratchgpt inspect", description="Look inside a trained model while it reads a text."
     )
     parser.add_argument("run", type=str, help="the folder of a run")
-    parser.add_argument("--text", type=str, required=True, help="what it reads, 2 tokens or more")
-    parser.add_argument("--out", type=str | None, help="where the pictures go; default: RUN/inspect")
+    parser.add_argument("--text", type=str, required=True, help="the text to read, at least 2 tokens")
+    parser.add_argument("--out", type=str | None, help="the folder for the pictures; default: RUN/inspect")
     parser.add_argument(
         "--checkpoint", type=str | None, help="best or last; default: the best if there is one"
     )
@@ -47,24 +47,22 @@ def main(argv: Sequence[str]) -> int:
     if options.checkpoint not in (None, "best", "last"):
         raise InputError(f"checkpoint is {options.checkpoint!r}; expected best or last")
     if options.out is None and not Path(options.run).is_dir():
-        raise InputError(
-            f"{options.run} is not a folder; expected a run, or --out for the pictures of another model"
-        )
+        raise InputError(f"{options.run} is not a folder; add --out FOLDER for the pictures")
     backend = get_backend(
         options.backend, options.threads, precision=options.precision, device=options.device
     )
     lm = load(options.run, checkpoint=options.checkpoint, backend=backend)
     ids = lm.tokenizer.encode(options.text, allow_special=True)
     if len(ids) < 2:
-        raise InputError(f"the text has {counted(len(ids), 'token')}; expected 2 or more to look at")
+        raise InputError(f"the text has {counted(len(ids), 'token')}; expected at least 2")
     out = make_folder(options.out or Path(options.run, "inspect"))
     n_tokens, ids = len(ids), ids[-lm.model.config.block_size :]
-    lens = logit_lens(lm.model, lm.params, ids, backend, lm.tokenizer.vocab_size)
-    loss, norms = gradient_norms(lm.model, lm.params, ids, backend)
+    lens = logit_lens(lm.bound, ids, lm.tokenizer.vocab_size)
+    loss, norms = gradient_norms(lm.bound, ids)
     about = _about(lm, n_tokens, len(ids), loss)
     terminal = console()
     sections: list[str] = []
-    n_pictures = 4 + lm.model.config.n_layer * -(-lm.model.config.n_head // HEADS)
+    n_pictures = 4 + lm.model.config.n_layer * -(-lm.model.config.n_head // HEADS_PER_PICTURE)
     with progress_bar(terminal, "drawing") as show:
         for picture in _pictures(lm, ids, lens, norms):
             show(len(sections), n_pictures)
@@ -81,71 +79,71 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _about(lm: LanguageModel, n_tokens: int, n_read: int, loss: float) -> str:
-    """Return what is shown, in words."""
+    """Return lines that describe the model and the text."""
     config = lm.model.config
     read = (
-        f"the last {n_read} of {n_tokens:,} tokens, a block"
+        f"the last {n_read} of {n_tokens:,} tokens (a full block)"
         if n_read < n_tokens
         else counted(n_read, "token")
     )
     return (
-        f"{counted(config.n_layer, 'layer')}, {counted(config.n_head, 'head')} in each, "
+        f"{counted(config.n_layer, 'layer')} with {counted(config.n_head, 'head')} each, "
         f"{counted(lm.model.size, 'parameter')}\n"
-        f"it read {read}, with a loss of {loss:.4f} nats per token, perplexity {perplexity(loss):,.4g}"
+        f"read {read}: loss {loss:.4f} nats per token, perplexity {perplexity(loss):,.4g}"
     )
 
 
 def _pictures(lm: LanguageModel, ids: Array, lens: Lens, norms: dict[str, float]) -> Iterator[Picture]:
-    """Yield the pictures one by one."""
-    words = drawable(labels(lm.tokenizer, ids))[-LONGEST:]
+    """Yield the pictures in the order of the page."""
+    words = drawable(labels(lm.tokenizer, ids))[-MAX_TOKENS_IN_PICTURE:]
     T = len(words)
-    of = f" Shown are the last {T} of {len(ids)} tokens." if len(ids) > T else ""
-    best = np.argsort(-lens.last, kind="stable")[:TOP]
+    shown = f" Shown: the last {T} of {len(ids)} tokens." if len(ids) > T else ""
+    best = np.argsort(-lens.last, kind="stable")[:TOP_IN_PICTURE]
     yield Picture(
         "next-tokens",
-        "What comes next",
-        f"The {len(best)} likeliest tokens after the text, of {counted(len(lens.last), 'token')}.",
+        "Next token",
+        f"The {len(best)} likeliest next tokens, out of {counted(len(lens.last), 'token')}.",
         figures.next_tokens(drawable(labels(lm.tokenizer, best)), lens.last[best].tolist()),
     )
     yield Picture(
         "logit-lens",
         "Logit lens",
-        "What the model would say after each token if it stopped after a layer: the likeliest next token and "
-        "its probability, by the model's own last LayerNorm and head. The last column is what it does say."
-        + (" Of the layers some are shown." if len(lens.ids) > figures.MANY else "")
-        + of,
+        "The prediction after each token if the model stopped after a layer: the likeliest next token and "
+        "its probability, by the model's final LayerNorm and head. The last column is the prediction itself."
+        + (" Not all layers are shown." if len(lens.ids) > figures.MAX_COLUMNS else "")
+        + shown,
         figures.logit_lens(
             [drawable(labels(lm.tokenizer, layer)) for layer in lens.ids[:, -T:]], lens.probs[:, -T:], words
         ),
     )
     yield Picture(
         "residual-norms",
-        "Length of the residual stream",
-        "How long the vector of each token is, below the first block and after each. Blocks only add to it."
-        + of,
-        figures.residual_norms(residual.norms(lm.model, lm.params, ids, lm.backend)[:, -T:], words),
+        "Norm of the residual stream",
+        "The norm of each token's vector, before the first block and after each block. Blocks only add to it."
+        + shown,
+        figures.residual_norms(residual.norms(lm.bound, ids)[:, -T:], words),
     )
-    maps = attention_maps(lm.model, lm.params, ids, lm.backend)[:, :, -T:, -T:]
+    maps = attention_maps(lm.bound, ids)[:, :, -T:, -T:]
     for layer, heads in enumerate(maps):
-        for first in range(0, len(heads), HEADS):
-            part = f"-heads-{first}" if len(heads) > HEADS else ""
+        for first in range(0, len(heads), HEADS_PER_PICTURE):
+            part = f"-heads-{first}" if len(heads) > HEADS_PER_PICTURE else ""
             yield Picture(
                 f"attention-{layer}{part}",
-                f"Attention in h.{layer}" + (f", from head {first} on" if part else ""),
-                "Each row is a token that looks, each column one that is looked at. A row adds up to 1"
-                + (f" with the tokens before these.{of}" if of else "."),
-                figures.attention(heads[first : first + HEADS], first, words),
+                f"Attention in h.{layer}" + (f", heads {first} and up" if part else ""),
+                "Each row is a query token, each column a key token. A row sums to 1"
+                + (f" including earlier tokens.{shown}" if shown else "."),
+                figures.attention(heads[first : first + HEADS_PER_PICTURE], first, words),
             )
     yield Picture(
         "gradient-norms",
         "Gradients",
-        "How strongly the loss of this text pulls at each parameter: the norm of the gradient.",
+        "The gradient norm of every parameter, for the loss on this text.",
         figures.gradient_norms(norms),
     )
 
 
 def _table(lm: LanguageModel, lens: Lens) -> Table:
-    """Return the likeliest next tokens for a terminal."""
+    """Return a table of the likeliest next tokens."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("next token", "id", "probability"):
         table.add_column(name, justify="left" if name == "next token" else "right")

@@ -1,4 +1,4 @@
-"""Texts as JSON lines, for other programs."""
+"""Print samples as JSON lines, for other programs."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from scratchgpt.cli.samples.batches import Sample
 
 
 def as_json(sample: Sample) -> str:
-    """Return a text as a JSON object on one line; probabilities are natural logarithms."""
+    """Return a sample as a JSON object on one line; log-probabilities are natural logarithms."""
     content = {
         "prompt": sample.prompt,
         "text": sample.text,
@@ -25,7 +25,7 @@ def as_json(sample: Sample) -> str:
 
 
 def print_json(samples: Iterable[Sample]) -> None:
-    """Print a line of UTF-8 for each text as soon as it is there, whatever the terminal's own encoding."""
+    """Print a line for each sample as soon as it is done, in UTF-8 whatever the terminal's encoding."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     for sample in samples:

@@ -1,4 +1,4 @@
-"""Texts as they are, with their prompts."""
+"""Print texts with their prompts."""
 
 import sys
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ RULE = "-" * 72
 
 
 def print_texts(texts: Iterable[tuple[str | None, Iterable[str]]]) -> None:
-    """Print prompts and what continues them, piece by piece as it comes, with a rule between texts.
+    """Print each prompt and its continuation, piece by piece as it is generated, with a rule between texts.
 
-    A terminal gets nothing that it would obey; a file or a pipe gets the text as it is.
+    Control characters are removed for a terminal; a file or a pipe gets the text unchanged.
     """
     shown = printable if sys.stdout.isatty() else str
     for i, (prompt, pieces) in enumerate(texts):

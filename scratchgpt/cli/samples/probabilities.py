@@ -1,4 +1,4 @@
-"""Tokens with their probabilities, for people: colours in a terminal that has them, else a table."""
+"""Print tokens with their probabilities: in color on a terminal that has colors, else as a table."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from scratchgpt.cli.samples.plain import RULE
 from scratchgpt.generation.token_stream import GeneratedToken
 from scratchgpt.utils.terminal import fits, printable
 
-LEVELS = (  # from this probability on, in which colours, and how the legend calls it
+LEVELS = (  # minimum probability, style, label in the legend
     (0.5, "", "over 50 %"),
     (0.2, "black on #ffeaa7", "20-50 %"),
     (0.05, "black on #d99a1c", "5-20 %"),
@@ -24,10 +24,10 @@ LINE_END = "↵\n"
 
 
 def print_probabilities(out: Console, texts: Iterable[tuple[str | None, Iterable[GeneratedToken]]]) -> None:
-    """Print prompts and what a model wrote, and how likely it found each token.
+    """Print prompts, the generated tokens and their probabilities.
 
-    In colours every token appears as soon as it is there, the prompt dim before them. The table is for a
-    file, a pipe or a terminal without colours, and for the alternatives, which have no other place.
+    In color, each token appears as soon as it is generated, after the dimmed prompt. The table is for a file,
+    a pipe or a terminal without color, and for alternatives.
     """
     if has_colours(out):
         out.print(legend())
@@ -46,27 +46,27 @@ def print_probabilities(out: Console, texts: Iterable[tuple[str | None, Iterable
 
 
 def has_colours(out: Console) -> bool:
-    """Return whether a terminal shows colours, and its owner wants them (https://no-color.org)."""
+    """Return whether the terminal supports color and NO_COLOR is not set (https://no-color.org)."""
     return out.color_system is not None and not out.no_color
 
 
 def legend() -> Text:
-    """Return the colours, each with what it says."""
+    """Return the legend of the colors."""
     parts = [part for _, style, words in LEVELS for part in ((f" {words} ", style), " ")]
     return Text.assemble("probability: ", *parts)
 
 
 def coloured(token: GeneratedToken) -> Text:
-    """Return the text of a token in the colour of its probability, its line ends visible."""
+    """Return a token's text in the color of its probability, with visible newlines."""
     p = math.exp(token.logprob)
     style = next(style for least, style, _ in LEVELS if p >= least)
     return Text(printable(token.text).replace("\n", LINE_END), style=style)
 
 
 def table(tokens: Sequence[GeneratedToken], stacked: bool = False) -> Table:
-    """Return a row for each token: its text, its probability, the alternatives with theirs.
+    """Return a table with a row per token: text, probability, and the alternatives with theirs.
 
-    These have a column each or, `stacked` for a narrow terminal, a line each in a single column.
+    Each alternative has its own column or, with `stacked` for narrow terminals, its own line in one column.
     """
     rows = Table(box=SIMPLE_HEAD, pad_edge=False)
     rows.add_column("token", overflow="fold")
@@ -82,5 +82,5 @@ def table(tokens: Sequence[GeneratedToken], stacked: bool = False) -> Table:
 
 
 def quoted(text: str) -> str:
-    """Return a text as JSON writes it, so that its spaces can be seen and it is on one line."""
+    """Return a text as a JSON string, which shows its spaces and fits on one line."""
     return printable(json.dumps(text, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Prompts from a file or standard input."""
+"""Read prompts from a file or standard input."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,16 +8,16 @@ from scratchgpt.corpora.jsonl import rows
 from scratchgpt.corpora.standard_input import standard_input
 from scratchgpt.corpora.text_files import file_source
 from scratchgpt.errors import InputError
-from scratchgpt.generation import sampling
+from scratchgpt.generation import loop
 from scratchgpt.language_model.lm import LanguageModel
 
 
 class Prompt(NamedTuple):
-    """A text to continue.
+    """A prompt.
 
     Attributes:
-        where: what messages call it, e.g. "prompts.txt, line 3".
-        text: what it is.
+        where: where it was read, for messages, e.g. "prompts.txt, line 3".
+        text: the text to continue.
     """
 
     where: str
@@ -25,25 +25,25 @@ class Prompt(NamedTuple):
 
 
 def read_prompts(path: str) -> list[Prompt]:
-    """Return the prompts in a file: its lines, or of JSON lines (.jsonl) the field "prompt".
+    """Return the prompts in a file: one per line, or the field "prompt" of JSON lines (.jsonl).
 
-    Blank lines are skipped. The path "-" is standard input.
+    Blank lines are skipped; "-" is standard input.
 
     Raises:
-        InputError: the file cannot be read, is empty, or not UTF-8, or a row without a prompt.
+        InputError: the file cannot be read, is empty or not UTF-8, or a row has no prompt.
     """
     return list(_rows(Path(path)) if path.lower().endswith((".jsonl", ".jsonl.gz")) else _lines(path))
 
 
 def check_prompts(prompts: Sequence[Prompt], language_model: LanguageModel) -> None:
-    """See that a model can continue every prompt, before it begins with the first.
+    """Check that the model can continue every prompt, before it starts with the first.
 
     Raises:
-        InputError: unknown characters, no token, or more than block_size; the message says where.
+        InputError: unknown characters, no token, or more than block_size tokens; the message says where.
     """
     for prompt in prompts:
         try:
-            sampling.check_prompts([language_model.prompt_ids(prompt.text)], language_model.model)
+            loop.check_prompts([language_model.prompt_ids(prompt.text)], language_model.bound)
         except InputError as error:
             raise InputError(f"{prompt.where}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""What to print for each request: a single text comes token by token, several are written together."""
+"""The text to print for each request: a single one token by token, several of them in batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from scratchgpt.language_model.lm import LanguageModel
 def texts(
     model: LanguageModel, asked: Sequence[Request], settings: GenerationSettings
 ) -> Iterator[tuple[str | None, Iterable[str]]]:
-    """Yield the prompt of each request, and the text that continues it in pieces.
+    """Yield the prompt of each request, and the pieces of the text that continues it.
 
     Raises:
         InputError: what `LanguageModel.generate_batch` raises.
@@ -30,7 +30,7 @@ def texts(
 def best_texts(
     model: LanguageModel, prompts: Sequence[str | None], num_samples: int, settings: GenerationSettings
 ) -> Iterator[tuple[str | None, Iterable[str]]]:
-    """Yield each prompt as often as there are samples, with the best texts that a beam search finds.
+    """Yield each prompt `num_samples` times, with the best texts that a beam search finds.
 
     Raises:
         InputError: what `LanguageModel.generate_batch` raises.
@@ -44,7 +44,7 @@ def best_texts(
 def scored_texts(
     model: LanguageModel, asked: Sequence[Request], settings: GenerationSettings, n_alternatives: int
 ) -> Iterator[tuple[str | None, Iterable[GeneratedToken]]]:
-    """Yield the prompt of each request, and the tokens that continue it with their probabilities.
+    """Yield the prompt of each request, and the tokens that continue it, with their probabilities.
 
     Raises:
         InputError: what `LanguageModel.stream_tokens` raises.

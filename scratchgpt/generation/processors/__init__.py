@@ -1,5 +1,5 @@
-"""What is done to the scores of the next token before one is picked: one idea in each module.
+"""Logits processors: one module per way of changing the scores before a token is sampled.
 
-Each has `process(scores, ...)`, a function of the scores (V,) in float64 that returns new ones and leaves its
-argument alone; -inf means impossible. `generation/pipeline.py` says in which order they come.
+Each has `process(scores, ...)`, which takes scores (V,) in float64 and returns new ones without changing its
+argument; -inf forbids a token. `generation/pipeline.py` defines their order.
 """

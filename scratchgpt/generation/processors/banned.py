@@ -1,4 +1,4 @@
-"""Banned sequences: the token that would complete one is impossible.
+"""Banned sequences: forbid the token that would complete one.
 
 Source: the semantics of `NoBadWordsLogitsProcessor` in transformers.
 """
@@ -11,12 +11,12 @@ from scratchgpt.shapes import Array
 
 
 def process(scores: Array, ids: Sequence[int], sequences: Sequence[Sequence[int]]) -> Array:
-    """Return scores (V,) that are -inf for the last token of each sequence whose others have just come.
+    """Set the score of a sequence's last token to -inf if the text ends with the tokens before it.
 
     Args:
         scores: the scores (V,).
-        ids: the text so far, the prompt included: a sequence may begin in it.
-        sequences: of one or more token ids each; one alone is never possible.
+        ids: the text so far, prompt included; a sequence may start in the prompt.
+        sequences: one or more token ids each; a sequence of one forbids that token everywhere.
     """
     scores = scores.copy()
     for *others, last in sequences:

@@ -1,6 +1,6 @@
-"""Logit bias: something is added to the scores of chosen tokens.
+"""Logit bias: add a constant to the scores of chosen tokens.
 
-A bias of b makes a token e^b times as likely, compared with the rest.
+A bias of b multiplies the odds of a token by e^b.
 
 Source: OpenAI's API reference, `logit_bias`.
 """

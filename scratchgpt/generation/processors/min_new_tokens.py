@@ -1,4 +1,4 @@
-"""A least length: what ends the text is impossible before.
+"""Minimum length: forbid end tokens before it.
 
 Source: the semantics of `MinNewTokensLengthLogitsProcessor` in transformers.
 """
@@ -11,12 +11,12 @@ from scratchgpt.shapes import Array
 
 
 def process(scores: Array, n_new: int, least: int, eos_ids: Sequence[int]) -> Array:
-    """Return scores (V,) that are -inf for the end tokens while fewer than `least` tokens were generated.
+    """Set the scores of the end tokens to -inf until `least` tokens have been generated.
 
     Args:
         scores: the scores (V,).
-        n_new: how many tokens have been generated.
-        least: how many must come before an end.
+        n_new: number of tokens generated so far.
+        least: minimum number of tokens before an end token.
         eos_ids: the tokens that end the text.
     """
     if n_new >= least:

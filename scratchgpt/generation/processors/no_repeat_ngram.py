@@ -1,4 +1,4 @@
-"""No n-gram twice: a token is impossible if it would repeat n tokens in a row.
+"""No repeated n-grams: forbid a token that would repeat n tokens in a row.
 
 Source: Paulus, Xiong, Socher, "A Deep Reinforced Model for Abstractive Summarization" (2017), section 2.5,
 https://arxiv.org/abs/1705.04304; there n = 3.
@@ -12,12 +12,12 @@ from scratchgpt.shapes import Array
 
 
 def process(scores: Array, ids: Sequence[int], n: int) -> Array:
-    """Return scores (V,) that are -inf for every token that once followed the last n - 1 tokens.
+    """Set the scores of all tokens that have already followed the last n - 1 tokens to -inf.
 
     Args:
         scores: the scores (V,).
-        ids: the text so far, the prompt included.
-        n: tokens of an n-gram, at least 1; 1 lets no token come again.
+        ids: the text so far, prompt included.
+        n: length of the n-grams, at least 1; with 1 no token occurs twice.
     """
     if len(ids) < n:
         return scores

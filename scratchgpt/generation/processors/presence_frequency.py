@@ -1,4 +1,4 @@
-"""Presence and frequency penalties: tokens that were generated lose some of their score.
+"""Presence and frequency penalties: lower the scores of tokens that were already generated.
 
 Source: OpenAI's API reference, "Frequency and presence penalties"; vLLM counts the same tokens.
 """
@@ -11,13 +11,13 @@ from scratchgpt.shapes import Array
 
 
 def process(scores: Array, new_ids: Sequence[int], presence: float, frequency: float) -> Array:
-    """Return s - presence · [c > 0] - frequency · c for every token, of which c have been generated.
+    """Return s - presence · [c > 0] - frequency · c for every token, where c is how often it was generated.
 
     Args:
         scores: the scores (V,).
-        new_ids: the tokens generated so far; those of the prompt do not count.
-        presence: what a token loses once.
-        frequency: what it loses each time. Negative numbers encourage.
+        new_ids: the tokens generated so far, without the prompt.
+        presence: subtracted once.
+        frequency: subtracted per occurrence. Negative values make repetition likelier.
     """
     counts = np.bincount(np.array(new_ids, dtype=np.int64), minlength=len(scores))[: len(scores)]
     return scores - presence * (counts > 0) - frequency * counts

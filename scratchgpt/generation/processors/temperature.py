@@ -11,12 +11,12 @@ from scratchgpt.shapes import Array
 def process(scores: Array, temperature: float) -> Array:
     """Return (s - max s) / temperature for scores (V,), one of which must be finite.
 
-    The maximum, which changes no probability, goes first, so that a tiny temperature cannot turn all scores
+    Subtracting the maximum changes no probability, and prevents a tiny temperature from turning all scores
     into infinity.
 
     Args:
         scores: the scores (V,).
-        temperature: a positive number; less than 1 sharpens the distribution, more flattens it.
+        temperature: positive; below 1 sharpens the distribution, above 1 flattens it.
     """
-    with np.errstate(over="ignore"):  # -inf is what a large difference by a tiny temperature comes to
+    with np.errstate(over="ignore"):  # a large difference over a tiny temperature is -inf, as it should be
         return (scores - scores.max()) / temperature

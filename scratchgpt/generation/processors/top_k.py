@@ -1,4 +1,4 @@
-"""Top-k: only the k likeliest tokens are possible.
+"""Top-k: forbid all but the k likeliest tokens.
 
 Source: Fan, Lewis, Dauphin, "Hierarchical Neural Story Generation" (2018), section 5.1,
 https://arxiv.org/abs/1805.04833.
@@ -11,8 +11,8 @@ from scratchgpt.shapes import Array
 
 
 def process(scores: Array, k: int) -> Array:
-    """Return scores (V,) that are -inf but for the k best; of equal ones the lower ids come first.
+    """Set all scores but the k highest to -inf; among equal scores, lower ids come first.
 
-    transformers keeps all that are equal to the k-th; here there are k, however many are equal.
+    transformers keeps every token that ties with the k-th; here exactly k remain.
     """
     return scores if k >= len(scores) else np.where(best(scores, k), scores, -np.inf)

@@ -1,4 +1,4 @@
-"""Top-p, or nucleus sampling: only the likeliest tokens are possible that together have probability p.
+"""Top-p (nucleus sampling): forbid all but the likeliest tokens whose probabilities sum to p.
 
 Source: Holtzman et al., "The Curious Case of Neural Text Degeneration" (2020), section 3.1, equation 2,
 https://arxiv.org/abs/1904.09751.
@@ -9,8 +9,8 @@ from scratchgpt.shapes import Array
 
 
 def process(scores: Array, p: float) -> Array:
-    """Return scores (V,) that are -inf but for the fewest likeliest tokens with Σ probs ≥ p.
+    """Set scores to -inf except for the smallest set of likeliest tokens with Σ probs ≥ p.
 
-    Of equal scores the lower ids come first. The likeliest token always remains.
+    Among equal scores, lower ids come first. The likeliest token always remains.
     """
     return keep_first(scores, (-scores).argsort(kind="stable"), p)

@@ -1,4 +1,4 @@
-"""Locally typical sampling: only tokens about as surprising as is to be expected are possible.
+"""Locally typical sampling: forbid tokens that are much more or less surprising than expected.
 
 Source: Meister et al., "Locally Typical Sampling" (2023), section 4, https://arxiv.org/abs/2202.00666.
 """
@@ -11,10 +11,10 @@ from scratchgpt.shapes import Array
 
 
 def process(scores: Array, mass: float) -> Array:
-    """Return scores (V,) that are -inf but for the fewest most typical tokens with Σ probs ≥ mass.
+    """Set scores to -inf except for the smallest set of most typical tokens with Σ probs ≥ mass.
 
-    A token is the more typical, the smaller | -log p - H | is: the distance of its information from the
-    entropy H = -Σ p log p. Of equally typical tokens the lower ids come first.
+    A token is typical if its information is close to the entropy H = -Σ p log p, that is, if | -log p - H |
+    is small. Among equally typical tokens, lower ids come first.
     """
     probs, _ = softmax.forward(scores)
     possible = probs > 0

@@ -1,1 +1,1 @@
-"""Models in and out: Hugging Face's format and hub, llama.cpp's GGUF, nanoGPT's checkpoints."""
+"""Other programs' formats: Hugging Face's files and hub, llama.cpp's GGUF, nanoGPT's checkpoints."""

@@ -1,9 +1,9 @@
-"""Floating-point numbers as files hold them: of 32 bits, or of 16 in either of two ways.
+"""Floating-point types in files: 32 bits, or 16 bits in either of two layouts.
 
-    float16     1 bit sign, 5 bits exponent, 10 bits fraction: up to 65504, 3 decimal digits
-    bfloat16    1 bit sign, 8 bits exponent, 7 bits fraction: the first half of a float32, 2 decimal digits
+    float16     1 sign bit, 5 exponent bits, 10 fraction bits: up to 65504, 3 decimal digits
+    bfloat16    1 sign bit, 8 exponent bits, 7 fraction bits: the upper half of a float32, 2 decimal digits
 
-NumPy has no bfloat16, so its bits are held by uint16.
+NumPy has no bfloat16, so its bits are stored as uint16.
 """
 
 from typing import Literal
@@ -17,15 +17,15 @@ FloatType = Literal["float32", "float16", "bfloat16"]
 
 
 def to_type(values: Array, dtype: FloatType, name: str) -> Array:
-    """Return numbers rounded to a type; those of bfloat16 as their bits, uint16.
+    """Return the values rounded to a type; bfloat16 as its bits, in uint16.
 
     Args:
         values: float32 or float64.
-        dtype: the type.
-        name: what they are, for messages.
+        dtype: the type to round to.
+        name: the name of the tensor, for messages.
 
     Raises:
-        InputError: a number too large for the type.
+        InputError: a value too large for the type.
     """
     with np.errstate(over="ignore"):
         single = values.astype("<f4", copy=False)
@@ -35,16 +35,16 @@ def to_type(values: Array, dtype: FloatType, name: str) -> Array:
     if not finite.all() and not np.array_equal(finite, np.isfinite(values)):
         raise InputError(
             f"{name} has values up to {np.nanmax(np.abs(values)):.4g}, too large for {dtype}; "
-            "expected a type of more range"
+            "choose another --dtype"
         )
     return rounded if bits is None else bits
 
 
 def bfloat16_bits(values: Array) -> Array:
-    """Return float32 numbers rounded to bfloat16, ties to even, as uint16.
+    """Round float32 values to bfloat16, ties to even; return the bits as uint16.
 
-    Adding 0x7FFF, and one more where the last kept bit is odd, carries into that bit exactly when the dropped
-    half is more than half of it, or is half and the bit is odd.
+    Adding 0x7FFF, plus 1 if the last kept bit is 1, carries into that bit exactly if the dropped 16 bits are
+    more than half of its value, or equal to half while the bit is 1.
     """
     bits = np.ascontiguousarray(values, dtype="<f4").view("<u4")
     rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
@@ -52,5 +52,5 @@ def bfloat16_bits(values: Array) -> Array:
 
 
 def from_bfloat16_bits(bits: Array) -> Array:
-    """Return bfloat16 numbers, given as uint16, as float32: the dropped half is zero."""
+    """Return bfloat16 values, given as uint16 bits, as float32: the lower 16 bits are zero."""
     return (bits.astype("<u4") << 16).view("<f4")

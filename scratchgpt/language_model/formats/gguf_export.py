@@ -1,7 +1,7 @@
-"""A model of ours as a GGUF file, for llama.cpp and the programs built on it.
+"""Export to GGUF, the format of llama.cpp and the programs built on it.
 
-llama.cpp's GPT-2 has the tanh GELU and biases everywhere, matrices are (out, in), and vectors and the table
-of positions are float32. Its tokenizer "gpt2" is BPE on bytes, and "gpt-2" names GPT-2's split pattern.
+llama.cpp's GPT-2 has the tanh GELU and biases everywhere; its matrices are (out, in), and vectors and the
+position embedding are float32. Its tokenizer "gpt2" is byte-level BPE; "gpt-2" names GPT-2's split pattern.
 """
 
 import re
@@ -29,20 +29,20 @@ FILE_TYPES: dict[FloatType, tuple[str, str]] = {  # of the file, of a tensor
 
 
 def export_gguf(lm: LanguageModel, path: str | Path, dtype: FloatType = "float32") -> None:
-    """Write a GGUF file; it appears whole or not at all.
+    """Write a GGUF file; it appears complete or not at all.
 
     Args:
         lm: the model.
-        path: a file that is not there yet.
-        dtype: of the matrices.
+        path: a file that does not exist yet.
+        dtype: type of the matrices.
 
     Raises:
-        InputError: the file is there or cannot be written, the package `gguf` is missing, a model or a
-            tokenizer that llama.cpp does not have, or a weight too large for the type.
+        InputError: the file exists or cannot be written, the package `gguf` is missing, llama.cpp does not
+            support the model or its tokenizer, or a weight is too large for the type.
     """
     path = Path(path)
     if path.exists():
-        raise InputError(f"{path} is there already; expected a new file")
+        raise InputError(f"{path} already exists; choose another file")
     tokenizer = _check(lm)
     gguf = library("gguf", "scratchgpt[gguf]", "a GGUF file")
     make_folder(path.parent)
@@ -66,27 +66,27 @@ def export_gguf(lm: LanguageModel, path: str | Path, dtype: FloatType = "float32
 
 
 def _check(lm: LanguageModel) -> BPETokenizer:
-    """Return the tokenizer if llama.cpp can compute what the model does and cut text as it does."""
+    """Return the tokenizer, after checking that llama.cpp supports it and the model."""
     config, tokenizer = lm.model.config, lm.tokenizer
     if config.adaptive_cutoffs:
         raise InputError(
-            f"adaptive_cutoffs is {list(config.adaptive_cutoffs)}; expected none: llama.cpp's GPT-2 has one "
-            "matrix for the head"
+            "llama.cpp has no adaptive softmax for GPT-2, so a model with adaptive_cutoffs "
+            f"{list(config.adaptive_cutoffs)} cannot be exported to GGUF"
         )
     if config.activation != "gelu_tanh":
-        raise InputError(f"activation is {config.activation!r}; expected 'gelu_tanh', llama.cpp's for GPT-2")
+        raise InputError(f"activation is {config.activation!r}; llama.cpp's GPT-2 has only 'gelu_tanh'")
     if not isinstance(tokenizer, BPETokenizer):
         raise InputError(
-            f"the tokenizer is a {type(tokenizer).__name__}; expected a BPE of bytes with merges, the one "
-            "kind that llama.cpp reads for GPT-2"
+            f"the tokenizer is a {type(tokenizer).__name__}; llama.cpp reads only byte-level BPE for GPT-2 "
+            "(train with --tokenizer.kind bpe)"
         )
     if tokenizer.pattern != GPT2:
         raise InputError(
-            f"the tokenizer's split pattern is {tokenizer.pattern!r}; expected GPT-2's: llama.cpp knows "
-            "patterns by name, and has no name for this one"
+            f"the tokenizer's split pattern is {tokenizer.pattern!r}; llama.cpp knows patterns only by name, "
+            "and has none for it (train with --tokenizer.pattern gpt2)"
         )
     if not tokenizer.merges:
-        raise InputError("the tokenizer has no merges; expected some: llama.cpp reads no vocabulary without")
+        raise InputError("the tokenizer has no merges, and llama.cpp cannot read a vocabulary without merges")
     return tokenizer
 
 
@@ -104,7 +104,7 @@ def _add_shape(writer: Any, lm: LanguageModel, name: str, file_type: int) -> Non
 
 
 def _add_tokenizer(writer: Any, lm: LanguageModel, tokenizer: BPETokenizer, types: Any) -> None:
-    """Add tokens, their types and merges; ids of the model that the tokenizer lacks get a name, too."""
+    """Add tokens, token types and merges; ids that only the model has get a placeholder name."""
     size = lm.model.config.vocab_size
     tokens, kinds = [f"[PAD{i}]" for i in range(size)], [types.UNUSED] * size
     for token, i in tokenizer.token_ids.items():

@@ -1,4 +1,4 @@
-"""From tensors under GPT-2's names to a model."""
+"""Build a model from tensors with GPT-2's names."""
 
 import re
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from scratchgpt.nn.model import GPT
 from scratchgpt.nn.params import ParamVector
 
 HEAD, EMBEDDING = "lm_head.weight", "wte.weight"
-MASKS = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # the causal mask, which older programs saved as well
+MASKS = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # the causal mask, which older programs saved, too
 
 
 def model_of(config: GPTConfig, tensors: Mapping[str, StoredTensor], name: str) -> tuple[GPT, ParamVector]:
-    """Return a model and its weights, which are read one by one into one flat vector.
+    """Return a model and its weights, read one tensor at a time into one flat vector.
 
-    Weights of 16 bits become float32. A head that is no copy of the token embedding stays one of its own,
-    even if the config ties the two; so it is in transformers 5.
+    16-bit weights become float32. A head that differs from the token embedding stays separate even if the
+    config ties the two, as in transformers 5.
 
     Args:
         config: the shape.
-        tensors: by name, with or without `transformer.` before it.
-        name: where they come from, for messages.
+        tensors: keyed by name, with or without the prefix `transformer.`
+        name: the name of their file, for messages.
 
     Raises:
-        InputError: a tensor that is missing, of another shape than the config says, or one too many.
+        InputError: a tensor that is missing, has the wrong shape, or is not part of the model.
     """
     tensors = {key.removeprefix("transformer."): tensor for key, tensor in tensors.items()}
     tensors = {key: tensor for key, tensor in tensors.items() if not MASKS.fullmatch(key)}
@@ -47,7 +47,7 @@ def model_of(config: GPTConfig, tensors: Mapping[str, StoredTensor], name: str) 
 
 
 def _check(model: GPT, tensors: Mapping[str, StoredTensor], name: str) -> None:
-    """See that every tensor is there with its shape, and no other one, before memory is taken for them."""
+    """Check that exactly the expected tensors are there, with their shapes, before memory is allocated."""
     for param in model.params:
         tensor = tensors.get(param.name)
         if tensor is None:
@@ -55,7 +55,7 @@ def _check(model: GPT, tensors: Mapping[str, StoredTensor], name: str) -> None:
         if tensor.shape != param.shape:
             raise InputError(
                 f"{name}: tensor {param.name!r} has shape {tensor.shape}; expected {param.shape}, "
-                "as its configuration says"
+                "according to config.json"
             )
     surplus = tensors.keys() - {param.name for param in model.params}
     if surplus:
@@ -63,5 +63,5 @@ def _check(model: GPT, tensors: Mapping[str, StoredTensor], name: str) -> None:
         raise InputError(
             f"{name} has a tensor {key!r} of shape {tensors[key].shape}, which GPT-2 with "
             f"n_layer {model.config.n_layer} and bias {model.config.bias} does not have; "
-            "expected a GPT-2 language model and nothing else"
+            "expected a GPT-2 language model"
         )

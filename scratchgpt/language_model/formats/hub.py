@@ -1,4 +1,4 @@
-"""Models that have a name on the Hugging Face Hub: from the cache on this machine, or downloaded into it."""
+"""Models on the Hugging Face Hub: taken from the local cache, or downloaded into it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.language_model.formats.huggingface_import import NEEDED, missing_files
 from scratchgpt.language_model.formats.libraries import library
 
-OWNERS = {  # of the models whose name alone says enough
+OWNERS = {  # of the models that may be named without their owner
     "gpt2": "openai-community",
     "gpt2-medium": "openai-community",
     "gpt2-large": "openai-community",
@@ -21,10 +21,9 @@ FILES = [
 
 
 def is_model_name(name: str) -> bool:
-    """Return whether a name that is no path here is one of the hub.
+    """Return whether a name that is not an existing path can be a model on the hub.
 
-    That is one of `OWNERS`, or `owner/name`, unless there is a folder `owner`: then it is a path with a
-    typing error.
+    It is one of `OWNERS`, or `owner/name`; but if a folder `owner` exists, it is a path with a typo.
     """
     if name in OWNERS:
         return True
@@ -32,16 +31,16 @@ def is_model_name(name: str) -> bool:
 
 
 def fetch(name: str) -> Path:
-    """Return the folder of the cache that holds a model; what it lacks is downloaded.
+    """Return the cache folder of a model, after downloading what is missing.
 
     Raises:
         InputError: the package `huggingface_hub` is missing, or the model is not in the cache and cannot be
-            downloaded. The message says which files to fetch by hand, and where to put them.
+            downloaded. The message says which files to fetch by hand and where to put them.
     """
     address = f"{OWNERS[name]}/{name}" if name in OWNERS else name
     try:
         hub = library("huggingface_hub", "scratchgpt[hub]", f"the model {name!r}")
-        for cached in (address, name):  # some programs ask for it without its owner
+        for cached in (address, name):  # some programs cache it without its owner
             config = hub.try_to_load_from_cache(cached, "config.json")
             if isinstance(config, str) and not missing_files(Path(config).parent):
                 return Path(config).parent
@@ -49,9 +48,9 @@ def fetch(name: str) -> Path:
         if missing := missing_files(folder):
             raise InputError(f"the Hugging Face Hub's {address} has no {', '.join(missing)}")
         return folder
-    except Exception as error:  # the package lets through whatever the libraries below it raise
+    except Exception as error:  # the package raises whatever the libraries below it raise
         files = ", ".join(" or ".join(names) for names in NEEDED)
         raise InputError(
-            f"cannot have {name}: {' '.join(str(error).split())}; to do without, fetch its files by hand "
-            f"({files} with merges.txt) into a folder {name}, here, which is taken first"
+            f"could not download {name}: {' '.join(str(error).split())}; to work offline, put its files "
+            f"({files} with merges.txt) into a folder named {name}, which takes precedence"
         ) from error

@@ -1,4 +1,4 @@
-"""The config.json of Hugging Face's GPT-2, and ours."""
+"""Convert between our configuration and the config.json of Hugging Face's GPT-2."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu": "gelu_exact",
 }
-FIELDS = {  # ours, theirs, and what theirs is where a file does not say it
+FIELDS = {  # our name: (their name, their default)
     "vocab_size": ("vocab_size", 50257),
     "block_size": ("n_positions", 1024),
     "n_layer": ("n_layer", 12),
@@ -26,43 +26,43 @@ FIELDS = {  # ours, theirs, and what theirs is where a file does not say it
     "init_std": ("initializer_range", 0.02),
     "tie_weights": ("tie_word_embeddings", True),
 }
-SYNONYMS = {  # transformers takes either
+SYNONYMS = {  # transformers accepts either
     "n_positions": "max_position_embeddings",
     "n_layer": "num_hidden_layers",
     "n_head": "num_attention_heads",
     "n_embd": "hidden_size",
 }
-SWITCHES = {  # they change the function, and we have but one side of each
+SWITCHES = {  # they change what is computed, and we support one value of each
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
     "add_cross_attention": False,
 }
-# `reorder_and_upcast_attn` changes the order of operations and their precision, not the function.
+# `reorder_and_upcast_attn` changes the order and precision of operations, not what is computed.
 
 
 def is_huggingface(values: Mapping[str, Any]) -> bool:
-    """Return whether a config.json is Hugging Face's: ours has none of these keys."""
+    """Return whether a config.json is Hugging Face's; ours has none of these keys."""
     return not values.keys().isdisjoint(("model_type", "architectures", "n_positions"))
 
 
 def from_huggingface(values: Mapping[str, Any], name: str) -> GPTConfig:
-    """Return the shape that a config.json of GPT-2 describes.
+    """Return the configuration that a config.json of GPT-2 describes.
 
-    Of the three dropouts, which change no text, ours is that of the residual branches.
+    It has three dropout probabilities, we have one: that of the residual branches is taken.
 
     Args:
-        values: what the file holds.
-        name: of the file, for messages.
+        values: the content of the file.
+        name: the file's name, for messages.
 
     Raises:
-        InputError: another architecture, a bad value, or something that we do not have.
+        InputError: another architecture, a bad value, or an unsupported option.
     """
     kind = values.get("model_type", "gpt2")
     if kind != "gpt2":
-        raise InputError(f"{name}: model_type is {kind!r}; expected 'gpt2', the one architecture we have")
+        raise InputError(f"{name}: model_type is {kind!r}; only 'gpt2' is supported")
     for switch, ours in SWITCHES.items():
         if values.get(switch, ours) != ours:
-            raise InputError(f"{name}: {switch} is {values[switch]!r}; expected {ours}: we have nothing else")
+            raise InputError(f"{name}: {switch} is {values[switch]!r}; only {ours} is supported")
     function = values.get("activation_function", "gelu_new")
     if function not in ACTIVATIONS:
         raise InputError(
@@ -79,23 +79,23 @@ def from_huggingface(values: Mapping[str, Any], name: str) -> GPTConfig:
 def to_huggingface(
     config: GPTConfig, bos_token_id: int | None, eos_token_ids: Sequence[int], dtype: FloatType
 ) -> dict[str, Any]:
-    """Return what config.json says of a model of this shape.
+    """Return the content of config.json for a model of this shape.
 
     Args:
         config: the shape.
-        bos_token_id: the token that a text begins with; None is written, too, or it would be 50256.
-        eos_token_ids: those that it ends with; likewise.
-        dtype: of the weights in the file.
+        bos_token_id: the token that a text begins with; None is written, because the default is 50256.
+        eos_token_ids: the tokens that end a text.
+        dtype: type of the weights in the file.
 
     Raises:
         InputError: an adaptive softmax, which GPT-2 does not have.
     """
     if config.adaptive_cutoffs:
         raise InputError(
-            f"adaptive_cutoffs is {list(config.adaptive_cutoffs)}; expected none: GPT-2's format has one "
-            "matrix for the head, and cannot hold an adaptive softmax"
+            "Hugging Face's GPT-2 has no adaptive softmax, so a model with adaptive_cutoffs "
+            f"{list(config.adaptive_cutoffs)} cannot be exported"
         )
-    theirs = {value: key for key, value in reversed(ACTIVATIONS.items())}  # gelu_new comes last, and stays
+    theirs = {value: key for key, value in reversed(ACTIVATIONS.items())}  # gelu_new comes last, so it wins
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",

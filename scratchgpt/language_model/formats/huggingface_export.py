@@ -1,4 +1,4 @@
-"""A model of ours as a folder that transformers opens with nothing of ours."""
+"""Export to a folder that transformers opens without our code."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +23,12 @@ def export_huggingface(lm: LanguageModel, folder: str | Path, dtype: FloatType =
 
     Args:
         lm: the model.
-        folder: a new one, or an empty one.
-        dtype: of the weights.
+        folder: a new or an empty folder.
+        dtype: type of the weights.
 
     Raises:
-        InputError: the folder holds something or cannot be written to, a model or a tokenizer that the format
-            cannot hold, or a weight too large for the type.
+        InputError: the folder is not empty or cannot be written to, the format does not support the model or
+            its tokenizer, or a weight is too large for the type.
     """
     ends = (lm.bos_token_id, lm.eos_token_ids)
     config = to_huggingface(lm.model.config, *ends, dtype)
@@ -46,7 +46,7 @@ def export_huggingface(lm: LanguageModel, folder: str | Path, dtype: FloatType =
 
 
 def weights(lm: LanguageModel) -> dict[str, Array]:
-    """Return the weights in host memory under Hugging Face's names; biases that the model lacks are zeros."""
+    """Return the weights in host memory, keyed by Hugging Face's names; missing biases are zeros."""
     params = lm.params.map(lm.backend.to_host)
     with_biases = GPT(replace(lm.model.config, bias=True)).params
     return {
@@ -58,7 +58,7 @@ def weights(lm: LanguageModel) -> dict[str, Array]:
 
 
 def _tokenizer_config(lm: LanguageModel) -> dict[str, Any]:
-    """Return what makes AutoTokenizer take tokenizer.json as it is, and the names of special tokens."""
+    """Return a tokenizer_config.json that makes AutoTokenizer use tokenizer.json unchanged."""
     names = {i: name for name, i in lm.tokenizer.special_ids.items()}
     ids = {"bos_token": lm.bos_token_id, "eos_token": next(iter(lm.eos_token_ids), None)}
     ids["unk_token"] = lm.tokenizer.special_ids.get(UNK)

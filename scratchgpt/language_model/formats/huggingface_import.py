@@ -1,4 +1,4 @@
-"""A folder, or a file, in Hugging Face's GPT-2 format, as a model of ours."""
+"""Load a model from a folder or a file in Hugging Face's GPT-2 format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from scratchgpt.nn.params import ParamVector
 from scratchgpt.utils.files import load_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-NEEDED = (  # what a folder must hold: one of each
+NEEDED = (  # a folder must have one file of each group
     ("config.json",),
     (WEIGHTS, INDEX),
     ("tokenizer.json", "vocab.json"),
@@ -21,7 +21,7 @@ NEEDED = (  # what a folder must hold: one of each
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Return which files a folder lacks to be a model."""
+    """Return the names of the files that a folder lacks to be a model."""
     missing = [names[0] for names in NEEDED if not any((folder / name).exists() for name in names)]
     if (folder / INDEX).exists() and not (folder / WEIGHTS).exists():
         missing += [file for file in _shards(folder) if not (folder / file).exists()]
@@ -29,16 +29,16 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def load_gpt2(values: Mapping[str, Any], folder: Path, file: Path | None) -> tuple[GPT, ParamVector]:
-    """Return the model that a folder holds, and its weights in host memory.
+    """Return the model in a folder, and its weights in host memory.
 
     Args:
-        values: what the folder's config.json holds.
-        folder: where the weights are: model.safetensors, or the shards that its index lists.
-        file: a file of weights to take instead; None: what the folder says.
+        values: the content of the folder's config.json.
+        folder: holds the weights, as model.safetensors or as the shards that its index lists.
+        file: another file with the weights; None means the folder's.
 
     Raises:
-        InputError: another architecture, something that we do not have, no weights, weights that do not fit
-            the config, or a damaged file.
+        InputError: another architecture, an unsupported option, no weights, weights that do not match the
+            config, or a damaged file.
     """
     config = from_huggingface(values, str(folder / "config.json"))
     path = file or folder / WEIGHTS
@@ -54,19 +54,19 @@ def _tensors(path: Path) -> dict[str, StoredTensor]:
     pickles = sorted(path.parent.glob("*.bin"))
     if not path.exists() and pickles:
         raise InputError(
-            f"{path} does not exist, and {pickles[0].name} beside it is a pickle, which we never open; "
-            f"expected {WEIGHTS}"
+            f"{path} does not exist, and {pickles[0].name} is a pickle, which is never opened because it can "
+            f"run code; expected {WEIGHTS}"
         )
     return stored_tensors(path)
 
 
 def _shards(folder: Path) -> list[str]:
-    """Return the names of the files that hold the tensors, each once."""
+    """Return the names of the files that hold the tensors, once each."""
     places = load_json(folder / INDEX).get("weight_map")
     if not isinstance(places, dict) or not all(
         isinstance(file, str) and Path(file).name == file for file in places.values()
     ):
         raise InputError(
-            f"{folder / INDEX}: weight_map is {places!r:.60}; expected the name of a file for every tensor"
+            f"{folder / INDEX}: weight_map is {places!r:.60}; expected a file name for every tensor"
         )
     return sorted(set(places.values()))

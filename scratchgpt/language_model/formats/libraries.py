@@ -1,4 +1,4 @@
-"""Libraries that only some formats need, and that need not be installed."""
+"""Optional libraries, which only some formats need."""
 
 import importlib
 from typing import Any
@@ -7,11 +7,11 @@ from scratchgpt.errors import InputError
 
 
 def library(name: str, install: str, purpose: str) -> Any:
-    """Return a module.
+    """Import a library and return its module.
 
     Args:
-        name: of the module.
-        install: what pip is told to install.
+        name: the module's name.
+        install: what to pass to pip install.
         purpose: what needs it, for the message.
 
     Raises:
@@ -21,5 +21,5 @@ def library(name: str, install: str, purpose: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise InputError(
-            f"{purpose} needs the package {name}, which is missing; expected pip install '{install}'"
+            f"{purpose} needs the package {name}; install it with: pip install '{install}'"
         ) from None

@@ -1,8 +1,8 @@
-"""A checkpoint of nanoGPT (ckpt.pt) as a model of ours.
+"""Load a checkpoint of nanoGPT (ckpt.pt).
 
-It is a PyTorch file: {"model": tensors, "model_args": the shape, ...}. Its linear maps are (out, in), ours
-(in, out). `_orig_mod.` stands before every name if the model was compiled. PyTorch reads the file without
-running anything that is in it (`weights_only`).
+It is a PyTorch file: {"model": tensors, "model_args": shape, ...}. Its linear weights are (out, in), ours are
+(in, out). If the model was compiled, every name starts with `_orig_mod.`. PyTorch reads the file without
+running any code in it (`weights_only`).
 """
 
 import re
@@ -31,21 +31,20 @@ def load_nanogpt(path: str | Path, activation: Activation = "gelu_exact") -> tup
     """Return the model in a checkpoint, and its weights.
 
     Args:
-        path: of the file.
-        activation: nanoGPT's now; its first versions had "gelu_tanh", and the file does not say which it was.
+        path: the file.
+        activation: "gelu_exact" today, "gelu_tanh" in nanoGPT's first versions; the file does not say.
 
     Raises:
-        InputError: PyTorch is missing, or the file is no checkpoint of nanoGPT.
+        InputError: PyTorch is missing, or the file is not a checkpoint of nanoGPT.
     """
     torch = library("torch", "torch", f"reading {path}")
     if not Path(path).is_file():
-        raise InputError(f"{path} is no file; expected a checkpoint of nanoGPT, ckpt.pt")
+        raise InputError(f"{path} is not a file; expected a checkpoint of nanoGPT, ckpt.pt")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # PyTorch has no common kind of error for what a file can be
+    except Exception as error:  # PyTorch raises many types of exception for a bad file
         raise InputError(
-            f"{path} is no file that PyTorch reads safely: {str(error).splitlines()[0]}; "
-            "expected nanoGPT's ckpt.pt"
+            f"PyTorch cannot read {path} safely: {str(error).partition('. ')[0]}; expected nanoGPT's ckpt.pt"
         ) from None
     shape, tensors = (_mapping(checkpoint, key, path) for key in ("model_args", "model"))
     if unknown := sorted(shape.keys() - set(SHAPE)):
@@ -57,16 +56,16 @@ def load_nanogpt(path: str | Path, activation: Activation = "gelu_exact") -> tup
 
 
 def characters_of(path: str | Path, vocab_size: int) -> CharTokenizer:
-    """Return the tokenizer that nanoGPT's prepare.py makes of a text: its characters by code point.
+    """Return the tokenizer that nanoGPT's prepare.py builds from a text: its characters by code point.
 
     Raises:
-        InputError: the text cannot be read, or has another number of characters.
+        InputError: the text cannot be read, or has a different number of distinct characters.
     """
     tokenizer = CharTokenizer.train(read_text(path))
     if tokenizer.vocab_size != vocab_size:
         raise InputError(
-            f"{path} has {tokenizer.vocab_size} different characters; expected {vocab_size}, as the model "
-            "has them: the text that it was trained on"
+            f"{path} has {tokenizer.vocab_size} distinct characters, but the model has {vocab_size}; "
+            "expected the text that the model was trained on"
         )
     return tokenizer
 
@@ -87,7 +86,7 @@ def _stored(name: str, value: Any, path: str | Path) -> StoredTensor:
 
 
 def _read(value: Any, is_linear: bool) -> Array:
-    """Return a tensor of any floating-point type; NumPy has no bfloat16."""
+    """Return a floating-point tensor as a NumPy array; bfloat16, which NumPy lacks, becomes float32."""
     numbers = value.detach()
     numbers = (numbers if numbers.itemsize > 2 else numbers.float()).numpy()
     return numbers.T if is_linear else numbers

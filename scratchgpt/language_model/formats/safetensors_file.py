@@ -1,9 +1,10 @@
-"""Files of tensors, read one at a time where they lie, and written likewise.
+"""Safetensors files, read and written one tensor at a time.
 
-A safetensors file is the length of a header (8 bytes, little-endian), the header in JSON,
-{"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}, and all numbers, where the offsets
-say. The library's reader for NumPy knows no bfloat16, and its writer takes no raw bits, so the library checks
-a file here and the numbers are ours. Source: the description of the format in the library's README.
+A file is the length of the header (8 bytes, little-endian), the header as JSON,
+{"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}, and the values at these offsets.
+The library's NumPy reader does not know bfloat16, and its writer does not take raw bits, so the library only
+checks the file here, and we read and write the values. Source: the format's description in the library's
+README.
 """
 
 import json
@@ -29,11 +30,11 @@ CODES: dict[FloatType, tuple[str, int]] = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that is somewhere else until it is read.
+    """A tensor in a file, which is read on demand.
 
     Attributes:
         shape: its shape.
-        read: returns its numbers: float16, float32 or float64.
+        read: returns its values as float16, float32 or float64.
     """
 
     shape: tuple[int, ...]
@@ -41,14 +42,14 @@ class StoredTensor:
 
 
 def stored_tensors(path: Path) -> dict[str, StoredTensor]:
-    """Return the tensors of a file by their names; no number is read yet.
+    """Return the tensors of a file, keyed by name, without reading their values.
 
     Raises:
         InputError: missing, corrupted or truncated.
     """
     try:
         with safe_open(path, framework="numpy"):
-            pass  # it compares header and length
+            pass  # opening checks the header and the length
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected a safetensors file") from None
     except (SafetensorError, OSError) as error:
@@ -65,12 +66,12 @@ def stored_tensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array], dtype: FloatType) -> None:
-    """Write a file with tensors of one type; each is rounded as it is written.
+    """Write tensors of one type, rounding each as it is written.
 
-    The metadata says that the tensors are named and shaped as in PyTorch, which transformers asks for.
+    The metadata declares PyTorch's names and shapes, which transformers requires.
 
     Raises:
-        InputError: a number too large for the type.
+        InputError: a value too large for the type.
     """
     code, bytes_each = CODES[dtype]
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
@@ -80,7 +81,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Array], dtype: FloatType) ->
         header[name] = {"dtype": code, "shape": tensor.shape, "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    text += b" " * (-len(text) % 8)  # aligns the values
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name, tensor in tensors.items():

@@ -1,6 +1,6 @@
-"""Tokenizers of every kind as Hugging Face's tokenizer.json: the same ids and the same text.
+"""Convert tokenizers to and from Hugging Face's tokenizer.json: same ids, same text.
 
-One thing differs in use: there a special token's name in a text is always that token.
+One difference in use: there, the name of a special token in a text is always parsed as that token.
 """
 
 import json
@@ -20,7 +20,7 @@ EVERY_CHARACTER = {
     "behavior": "Isolated",
     "invert": False,
 }
-TOGETHER = {"type": "Fuse"}  # a decoder that puts nothing between two tokens
+JOIN_TOKENS = {"type": "Fuse"}  # a decoder that puts nothing between two tokens
 
 
 def tokenizer_json(tokenizer: Tokenizer) -> bytes:
@@ -36,24 +36,24 @@ def tokenizer_json(tokenizer: Tokenizer) -> bytes:
     if isinstance(tokenizer, BPETokenizer):
         return tokenizer.to_bytes()
     raise InputError(
-        f"the tokenizer is a {type(tokenizer).__name__}; expected one of characters, bytes or BPE: a "
-        "tokenizer.json would take the text <0x41> for the byte 0x41, which SentencePiece does not, so ids "
-        "would differ"
+        f"a {type(tokenizer).__name__} cannot become a tokenizer.json: it would parse the text <0x41> as the "
+        "byte 0x41, which SentencePiece does not, so ids would differ; expected a character, byte or BPE "
+        "tokenizer"
     )
 
 
 def as_bpe(tokenizer: ByteTokenizer) -> BPETokenizer:
-    """Return the tokenizer of bytes as a byte-pair encoding without a single merge."""
+    """Return a byte tokenizer as a byte-level BPE without merges."""
     return BPETokenizer({bytes([i]): i for i in range(256)}, [], GPT2, tokenizer.special_ids)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Return the tokenizer in a folder of Hugging Face's.
+    """Return the tokenizer in a Hugging Face folder.
 
-    One of characters must be as `tokenizer_json` writes it.
+    A character tokenizer must have the form that `tokenizer_json` writes.
 
     Raises:
-        InputError: there is none, or it is damaged or of a kind that we cannot represent.
+        InputError: there is none, it is damaged, or its kind is not supported.
     """
     path = folder / "tokenizer.json"
     if path.exists():
@@ -65,7 +65,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _of_characters(tokenizer: CharTokenizer) -> dict[str, Any]:
-    """Return a model of whole words, with a pre-tokenizer that makes a word of every character."""
+    """Return a word-level model whose pre-tokenizer makes every character a word."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {
         "version": "1.0",
@@ -77,26 +77,26 @@ def _of_characters(tokenizer: CharTokenizer) -> dict[str, Any]:
         "normalizer": None,
         "pre_tokenizer": EVERY_CHARACTER,
         "post_processor": None,
-        "decoder": TOGETHER,
+        "decoder": JOIN_TOKENS,
         "model": {
             "type": "WordLevel",
             "vocab": {symbol: i for i, symbol in enumerate(tokenizer.symbols)},
-            "unk_token": UNK,  # if the vocabulary lacks it, an unknown character is an error there as here
+            "unk_token": UNK,  # not in the vocabulary: an unknown character is an error, as it is here
         },
     }
 
 
 def _to_characters(content: dict[str, Any], model: dict[str, Any], name: str) -> CharTokenizer:
-    for key, ours in (("normalizer", None), ("pre_tokenizer", EVERY_CHARACTER), ("decoder", TOGETHER)):
+    for key, ours in (("normalizer", None), ("pre_tokenizer", EVERY_CHARACTER), ("decoder", JOIN_TOKENS)):
         if content.get(key) != ours:
             raise InputError(
                 f"{name}: its model is WordLevel and {key} is {content.get(key)!r:.80}; expected {ours!r}, "
-                "which makes a word of every character"
+                "which makes every character a word"
             )
     vocabulary = model.get("vocab")
     if not isinstance(vocabulary, dict) or sorted(map(repr, vocabulary.values())) != sorted(
         map(repr, range(len(vocabulary)))
     ):
-        raise InputError(f"{name}: model.vocab is {vocabulary!r:.60}; expected every id from 0 on once")
+        raise InputError(f"{name}: model.vocab is {vocabulary!r:.60}; expected each id from 0 exactly once")
     with named(name):
         return CharTokenizer(sorted(vocabulary, key=lambda symbol: vocabulary[symbol]))

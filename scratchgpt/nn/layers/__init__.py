@@ -1,10 +1,10 @@
-"""The plumbing: thin classes that own parameter handles and call ops.
+"""Layers: thin classes that own parameter handles and call ops.
 
     y, saved = layer.forward(ctx, x)        reads ctx.params
     dx = layer.backward(ctx, saved, dy)     adds into ctx.grads
 
-A layer never stores an array, so one layer can serve several passes at once. No module here
-imports an array library.
+A layer never stores an array, so several passes can use it at the same time. No module here imports an array
+library.
 """
 
 from scratchgpt.nn.layers.adaptive_head import AdaptiveHead

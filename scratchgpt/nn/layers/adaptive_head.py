@@ -1,4 +1,4 @@
-"""The adaptive head: an unembedding of the frequent words, and narrow ones of the others."""
+"""The adaptive head: a full-width unembedding for frequent tokens, narrower ones for rare tokens."""
 
 from itertools import pairwise
 from typing import Any
@@ -14,11 +14,11 @@ from scratchgpt.shapes import BTC, AnyV, Array, Tokens
 
 
 class AdaptiveHead:
-    """The loss and the log-probabilities of `ops.adaptive_softmax`, made of the backend's own pairs.
+    """The loss and the log-probabilities of `ops.adaptive_softmax`, built from the backend's own pairs.
 
-    Every part is a `linear` or a `linear_cross_entropy` of fewer rows or words, for which every backend has
-    its own pair. How many rows a tail has depends on the targets: in every pass the host waits for a GPU
-    to count them.
+    Every part is a `linear` or a `linear_cross_entropy` with fewer rows or a smaller vocabulary, so every
+    backend runs it with its own pairs. The number of rows in a tail depends on the targets, so in every pass
+    the host waits for a GPU to count them.
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -35,13 +35,13 @@ class AdaptiveHead:
         self.params = [*self.head.params, *(param for tail in self.tails for param in tail.params)]
 
     def logits(self, ctx: Context, x: BTC) -> AnyV:
-        """Return the log-probabilities (B, T, V): logits whose exponentials add up to 1 already."""
+        """Return the log-probabilities (B, T, V): logits whose exponentials already sum to 1."""
         return adaptive_softmax.log_probs(
             self.head.logits(ctx, x), [tail.logits(ctx, x) for tail in self.tails]
         )
 
     def forward(self, ctx: Context, x: BTC, targets: Tokens, n_targets: int | None) -> tuple[Array, Any]:
-        """Return the loss of the targets, its sum divided by `n_targets`, and what backward needs."""
+        """Return the sum of the targets' losses divided by `n_targets`, and what backward needs."""
         if n_targets is None:
             n_targets = int((targets != IGNORE_INDEX).sum())
         head_targets, shares = adaptive_softmax.assign(targets, self.cutoffs)
@@ -54,7 +54,7 @@ class AdaptiveHead:
         return loss, (saved_head, saved_tails)
 
     def backward(self, ctx: Context, saved: Any) -> BTC:
-        """Add the gradients of all weights, return dx: the sum of the head's and of every tail's."""
+        """Add the gradients of all weights; return dx, the sum of the head's and every tail's."""
         saved_head, saved_tails = saved
         parts = [
             tail.backward(ctx, saved_tail)
@@ -67,29 +67,29 @@ class AdaptiveHead:
 
 
 class Tail:
-    """A cluster of rarer words: logits = (x P) Wᵀ, with P of shape (C, width) and W (words, width)."""
+    """A cluster of rarer tokens: logits = (x P) Wᵀ, with P of shape (C, width) and W of shape (n, width)."""
 
-    def __init__(self, name: str, n_embd: int, width: int, n_words: int, std: float) -> None:
+    def __init__(self, name: str, n_embd: int, width: int, n_tokens: int, std: float) -> None:
         self.proj = Linear(f"{name}.proj", n_embd, width, std, bias=False)
-        self.unembedding = Unembedding(Param(f"{name}.weight", (n_words, width), std=std))
+        self.unembedding = Unembedding(Param(f"{name}.weight", (n_tokens, width), std=std))
         self.params = [*self.proj.params, *self.unembedding.params]
 
     def logits(self, ctx: Context, x: BTC) -> Array:
-        """Return the logits (B, T, words)."""
+        """Return the logits (B, T, n) of the cluster's n tokens."""
         h, _ = self.proj.forward(ctx, x)
         return self.unembedding.logits(ctx, h)
 
     def forward(
         self, ctx: Context, x: BTC, share: adaptive_softmax.Tail, n_targets: int | None
     ) -> tuple[Array, Any]:
-        """Return the loss of the tail's share of the rows and what backward needs."""
+        """Return the loss of the rows whose targets are in this tail, and what backward needs."""
         h, saved_rows = adaptive_softmax.forward(x, share.rows)  # (N, C)
         h, saved_proj = self.proj.forward(ctx, h)  # (N, width)
         loss, saved_unembedding = self.unembedding.forward(ctx, h, share.targets, n_targets)
         return loss, (saved_rows, saved_proj, saved_unembedding)
 
     def backward(self, ctx: Context, saved: Any) -> BTC:
-        """Add dP and dW, return dx, which is zero where the tail had no share."""
+        """Add dP and dW; return dx, which is zero in the rows whose targets are elsewhere."""
         saved_rows, saved_proj, saved_unembedding = saved
         dh = self.unembedding.backward(ctx, saved_unembedding)  # (N, width)
         dh = self.proj.backward(ctx, saved_proj, dh)  # (N, C)

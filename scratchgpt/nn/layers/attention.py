@@ -1,4 +1,4 @@
-"""The attention layer: fused q, k, v projection, causal attention of every head, output projection."""
+"""The attention layer: fused q, k, v projection, causal attention in every head, output projection."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Attention:
         return h, (saved_c_attn, saved_split, saved_attention, saved_merge, saved_c_proj, saved_dropout)
 
     def forward_cached(self, ctx: Context, h: BTC, layer: int, cache: NextTokens) -> BTC:
-        """Return the branch's output for the next tokens, which see those in the cache, too."""
+        """Return the branch's output for the next tokens, which also attend to the cached ones."""
         qkv, _ = self.c_attn.forward(ctx, h)
         (q, k, v), _ = ctx.ops.split_heads.forward(qkv, self.n_head)
         heads = cache.attend(layer, ctx.ops.attention, q, k, v)
@@ -42,7 +42,7 @@ class Attention:
         return h
 
     def backward(self, ctx: Context, saved: Any, dh: BTC) -> BTC:
-        """Add the gradients of both projections, return the gradient of the branch's input."""
+        """Add the gradients of both projections; return the gradient of the branch's input."""
         saved_c_attn, saved_split, saved_attention, saved_merge, saved_c_proj, saved_dropout = saved
         dh = self.dropout.backward(ctx, saved_dropout, dh)
         dh = self.c_proj.backward(ctx, saved_c_proj, dh)

@@ -13,10 +13,10 @@ from scratchgpt.shapes import BTC
 
 
 class Block:
-    """Two residual branches; what they write is added to the stream x.
+    """Two residual branches whose outputs are added to the stream x.
 
-    The projections that write into the stream start smaller, by 1/sqrt(2 n_layer), so that the
-    stream's variance at the top does not grow with depth (GPT-2 paper, section 2.3).
+    The projections that write to the stream start smaller by a factor of 1/sqrt(2 n_layer), so the variance
+    of the stream after the last block does not grow with depth (GPT-2 paper, section 2.3).
     """
 
     def __init__(self, name: str, config: GPTConfig) -> None:
@@ -47,9 +47,9 @@ class Block:
         return x + h
 
     def backward(self, ctx: Context, saved: Any, dx: BTC) -> BTC:
-        """Add every gradient of the block, return the gradient of the stream below it.
+        """Add every gradient of the block; return the gradient of its input stream.
 
-        A sum forward is a copy backward: dx goes into the branch and also straight down.
+        The backward of a sum is a copy: dx goes into the branch and also straight to the input.
         """
         saved_ln_1, saved_attn, saved_ln_2, saved_mlp = saved
         dh = self.mlp.backward(ctx, saved_mlp, dx)

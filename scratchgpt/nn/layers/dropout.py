@@ -7,13 +7,13 @@ from scratchgpt.shapes import AnyShape
 
 
 class Dropout:
-    """Drop elements with probability p in training; pass everything on in evaluation."""
+    """In training, zero elements with probability p and scale the rest by 1/(1 - p); else do nothing."""
 
     def __init__(self, p: float) -> None:
         self.p = p
 
     def forward(self, ctx: Context, x: AnyShape) -> tuple[AnyShape, Any]:
-        """Return x with elements dropped, and what backward needs."""
+        """Return x with elements dropped (unchanged if ctx.rng is None), and what backward needs."""
         return ctx.ops.dropout.forward(x, self.p, ctx.rng)
 
     def backward(self, ctx: Context, saved: Any, dy: AnyShape) -> AnyShape:

@@ -8,7 +8,7 @@ from scratchgpt.shapes import AnyC
 
 
 class LayerNorm:
-    """Normalise each row to mean 0 and variance 1, then scale and shift it."""
+    """Normalize each row to mean 0 and variance 1, then scale by γ and shift by β."""
 
     def __init__(self, name: str, n_embd: int, eps: float, bias: bool) -> None:
         self.eps = eps
@@ -17,12 +17,12 @@ class LayerNorm:
         self.params = [param for param in (self.weight, self.bias) if param]
 
     def forward(self, ctx: Context, x: AnyC) -> tuple[AnyC, Any]:
-        """Return the normalised x and what backward needs."""
+        """Return the normalized x and what backward needs."""
         bias = ctx.params[self.bias] if self.bias else None
         return ctx.ops.layernorm.forward(x, ctx.params[self.weight], bias, self.eps)
 
     def backward(self, ctx: Context, saved: Any, dy: AnyC) -> AnyC:
-        """Add dγ and dβ, return dx."""
+        """Add dγ and dβ; return dx."""
         dx, dweight, dbias = ctx.ops.layernorm.backward(saved, dy)
         ctx.grads.add(self.weight, dweight)
         if self.bias:

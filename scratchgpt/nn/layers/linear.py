@@ -21,7 +21,7 @@ class Linear:
         return ctx.ops.linear.forward(x, ctx.params[self.weight], bias)
 
     def backward(self, ctx: Context, saved: Any, dy: AnyO) -> AnyI:
-        """Add dW and db, return dx."""
+        """Add dW and db; return dx."""
         dx, dweight, dbias = ctx.ops.linear.backward(saved, dy)
         ctx.grads.add(self.weight, dweight)
         if self.bias:

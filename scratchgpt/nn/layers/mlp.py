@@ -1,4 +1,4 @@
-"""The MLP layer: widen, bend, narrow, at every position by itself."""
+"""The MLP layer: expand, apply GELU, contract, at each position separately."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from scratchgpt.shapes import BTC
 
 
 class MLP:
-    """Two linear maps with a GELU between them."""
+    """Two linear maps, C to F and F to C, with a GELU between them."""
 
     def __init__(self, name: str, config: GPTConfig, residual_std: float) -> None:
         C, F = config.n_embd, config.mlp_width
@@ -30,7 +30,7 @@ class MLP:
         return h, (saved_c_fc, saved_gelu, saved_c_proj, saved_dropout)
 
     def backward(self, ctx: Context, saved: Any, dh: BTC) -> BTC:
-        """Add the gradients of both maps, return the gradient of the branch's input."""
+        """Add the gradients of both maps; return the gradient of the branch's input."""
         gelu = getattr(ctx.ops, self.activation)
         saved_c_fc, saved_gelu, saved_c_proj, saved_dropout = saved
         dh = self.dropout.backward(ctx, saved_dropout, dh)

@@ -1,4 +1,4 @@
-"""The unembedding layer: the head of the model, alone or with the loss on top."""
+"""The unembedding layer: the head of the model, which gives the logits or their loss."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from scratchgpt.shapes import BTC, AnyV, Array, Tokens
 
 
 class Unembedding:
-    """logits = x Wᵀ. A tied head is given the token embedding as its weight, and both add to its gradient."""
+    """logits = x Wᵀ. The weight of a tied head is the token embedding; both uses add to its gradient."""
 
     def __init__(self, weight: Param) -> None:
         self.weight = weight
@@ -26,7 +26,7 @@ class Unembedding:
         )
 
     def backward(self, ctx: Context, saved: Any) -> BTC:
-        """Add dW, return dx."""
+        """Add dW; return dx."""
         dx, dweight = ctx.ops.linear_cross_entropy.backward(saved)
         ctx.grads.add(self.weight, dweight)
         return dx

@@ -1,4 +1,4 @@
-"""What is said where CuPy, a driver, a GPU or a library is missing."""
+"""Error messages if CuPy, a driver, a GPU or a library is missing."""
 
 import sys
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ OLD = device.Device(
 
 
 class CUDARuntimeError(RuntimeError):
-    """As CuPy raises it."""
+    """CuPy's exception of the same name."""
 
     def __init__(self, status: int, message: str = "") -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class CUDARuntimeError(RuntimeError):
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, error: Exception | None = None, driver: int = 0) -> None:
-    """Put a CuPy in place whose runtime answers so."""
+    """Install a fake CuPy whose runtime reports this error and this driver version."""
 
     def count() -> int:
         if error:
@@ -48,23 +48,23 @@ def test_cupy_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "driver", "words"),
+    ("error", "driver", "message"),
     [
         (CUDARuntimeError(35), 0, "there is no NVIDIA driver"),
-        (CUDARuntimeError(35), 12040, r"the driver knows CUDA 12\.4, but this CuPy needs 13\.0"),
+        (CUDARuntimeError(35), 12040, r"the driver supports CUDA 12\.4; this CuPy needs 13\.0"),
         (CUDARuntimeError(100), 13000, "finds no GPU .*CUDA_VISIBLE_DEVICES"),
-        (CUDARuntimeError(999, "cudaErrorUnknown"), 13000, "CUDA says cudaErrorUnknown"),
-        (None, 13000, "this machine shows none"),
+        (CUDARuntimeError(999, "cudaErrorUnknown"), 13000, "CUDA reports cudaErrorUnknown"),
+        (None, 13000, "CUDA finds none"),
     ],
 )
 def test_cupy_without_a_gpu(
-    error: Exception | None, driver: int, words: str, monkeypatch: pytest.MonkeyPatch
+    error: Exception | None, driver: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, error=error, driver=driver)
-    with pytest.raises(InputError, match=words) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         device.find_device()
     assert "--backend numpy" in str(raised.value)
-    assert ("[cuda13]" in str(raised.value)) == ("this CuPy needs" in words or "CUDA says" in words)
+    assert ("[cuda13]" in str(raised.value)) == ("this CuPy needs" in message or "CUDA reports" in message)
 
 
 @pytest.mark.parametrize("number", [-1, 99])
@@ -84,7 +84,9 @@ def test_cupy_old_cards_are_told_what_they_can_do(precision: str) -> None:
     gpu.prepare()
     from scratchgpt.backends.cupy.backend import CupyBackend
 
-    with pytest.raises(InputError, match=r"Tesla T4 \(device 0, 16 GiB, .* needs float32 or float16"):
+    with pytest.raises(
+        InputError, match=r"8\.0 or higher; for Tesla T4 \(device 0, 16 GiB, .* choose float32"
+    ):
         CupyBackend(OLD, precision, False)
 
 
@@ -98,9 +100,9 @@ def test_cupy_old_cards_have_kernels_without_tensor_cores_that_fit() -> None:
             tile = attention.tile(D, dtype)
             assert tile.file == "attention.cu"
             assert tile.bytes_backward <= OLD.shared_memory
-    with pytest.raises(InputError, match=r"128 channels; its tile in float32 needs 74496 bytes"):
+    with pytest.raises(InputError, match=r"128 channels; its attention tile in float32 needs 74496 bytes"):
         attention.tile(128, "float32")
-    with pytest.raises(InputError, match=r"needs 148992 bytes of shared memory, and this GPU has 65536"):
+    with pytest.raises(InputError, match=r"needs 148992 bytes of shared memory, but this GPU has 65536"):
         attention.tile(128, "float64")
 
 
@@ -124,7 +126,7 @@ def test_cupy_without_cublaslt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cupy_describes_what_it_uses() -> None:
-    words = gpu.backend("bf16", graph=True).describe()
+    description = gpu.backend("bf16", graph=True).describe()
     for part in (
         "GiB, compute capability",
         "bf16 with float32 master",
@@ -132,4 +134,4 @@ def test_cupy_describes_what_it_uses() -> None:
         "tensor cores",
         "graph on",
     ):
-        assert part in words
+        assert part in description

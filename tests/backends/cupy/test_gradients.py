@@ -1,4 +1,4 @@
-"""The gradients of the cupy backend: its kernels compiled for float64, against finite differences."""
+"""The gradients of the cupy backend, with its kernels compiled for float64, against finite differences."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every kernel compiles for every architecture with CUDA's own compiler, which needs CuPy but no GPU."""
+"""Every kernel compiles for every architecture with NVRTC, CUDA's own compiler; it needs CuPy but no GPU."""
 
 import subprocess
 import sys
@@ -28,11 +28,11 @@ def test_cupy_a_type_that_a_file_is_not_compiled_for_is_refused() -> None:
 
 def test_nvrtc_compiles_every_kernel_without_spills() -> None:
     if not gpu.cupy_is_installed():
-        pytest.skip("no CuPy is installed")
+        pytest.skip("CuPy is not installed")
     command = [sys.executable, "-m", "tests.gpu_emulation.compile_kernels", "--markdown"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if "libnvrtc" in done.stderr:
-        pytest.skip("no NVRTC is installed")
+        pytest.skip("NVRTC is not installed")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("| ")][1:]
     assert {row[0].strip() for row in rows} == {path.name for path in ROOT.glob("scratchgpt/**/*.cu")}

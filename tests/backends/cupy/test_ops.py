@@ -1,6 +1,6 @@
-"""Every kernel of the cupy backend against the textbook, in every type, under several orders of threads.
+"""Every kernel of the cupy backend against the textbook, in every dtype, under several thread schedules.
 
-The textbook computes in float64 from the very inputs, so what is left is the rounding of the type.
+The textbook computes in float64 from the same inputs, so the only difference is the rounding of the dtype.
 """
 
 import inspect
@@ -25,14 +25,14 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def normal(dtype: str, *shape: int, seed: int = 0, gaps: bool = False) -> np.ndarray:
-    """Return normal numbers around 0.3; with gaps between them if asked for."""
+    """Return normal numbers around 0.3; with `gaps`, in a non-contiguous array."""
     rng = np.random.default_rng([seed, *shape])
     x = (rng.standard_normal((*shape[:-1], 2 * shape[-1])) + 0.3).astype(gpu.dtype_of(dtype))
     return x[..., ::2] if gaps else np.ascontiguousarray(x[..., ::2])
 
 
 def agree(backend: Backend, name: str, dtype: str, inputs: list[Any], **options: Any) -> None:
-    """Run the backend's pair and the textbook's on the same inputs; compare, and see that the inputs stay."""
+    """Run both pairs on the same inputs; compare the results, and check that the inputs are unchanged."""
     real = gpu.dtype_of(dtype)
     ours, textbook = getattr(backend.ops, name), getattr(reference.OPS, name)
 
@@ -125,7 +125,7 @@ SHAPES = [  # B, H, T, S, D, p
 def test_cupy_attention(dtype: str, B: int, H: int, T: int, S: int, D: int, p: float, packed: bool) -> None:
     q = normal(dtype, B, H, T, D)
     k, v = (normal(dtype, B, H, S, D, seed=i, gaps=not packed) for i in (1, 2))
-    if packed and T == S:  # as split_heads leaves them: views of one array
+    if packed and T == S:  # views of one array, as from split_heads
         q, k, v = np.stack([x.transpose(0, 2, 1, 3) for x in (q, k, v)], axis=2).transpose(2, 0, 3, 1, 4)
     agree(backend_for(dtype), "attention", dtype, [q, k, v], p=p, rng=(1, 2))
 
@@ -133,7 +133,7 @@ def test_cupy_attention(dtype: str, B: int, H: int, T: int, S: int, D: int, p: f
 def test_cupy_attention_refuses_heads_that_are_too_large() -> None:
     backend = gpu.backend()
     q = backend.to_device(np.zeros((1, 1, 2, 129), dtype=np.float32))
-    with pytest.raises(ValueError, match="n_embd / n_head = 129 channels; expected at most 128 on a GPU"):
+    with pytest.raises(ValueError, match="n_embd / n_head = 129 channels; GPU kernels support at most 128"):
         backend.ops.attention.forward(q, q, q)
 
 
@@ -158,14 +158,14 @@ def test_cupy_linear_cross_entropy(
     backend = backend_for(dtype)
     from scratchgpt.backends.cupy import linear_cross_entropy
 
-    monkeypatch.setattr(linear_cross_entropy, "CHUNK", chunk)
+    monkeypatch.setattr(linear_cross_entropy, "MAX_LOGITS_PER_CHUNK", chunk)
     targets = np.random.default_rng(V).integers(0, V, N)
     targets[1::3] = IGNORE_INDEX
     inputs = [normal(dtype, N, C), normal(dtype, V, C, seed=1), targets]
     if dtype != "float16":
         agree(backend, "linear_cross_entropy", dtype, inputs, n_targets=n_targets)
         return
-    # With float16, gradients come multiplied by the loss scale.
+    # With float16, gradients are multiplied by the loss scale.
     ours, textbook = backend.ops.linear_cross_entropy, reference.OPS.linear_cross_entropy
     loss, saved = ours.forward(*map(backend.to_device, inputs), n_targets=n_targets)
     exact, exact_saved = textbook.forward(
@@ -219,13 +219,13 @@ def test_cupy_dropout(dtype: str, shape: tuple[int, ...]) -> None:
 
 
 def test_cupy_masks_are_those_of_numpy_bit_for_bit() -> None:
-    """Three draws one after the other, from places that are no multiples of a block, after 2**64 numbers."""
+    """Three draws in a row, from positions that are not multiples of a block, across an overflow at 2**64."""
     backend = gpu.backend()
     from scratchgpt.backends.cupy.dropout import attention_mask
 
     host, device = (RowStreams.spawn(step_rng(8, 9), 3) for _ in range(2))
     for streams in (host, device):
-        streams.state[1, 2] = np.uint64(2**64 - 2)  # the counter's first word goes round
+        streams.state[1, 2] = np.uint64(2**64 - 2)  # the counter's first word overflows
     for shape in ((3, 5), (3, 4, 11), (3, 1)):
         x = np.ones(shape, dtype=np.float32)
         y, _ = backend.ops.dropout.forward(backend.to_device(x), 0.4, device)
@@ -284,7 +284,7 @@ def test_cupy_pick(dtype: str, top_k: int | None, temperature: float) -> None:
     backend = backend_for(dtype)
     rng = np.random.default_rng(7)
     scores = [(3 * normal(dtype, n, seed=n)) for n in (1, 5, 65, 1000)]
-    scores.append(np.round(scores[3]))  # with many equal ones
+    scores.append(np.round(scores[3]))  # with many ties
     scores.append(np.array([0.0, -0.0, 0.0, -1.0], dtype=scores[0].dtype))
     uniforms = [0.0, *rng.random(4), 1.0 - 2.0**-53]
     with gpu.every_schedule():

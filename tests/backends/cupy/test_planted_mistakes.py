@@ -1,4 +1,4 @@
-"""Mistakes planted in the backend's own kernels: each must be caught, by the equipment or by a comparison."""
+"""Mistakes planted in the backend's kernels: the emulator or a comparison with the textbook must catch each."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,12 +13,12 @@ from tests.support import gpu
 
 
 class Mistake(NamedTuple):
-    """A patch of a kernel file, and what finds it."""
+    """A patch of a kernel file, and the message of the error that must follow."""
 
     file: str
     old: str
     new: str
-    words: str  # of the message
+    message: str  # a regular expression
 
 
 MISTAKES = {
@@ -34,14 +34,14 @@ MISTAKES = {
     "no barrier before a row becomes its gradient": Mistake(
         "cross_entropy.cu", "    __syncthreads();  // z[target] has been read\n", "", "depends on the order"
     ),
-    "a row too many": Mistake("layernorm.cu", "if (row >= n_rows) return;", "", "guard zone|illegal"),
-    "an atomic float addition in place of an ordered sum": Mistake(
+    "one row too many": Mistake("layernorm.cu", "if (row >= n_rows) return;", "", "guard zone|illegal"),
+    "an atomic float addition instead of an ordered sum": Mistake(
         "embedding.cu",
         "        partials[(long long)begin * C + c] = sum;\n    }\n}\n\n// Second stage",
         "        atomicAdd(&partials[c], sum);\n    }\n}\n\n// Second stage",
         "depends on the order|differ",
     ),
-    "the mask of the diagonal one off": Mistake(
+    "the causal mask off by one": Mistake(
         "attention.cu", "key <= query + S - T && key < S ?", "key < query + S - T && key < S ?", "differ"
     ),
     "a shuffle over half of the lanes": Mistake(
@@ -52,7 +52,7 @@ MISTAKES = {
         "clip.cu", "is_last = atomicAdd(n_done, 1u) == gridDim.x - 1;", "is_last = blockIdx.x == gridDim.x - 1;",
         "depends on the order",
     ),
-    "memory that nobody wrote": Mistake("gelu.cu", "*(Pack*)(y + first) = out;", "", "differ"),
+    "memory that is never written": Mistake("gelu.cu", "*(Pack*)(y + first) = out;", "", "differ"),
     "a fragment of the wrong half": Mistake(
         "attention_mma.cu", "me.lane / 16 * 8);\n#pragma unroll\n        for (int n = 0; n < N; n += 16)",
         "me.lane / 16 * 0);\n#pragma unroll\n        for (int n = 0; n < N; n += 16)", "differ",
@@ -65,10 +65,10 @@ MISTAKES = {
 
 @pytest.fixture
 def patched_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compile kernels afresh in this test, and again after it."""
+    """Recompile the kernels in this test, and again after it."""
     gpu.prepare()
     if gpu.is_real():
-        pytest.skip("the equipment is emulated; a real GPU need not notice")
+        pytest.skip("only the emulator is sure to notice; a real GPU may not")
     from scratchgpt.backends.cupy import kernels
 
     kernels._module.cache_clear()
@@ -79,7 +79,7 @@ def patched_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def compare(backend: Backend) -> None:
-    """Run the kernels that are patched above, under every schedule, and compare them with the textbook."""
+    """Run the kernels that the patches change, under every schedule, and compare them with the textbook."""
     rng = np.random.default_rng(0)
 
     def normal(*shape: int, dtype: str = "float32") -> np.ndarray:
@@ -132,11 +132,11 @@ def test_cupy_a_planted_mistake_is_caught(
     from scratchgpt.backends.cupy import kernels
     from tests.gpu_emulation import memory
 
-    mistake, sound, n_patched = MISTAKES[name], kernels.source, 0
+    mistake, original, n_patched = MISTAKES[name], kernels.source, 0
 
     def source(file: str) -> str:
         nonlocal n_patched
-        text = sound(file)
+        text = original(file)
         if file == mistake.file or (mistake.file.endswith(".cuh") and mistake.old in text):
             assert mistake.old in text, f"{file} has no {mistake.old!r}"
             n_patched += 1
@@ -145,7 +145,7 @@ def test_cupy_a_planted_mistake_is_caught(
 
     backend = gpu.backend()
     monkeypatch.setattr(kernels, "source", source)
-    with pytest.raises((RuntimeError, AssertionError), match=mistake.words):
+    with pytest.raises((RuntimeError, AssertionError), match=mistake.message):
         compare(backend)
     assert n_patched
     memory.forget_damage()

@@ -1,4 +1,4 @@
-"""Training, generation and runs on the cupy backend, on a real or an emulated GPU."""
+"""Training, generation and whole runs with the cupy backend, on a real or an emulated GPU."""
 
 import importlib
 import json
@@ -22,8 +22,8 @@ from tests.support import gpu
 
 STEPS = 10
 PRECISIONS = ("float32", "tf32", "bf16", "float16")
-# Of the losses of ten steps, against float32 on the CPU. The weights themselves part company sooner: AdamW
-# divides each gradient by its own size, so where one is nearly 0 its rounding decides where a step goes.
+# For the losses of ten steps, compared with float32 on the CPU. The weights themselves diverge sooner: AdamW
+# divides each gradient by its own magnitude, so where it is nearly 0 the sign of a rounding error decides.
 TOLERANCE = {"float32": 2e-5, "tf32": 3e-3, "bf16": 2e-2, "float16": 3e-3}
 CONFIGS = {
     "plain": sg.GPTConfig(vocab_size=23, block_size=16, n_layer=2, n_head=2, n_embd=32),
@@ -35,11 +35,11 @@ CONFIGS = {
 TEXT = np.random.default_rng(0).integers(0, 23, (STEPS, 3, 17))
 TARGETS = TEXT[:, :, 1:].copy()
 for _step in range(STEPS):
-    TARGETS[_step, 2, 16 - _step :] = IGNORE_INDEX  # in each step another number of targets counts
+    TARGETS[_step, 2, 16 - _step :] = IGNORE_INDEX  # a different number of targets in each step
 
 
 def train(backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS) -> tuple[list[Taken], np.ndarray]:
-    """Take some steps; return what they were and the weights."""
+    """Take some training steps; return their records and the final weights."""
     model = sg.GPT(config)
     params = model.init(1).map(backend.to_device)
     take_step = TrainingStep(model, sg.AdamW(params, backend=backend), grad_clip=0.5)
@@ -97,7 +97,7 @@ def test_cupy_batches_of_another_shape_are_recorded_by_themselves() -> None:
 
 @contextmanager
 def no_waiting() -> Iterator[None]:
-    """Refuse to wait for the device."""
+    """Return a context in which waiting for the device raises an error."""
     cupyx = importlib.import_module("cupyx")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # CuPy calls it experimental
@@ -177,7 +177,7 @@ def test_cupy_more_unread_steps_than_there_are_places(monkeypatch: pytest.Monkey
     backend = gpu.backend()
     from scratchgpt.backends.cupy import losses
 
-    monkeypatch.setattr(losses, "PLACES", 3)
+    monkeypatch.setattr(losses, "RING_CAPACITY", 3)
     found, _ = train(backend, CONFIGS["plain"], n_steps=8)
     monkeypatch.undo()
     expected, _ = train(backend, CONFIGS["plain"], n_steps=8)
@@ -223,14 +223,26 @@ def test_cupy_float16_gradients_come_without_the_loss_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"temperature": 0.0}, {"temperature": 0.9, "seed": 5}, {"top_k": 4, "seed": 6}]
+    "settings",
+    [
+        {"temperature": 0.0},
+        {"temperature": 0.9, "seed": 5},
+        {"temperature": 1.0, "top_k": 4, "seed": 6},
+    ],
 )
 def test_cupy_generates_what_numpy_generates(settings: dict[str, Any]) -> None:
-    """Prompts of different length, past the end of the block."""
+    """Prompts have different lengths, and the texts outgrow block_size."""
     model = sg.GPT(CONFIGS["plain"])
     params, prompts = model.init(4), [[1, 2, 3], [4], list(range(16))]
     found, expected = (
-        list(generate_batch(model, params, prompts, 20, backend=backend, **settings))
+        list(
+            generate_batch(
+                sg.BoundModel(model, params, backend),
+                prompts,
+                max_new_tokens=20,
+                **{"temperature": 1.0, **settings},
+            )
+        )
         for backend in (gpu.backend(), sg.get_backend("numpy"))
     )
     assert found == expected
@@ -239,7 +251,9 @@ def test_cupy_generates_what_numpy_generates(settings: dict[str, Any]) -> None:
 def test_cupy_generation_in_16_bits_scores_as_the_full_pass_does() -> None:
     backend, model = gpu.backend("bf16"), sg.GPT(CONFIGS["plain"])
     params, text = model.init(4), [1, 2, 3]
-    for batch in generate_batch(model, params, [[1, 2, 3]], 20, backend=backend, temperature=0.0):
+    for batch in generate_batch(
+        sg.BoundModel(model, params, backend), [[1, 2, 3]], max_new_tokens=20, temperature=0.0
+    ):
         logits = backend.to_host(sg.logits(model, params, np.array([text[-16:]]), backend=backend))[0, -1]
         assert logits[batch[0]] >= logits.max() - 2e-2
         text += batch
@@ -289,7 +303,7 @@ def test_cupy_runs_go_on_with_another_backend(command: Command, tmp_path: Path) 
 def test_cupy_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(command: Command, tmp_path: Path) -> None:
     gpu.prepare()
     (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 30)
-    # A cosine knows the last step, so that the rate of both must be constant.
+    # A cosine schedule depends on the last step, so both runs use a constant rate.
     rates = ("--training.learning_rate", "0.001", "--training.min_learning_rate", "0.001")
     flat = (*rates, "--training.warmup_steps", "0")
     base = ("train.py", "--data", "text.txt", *SMALL, *flat, "--backend", "cupy", "--precision", "bf16")
@@ -303,7 +317,7 @@ def test_cupy_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(command: Comman
 def test_cupy_without_memory_says_what_to_make_smaller(command: Command, tmp_path: Path) -> None:
     gpu.prepare()
     if gpu.is_real():
-        pytest.skip("a real GPU has memory enough for this")
+        pytest.skip("a real GPU has enough memory for this")
     from tests.gpu_emulation import memory
 
     (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 30)
@@ -322,7 +336,7 @@ def test_cupy_without_memory_says_what_to_make_smaller(command: Command, tmp_pat
 def train_with(
     name: str, backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS
 ) -> tuple[list[Taken], np.ndarray]:
-    """Take some steps with an optimizer; return what they were and the mean of the weights after each."""
+    """Take some steps with an optimizer; return their records and the moving average of the weights."""
     model = sg.GPT(config)
     optimizer = make_optimizer(name, model.init(1).map(backend.to_device), backend)
     ema = EMA(optimizer.params, 0.5)
@@ -339,7 +353,7 @@ def train_with(
 def test_cupy_other_optimizers_take_the_steps_of_the_numpy_backend(
     name: str, precision: str, graph: bool
 ) -> None:
-    """Without biases, since no loss depends on that of keys: Lion's steps there go wherever rounding says."""
+    """Without biases: no loss depends on the key bias, so rounding alone would decide Lion's steps there."""
     config = CONFIGS["dropout, odd sizes"]
     found, mean = train_with(name, gpu.backend(precision, graph), config)
     expected, expected_mean = train_with(name, sg.get_backend("numpy"), config)
@@ -379,7 +393,7 @@ def test_cupy_every_optimizer_leaves_an_overflow_out_and_halves_the_scale(name: 
     backend, model = gpu.backend("float16", graph), sg.GPT(CONFIGS["plain"])
     optimizer = make_optimizer(name, model.init(1).map(backend.to_device), backend)
     take_step = TrainingStep(model, optimizer, 1.0)
-    for _ in range(2):  # of which a graph records the second
+    for _ in range(2):  # with a graph, the second step is captured
         take_step(TEXT[0, :, :-1], TEXT[0, :, 1:], 1e-3, step_rng(3, 0))
     backend.load_state({"loss_scale": 2.0**24, "n_good": 5})
     vectors = [optimizer.params, *optimizer.vectors.values()]

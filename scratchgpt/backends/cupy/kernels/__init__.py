@@ -1,4 +1,4 @@
-"""The CUDA kernels: compiled when they are first launched, once for each type of numbers."""
+"""The CUDA kernels: each is compiled when it is first launched, once for each dtype."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from scratchgpt.shapes import Array
 
 FOLDER = Path(__file__).parent
 
-REALS = {"float32": "float", "float64": "double", "bfloat16": "bf16", "float16": "half"}  # what REAL can be
-HEADS = (16, 32, 64, 128)  # what HEAD can be in the files of attention; a head is rounded up to one of them
-SUMS = ("float", "double")  # what ACC can be
-VARIANTS = {  # for which types each file is compiled
+REALS = {"float32": "float", "float64": "double", "bfloat16": "bf16", "float16": "half"}  # REAL, by dtype
+HEAD_SIZES = (16, 32, 64, 128)  # HEAD in the attention files: channels of a head, rounded up to one of these
+SUMS = ("float", "double")  # the types that ACC can be
+VARIANTS = {  # the types that REAL can be, by file
     "adamw.cu": SUMS,
     "attention.cu": (*SUMS, "half"),
     "attention_delta.cu": tuple(REALS.values()),
@@ -31,22 +31,21 @@ VARIANTS = {  # for which types each file is compiled
     "training.cu": SUMS,
 }
 
-NULL = np.uintp(
-    0
-)  # CuPy has passed None in more than one way; eight bytes of zeros are a null pointer in each
+# CuPy versions differ in how they pass None; eight zero bytes are a null pointer in all of them.
+NULL = np.uintp(0)
 
 Grid = tuple[int, ...]
 
 
 @functools.cache
 def _module(file: str, real: str, defines: tuple[tuple[str, int], ...]) -> Any:
-    """Return the compiled file. CuPy keeps it on disk, too, under its text, which so must be all of it."""
+    """Return the compiled file. CuPy's disk cache goes by the source text, so that must be complete."""
     options = ("-std=c++17", f"-DREAL={real}", *(f"-D{name}={value}" for name, value in defines))
     return cupy.RawModule(code=source(file), options=options)
 
 
 def source(file: str) -> str:
-    """Return the text of a `.cu` file with the project's headers in the places of their #include lines."""
+    """Return the text of a `.cu` file, with `#include "..."` lines replaced by the project's headers."""
     lines = (FOLDER / file).read_text(encoding="utf-8").splitlines()
     included: set[str] = set()
     text = []
@@ -63,7 +62,7 @@ def source(file: str) -> str:
 @functools.cache
 def _function(file: str, name: str, real: str, defines: tuple[tuple[str, int], ...], shared: int) -> Any:
     function = _module(file, real, defines).get_function(name)
-    if shared > 48 << 10:  # more than every card gives unasked
+    if shared > 48 << 10:  # a kernel has to opt in to more than 48 KiB
         function.max_dynamic_shared_size_bytes = shared
     return function
 
@@ -79,17 +78,20 @@ def launch(
     defines: Mapping[str, int] | None = None,
     shared: int = 0,
 ) -> None:
-    """Launch a kernel.
+    """Launch a kernel; return without waiting for it.
 
     Args:
-        file: which `.cu` file it is in.
+        file: the `.cu` file that it is in.
         name: its name there.
-        dtype: what REAL is: float32, float64, bfloat16 or float16.
-        grid: how many blocks.
-        block: how many threads in each.
-        arguments: device arrays, None for a null pointer, and NumPy scalars of the parameters' very types.
-        defines: further constants that it is compiled with.
+        dtype: the dtype that REAL stands for: float32, float64, bfloat16 or float16.
+        grid: the number of blocks, along up to three dimensions.
+        block: the number of threads in a block, along up to three dimensions.
+        arguments: device arrays, None for a null pointer, and NumPy scalars of exactly the parameters' types.
+        defines: other preprocessor constants to compile it with.
         shared: bytes of dynamic shared memory.
+
+    Raises:
+        TypeError: the file is not compiled for this dtype.
     """
     constants = tuple(sorted((defines or {}).items()))
     real = REALS[np.dtype(dtype).name]
@@ -101,35 +103,35 @@ def launch(
 
 
 def accumulator(dtype: Any) -> np.dtype[Any]:
-    """Return what ACC is for a REAL: the type of sums, and of the gradients of parameters."""
+    """Return the dtype that ACC stands for: that of sums and parameter gradients, float32 or wider."""
     return np.promote_types(np.dtype(dtype), np.float32)
 
 
 def blocks_for(n: int, per_block: int) -> int:
-    """Return how many blocks cover n things."""
+    """Return how many blocks cover n items, `per_block` each; at least one."""
     return max(1, -(-n // per_block))
 
 
 def contiguous(array: Array) -> Array:
-    """Return the array, or a copy without gaps if it has any: kernels take a pointer, not strides."""
+    """Return the array, or a contiguous copy, because kernels take a pointer and no strides."""
     return cupy.ascontiguousarray(array)
 
 
 def address(array: Any) -> int:
-    """Return where an array begins in the device's memory."""
+    """Return the device address of an array."""
     return int(array.data.ptr)
 
 
 def index(n: int) -> Any:
-    """Return an `int` argument."""
+    """Return a kernel argument of type `int`."""
     return np.int32(n)
 
 
 def size(n: int) -> Any:
-    """Return a `long long` argument."""
+    """Return a kernel argument of type `long long`."""
     return np.int64(n)
 
 
 def number(x: float) -> Any:
-    """Return a `double` argument."""
+    """Return a kernel argument of type `double`."""
     return np.float64(x)

@@ -1,4 +1,4 @@
-// AdamW's update of flat vectors; the formula is in ops/adamw.py. w, m and v have the type ACC, as g has.
+// AdamW's update of flat vectors; the formula is in ops/updates/adamw.py. w, g, m and v all have type ACC.
 #include "common.cuh"
 
 // scalars: the learning rate, 1 - beta1^t, sqrt(1 - beta2^t). If the norm of the gradient is not finite, nothing changes.

@@ -1,21 +1,23 @@
-// Causal attention a tile at a time: the scores of all queries and keys are never in memory together.
+// Causal attention, tile by tile: the full matrix of scores never exists in memory.
 // Source: Dao et al., "FlashAttention" (2022), algorithms 1 and 4, https://arxiv.org/abs/2205.14135, and Dao,
 // "FlashAttention-2" (2023), https://arxiv.org/abs/2307.08691, for the order of the loops.
 //
-// Forward goes through the keys tile by tile and keeps, for every query, the largest score m so far, and sums
-// relative to it. A tile with a larger score m' multiplies what has been summed by exp(m - m'):
-//     sum = sum exp(m - m') + sum over the tile of exp(score - m'),    out likewise with v;    at the end y = out / sum
-// and lse = m + log(sum) is all that backward needs to have any probability again: exp(score - lse).
+// Forward loops over tiles of keys and keeps, for every query, the largest score m so far, and sums relative to it.
+// When a tile raises the maximum to m', the sums so far are multiplied by exp(m - m'):
+//     sum = sum exp(m - m') + sum over the tile of exp(score - m'),    out the same, weighted by v
+// At the end y = out / sum, and lse = m + log(sum) is all that backward needs to recompute any probability:
+// exp(score - lse).
 //
-// Query t sees the keys up to t + S - T. A block owns a tile of queries (or, for dk and dv, of keys) and nobody
-// else writes there, so every run adds in the same order. Shared memory holds tiles as ACC, with a column to
-// spare, and zeros beyond the head's D <= HEAD numbers and the last row.
+// Query t sees the keys up to t + S - T. A block owns a tile of queries (or, for dk and dv, of keys); no other block
+// writes there, so sums always have the same order. Shared memory holds tiles as ACC, padded by one column, with
+// zeros beyond the head's D <= HEAD channels and beyond the last row.
 //
 // The 128 threads of a block are 16 x 8: thread (r, c) has rows r, r + 16, ... and columns c, c + 8, ... of a tile.
 //
-// Parameters: q_b, q_h, q_t are the distances, in elements, of two rows of the batch, two heads and two positions
-// of q; k_b, k_h, k_t those of k and of v. `bits` is dropout's mask of the probabilities, n_words words of 32 keys
-// to a query, or null. Shared memory is cut in the order in which the tiles are declared; attention.py counts it.
+// Parameters: q_b, q_h, q_t are the strides, in elements, of q along batch rows, heads and positions; k_b, k_h, k_t
+// are those of both k and v. `bits` is dropout's mask of the probabilities, n_words 32-bit words per query with one
+// bit per key, or null. Shared memory is split in the order in which the tiles are declared; attention.py computes
+// its size.
 #include "common.cuh"
 #include "attention_bits.cuh"
 
@@ -27,7 +29,7 @@
 #endif
 const int THREADS = 128, ROW_GROUPS = 16, COLUMN_GROUPS = 8;
 const int KEYS = 32;  // of a tile
-const int LD = HEAD + 1, LD_SCORES = KEYS + 1;  // distances of rows in shared memory: no two rows on one bank
+const int LD = HEAD + 1, LD_SCORES = KEYS + 1;  // row strides in shared memory, padded against bank conflicts
 const int MY_QUERIES = QUERIES / ROW_GROUPS, MY_KEYS = KEYS / COLUMN_GROUPS, MY_COLUMNS = HEAD / COLUMN_GROUPS;
 
 struct Place {  // of this block and thread
@@ -90,7 +92,7 @@ extern "C" __global__ void attention_forward(
     for (int k0 = 0; k0 < n_seen; k0 += KEYS) {
         load_tile<KEYS>(K, k + k0 * k_t, k_t, S - k0, D);
         load_tile<KEYS>(V, v + k0 * k_t, k_t, S - k0, D);
-        __syncthreads();  // the tiles are there
+        __syncthreads();  // the tiles are loaded
         ACC scores[MY_QUERIES][MY_KEYS];
         dot_rows(Q, K, me, scores);
 #pragma unroll
@@ -103,11 +105,11 @@ extern "C" __global__ void attention_forward(
                 scores[i][j] = key <= query + S - T && key < S ? scores[i][j] * (ACC)scale : -INFINITY;
                 largest[i] = scores[i][j] > largest[i] ? scores[i][j] : largest[i];
             }
-            for (int offset = 1; offset < COLUMN_GROUPS; offset *= 2) {  // the 8 threads of a row are neighbours
+            for (int offset = 1; offset < COLUMN_GROUPS; offset *= 2) {  // the 8 threads of a row are neighbors
                 ACC other = __shfl_xor_sync(EVERY_LANE, largest[i], offset);
                 largest[i] = other > largest[i] ? other : largest[i];
             }
-            ACC shrink = exp(before - largest[i]);  // what was summed so far was relative to a smaller maximum
+            ACC shrink = exp(before - largest[i]);  // the sums so far are relative to the previous maximum
             sum[i] *= shrink;
 #pragma unroll
             for (int n = 0; n < MY_COLUMNS; n++) out[i][n] *= shrink;
@@ -116,7 +118,7 @@ extern "C" __global__ void attention_forward(
                 int column = me.column + COLUMN_GROUPS * j;
                 ACC exponential = exp(scores[i][j] - largest[i]);
                 sum[i] += exponential;
-                // A row beyond T is summed like the others, since nobody reads it; but it has no bits to look at.
+                // A row beyond T is summed like the others, and never read; but it has no mask bits to look up.
                 bool real = query < T && k0 + column < S;
                 P[row * LD_SCORES + column] = real ? exponential * mask_of(bits, n_words, query, k0 + column, kept_scale) : (ACC)0;
             }
@@ -147,7 +149,7 @@ extern "C" __global__ void attention_forward(
     }
 }
 
-// Compute a tile of probabilities (with dropout) and of the gradients of the scores again, into shared memory.
+// Recompute a tile of probabilities (with dropout) and compute the gradients of its scores, into shared memory.
 __device__ __forceinline__ void score_gradients(
     const ACC* Q, const ACC* K, const ACC* V, const ACC* dY, const ACC* lse, const ACC* delta, const unsigned* bits,
     ACC* P, ACC* dS, const Place& me, int q0, int k0, int T, int S, int n_words, double scale, ACC kept_scale) {
@@ -169,7 +171,7 @@ __device__ __forceinline__ void score_gradients(
     }
 }
 
-// dk and dv: a block owns a tile of keys and goes through the queries that see it.
+// dk and dv: a block owns a tile of keys and loops over the queries that see it.
 extern "C" __global__ void attention_backward_keys(
     const REAL* q_strided, const REAL* k_strided, const REAL* v_strided, const unsigned* bits, const REAL* dy,
     const ACC* lse, const ACC* delta, REAL* dk_strided, REAL* dv_strided,
@@ -233,7 +235,7 @@ extern "C" __global__ void attention_backward_keys(
     }
 }
 
-// dq: a block owns a tile of queries and goes through the keys that they see.
+// dq: a block owns a tile of queries and loops over the keys that they see.
 extern "C" __global__ void attention_backward_queries(
     const REAL* q_strided, const REAL* k_strided, const REAL* v_strided, const unsigned* bits, const REAL* dy,
     const ACC* lse, const ACC* delta, REAL* dq_strided,

@@ -1,8 +1,8 @@
-// What the gradient of a softmax subtracts: the sum over keys of probability times its gradient. Because y is the
-// sum of (dropped) probabilities times v, and their gradients are (masked) products of dy and v, it equals dy y.
+// The term that the gradient of a softmax subtracts: the sum over keys of probability times its gradient. Because y is
+// the sum of (dropped) probabilities times v, and their gradients are (masked) products of dy and v, it equals dy y.
 #include "common.cuh"
 
-// delta (B, H, T) = the sums of dy y over each head; one warp to a row. It is what the softmax gradient subtracts.
+// delta (B, H, T) = the sum of dy y over the channels of each head; one warp per row.
 extern "C" __global__ void attention_delta(const REAL* dy, const REAL* y, ACC* delta, int n_rows, int H, int T, int D) {
     int row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;  // (b T + t) H + h
     if (row >= n_rows) return;

@@ -1,9 +1,9 @@
-// Causal attention on tensor cores, for bf16 and half: the algorithm and the arguments are those of attention.cu.
+// Causal attention on tensor cores, for bf16 and half: algorithm and arguments are those of attention.cu.
 //
-// A block has four warps. Each owns 16 rows (queries; keys where dk and dv are computed) and nobody else writes
-// there; tiles of COLUMNS rows of the other side pass through shared memory. The products of a warp are 16 rows
-// deep, so probabilities never leave the registers: the thread that gets an element of one product as a result
-// has it as a factor of the next one. Source: Dao, "FlashAttention-2" (2023), https://arxiv.org/abs/2307.08691.
+// A block has four warps. Each owns 16 rows (queries, or keys for dk and dv), and no other warp writes there; tiles
+// of COLUMNS rows of the other side pass through shared memory. A warp's products have 16 rows, so probabilities
+// never leave its registers: the thread that holds an element of one product's result needs exactly that element as
+// a factor of the next product. Source: Dao, "FlashAttention-2" (2023), https://arxiv.org/abs/2307.08691.
 #include "common.cuh"
 #include "attention_bits.cuh"
 
@@ -12,7 +12,7 @@
 #endif
 const int THREADS = 128, WARP_ROWS = 16, ROWS = THREADS / WARP * WARP_ROWS;
 const int COLUMNS = HEAD > 64 ? 32 : 64;
-const int LD = HEAD + 8;  // distance of rows in shared memory: eight rows begin on eight different banks
+const int LD = HEAD + 8;  // row stride in shared memory: eight rows begin in eight different banks
 const float LOG2_E = 1.4426950408889634f;  // exp(x) = exp2(x LOG2_E), and exp2 is one instruction
 
 typedef float Tile8[4];  // 16 x 8 results of a warp: my rows are `group` and `group` + 8, my columns 2 `pair`, 2 `pair` + 1
@@ -35,7 +35,7 @@ __device__ __forceinline__ unsigned pack(float low, float high) {
     return (unsigned)b.bits << 16 | a.bits;
 }
 
-// Copy `n_rows` rows of D numbers, `stride` apart, into a tile of N rows; zeros beyond.
+// Copy `n_rows` rows of D numbers, `stride` apart, into a tile of N rows; fill the rest with zeros.
 template <int N>
 __device__ __forceinline__ void load_tile(REAL* tile, const REAL* rows, long long stride, int n_rows, int D) {
     bool whole = D % PACK == 0 && stride % PACK == 0 && (size_t)rows % sizeof(Pack) == 0;
@@ -54,12 +54,12 @@ __device__ __forceinline__ void load_tile(REAL* tile, const REAL* rows, long lon
     }
 }
 
-// ldmatrix loads four 8 x 8 tiles at once; thread i says where row i % 8 of tile i / 8 begins. For a factor of 16 x 16
+// ldmatrix loads four 8 x 8 tiles at once; thread i gives the address of row i % 8 of tile i / 8. For a 16 x 16 factor
 // the tiles are, by row and column of eight:
-//     of `a`, rows as they lie:           of `b`, whose rows are columns of the product:
-//         tile 0 (0, 0)   tile 2 (0, 1)       tile 0 (0, 0)   tile 1 (0, 1)     the first eight rows: one mma
-//         tile 1 (1, 0)   tile 3 (1, 1)       tile 2 (1, 0)   tile 3 (1, 1)     the other eight: the next
-// hence lane % 16 and lane / 16 for a, lane / 16 and lane / 8 % 2 for b; transposed, rows and columns change places.
+//     `a`, whose rows are rows of the product:   `b`, whose rows are columns of the product:
+//         tile 0 (0, 0)   tile 2 (0, 1)              tile 0 (0, 0)   tile 1 (0, 1)     the first eight rows: one mma
+//         tile 1 (1, 0)   tile 3 (1, 1)              tile 2 (1, 0)   tile 3 (1, 1)     the other eight: the next
+// hence lane % 16 and lane / 16 for a, lane / 16 and lane / 8 % 2 for b. With .trans, rows and columns are swapped.
 
 // out (16 x N) = my warp's 16 rows of `a`, times the N rows of `b`: dot products of rows.
 template <int N>
@@ -99,7 +99,7 @@ __device__ __forceinline__ void add_weighted_rows(const Tile8 weights[N / 8], co
     }
 }
 
-// Write my warp's rows of a result, times a factor for each, to `n_rows` rows `stride` apart.
+// Write my warp's rows of a result, each multiplied by its factor, to `n_rows` rows `stride` apart.
 __device__ __forceinline__ void store_rows(
     const Tile8 result[HEAD / 8], const float factors[2], REAL* rows, long long stride, int n_rows, int D, const Place& me) {
 #pragma unroll
@@ -164,10 +164,10 @@ extern "C" __global__ void attention_forward(
         }
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            for (int offset = 1; offset < 4; offset *= 2) {  // the four threads of a row are neighbours
+            for (int offset = 1; offset < 4; offset *= 2) {  // the four threads of a row are neighbors
                 largest[r] = fmaxf(largest[r], __shfl_xor_sync(EVERY_LANE, largest[r], offset));
             }
-            float shrink = exp2f((before[r] - largest[r]) * factor);  // what was summed was relative to a smaller maximum
+            float shrink = exp2f((before[r] - largest[r]) * factor);  // sums are relative to the previous maximum
             sum[r] *= shrink;
 #pragma unroll
             for (int n = 0; n < HEAD / 8; n++) {
@@ -214,7 +214,7 @@ __device__ __forceinline__ void score_gradient(
     dprob = seen ? probability * (dprob * mask - delta) : 0;
 }
 
-// dk and dv: a block owns ROWS keys and goes through the queries that see them.
+// dk and dv: a block owns ROWS keys and loops over the queries that see them.
 extern "C" __global__ void attention_backward_keys(
     const REAL* q_strided, const REAL* k_strided, const REAL* v_strided, const unsigned* bits, const REAL* dy,
     const ACC* lse, const ACC* delta, REAL* dk_strided, REAL* dv_strided,
@@ -268,7 +268,7 @@ extern "C" __global__ void attention_backward_keys(
     store_rows(dv, ones, dv_strided + to, dk_t, S - k0, D, me);
 }
 
-// dq: a block owns ROWS queries and goes through the keys that they see.
+// dq: a block owns ROWS queries and loops over the keys that they see.
 extern "C" __global__ void attention_backward_queries(
     const REAL* q_strided, const REAL* k_strided, const REAL* v_strided, const unsigned* bits, const REAL* dy,
     const ACC* lse, const ACC* delta, REAL* dq_strided,

@@ -1,8 +1,8 @@
-// Clipping by the global norm; the formula is in ops/clip.py.
+// Clipping by the global norm; the formula is in ops/updates/clip.py.
 #include "common.cuh"
 
-// norm = the root of the sum of squares. Every block leaves its sum in `partials`; the last one to finish adds
-// them up, in their order, whichever it is. `n_done` counts finished blocks and is 0 again afterwards.
+// norm = the square root of the sum of squares. Every block writes its sum to `partials`; the last block to finish,
+// whichever it is, adds them in a fixed order. `n_done` counts finished blocks and is reset to 0 at the end.
 extern "C" __global__ void gradient_norm(const ACC* g, double* partials, unsigned* n_done, ACC* norm, long long n) {
     __shared__ double shared[WARP];
     __shared__ bool is_last;
@@ -14,12 +14,12 @@ extern "C" __global__ void gradient_norm(const ACC* g, double* partials, unsigne
     sum = block_sum(sum, shared);
     if (threadIdx.x == 0) {
         partials[blockIdx.x] = sum;
-        __threadfence();  // whoever sees the counter sees the partial sum, too
+        __threadfence();  // a block that sees the counter also sees the partial sum
         is_last = atomicAdd(n_done, 1u) == gridDim.x - 1;
     }
     __syncthreads();
     if (!is_last) return;
-    __threadfence();  // and reads nothing from before it
+    __threadfence();  // and reads no stale values
     sum = 0;
     for (int i = threadIdx.x; i < gridDim.x; i += blockDim.x) sum += ((volatile double*)partials)[i];
     sum = block_sum(sum, shared);
@@ -29,7 +29,7 @@ extern "C" __global__ void gradient_norm(const ACC* g, double* partials, unsigne
     }
 }
 
-// g <- g min(1, max_norm / (norm + 1e-6)); where that is 1 nothing is read or written.
+// g <- g min(1, max_norm / (norm + 1e-6)); if the factor is 1, g is neither read nor written.
 extern "C" __global__ void scale_to_norm(ACC* g, const ACC* norm, double max_norm, long long n) {
     ACC scale = (ACC)max_norm / (norm[0] + (ACC)1e-6);
     if (!(scale < 1)) return;

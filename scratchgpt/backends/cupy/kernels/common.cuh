@@ -1,8 +1,8 @@
-// What the kernels share. One source, compiled once for each type of numbers:
-//     REAL  what arrays hold: float, double, bf16 or half    (-DREAL=...)
-//     ACC   what is computed in, and the type of the gradients of parameters: float, or double for double
-// No CUDA header is included, so a kernel compiles wherever CuPy is installed. What needs PTX stands in the
-// block below; on a CPU, where the tests run these very files, an emulator defines CUDA_ON_CPU and gives twins.
+// Shared by all kernels. One source is compiled once for each type:
+//     REAL  the type of array elements: float, double, bf16 or half    (-DREAL=...)
+//     ACC   the type of arithmetic, sums and parameter gradients: float, or double if REAL is double
+// No CUDA headers are included, so kernels compile wherever CuPy is installed. Everything that needs PTX is in the
+// block below; on a CPU, where the tests run these same files, an emulator defines CUDA_ON_CPU and replaces it.
 #pragma once
 
 struct bf16 { unsigned short bits; };
@@ -32,8 +32,8 @@ __device__ __forceinline__ unsigned short float_to_bf16_bits(float value) {
     return bits;
 }
 
-// d += a b for a 16x16 tile a (row by row) and a 16x8 tile b (column by column), by the 32 threads of a warp.
-// Which thread holds which element: PTX ISA, "Matrix Fragments for mma.m16n8k16".
+// d += a b for a 16x16 tile a (row-major) and a 16x8 tile b (column-major), by the 32 threads of a warp.
+// Which thread holds which element: see the PTX ISA, "Matrix Fragments for mma.m16n8k16".
 __device__ __forceinline__ void mma_m16n8k16_bf16(float d[4], const unsigned a[4], const unsigned b[2]) {
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -48,7 +48,7 @@ __device__ __forceinline__ void mma_m16n8k16_half(float d[4], const unsigned a[4
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// Four 8x8 tiles of 16-bit numbers from shared memory; thread i gives the address of row i of the 32.
+// Load four 8x8 tiles of 16-bit numbers from shared memory; thread i gives the address of row i of the 32.
 __device__ __forceinline__ void ldmatrix_x4(unsigned r[4], const void* row) {
     unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -92,10 +92,10 @@ template <typename T> __device__ __forceinline__ T warp_max(T x) {
     return x;
 }
 
-// The sum over a block, for every thread of it; `shared` has room for one value of each warp.
+// The sum over a block, returned to each of its threads; `shared` has room for one value per warp.
 template <typename T> __device__ __forceinline__ T block_sum(T x, T* shared) {
     x = warp_sum(x);
-    __syncthreads();  // nobody still reads `shared` from a call before this one
+    __syncthreads();  // no thread is still reading `shared` from a previous call
     if (threadIdx.x % WARP == 0) shared[threadIdx.x / WARP] = x;
     __syncthreads();
     T total = 0;
@@ -103,6 +103,6 @@ template <typename T> __device__ __forceinline__ T block_sum(T x, T* shared) {
     return total;
 }
 
-// Sixteen bytes of an array, which one instruction loads or stores.
+// Sixteen bytes of an array, which a single instruction loads or stores.
 const int PACK = 16 / sizeof(REAL);
 struct alignas(16) Pack { REAL values[PACK]; };

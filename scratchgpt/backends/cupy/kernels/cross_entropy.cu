@@ -1,14 +1,14 @@
-// Softmax and cross-entropy of rows of logits, in place: a row becomes its own gradient. One block to a row.
-// The maximum and the sum of exponentials come from one pass over the row, with the sum rescaled whenever the
+// Softmax and cross-entropy of rows of logits, in place: a row is overwritten with its gradient. One block per row.
+// A single pass over the row computes the maximum and the sum of exponentials, rescaling the sum whenever the
 // maximum grows. Source: Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018),
 // https://arxiv.org/abs/1805.02867.
 #include "common.cuh"
 
 // losses[row] = (log sum exp(z) - z[target]) / n_targets[0], and if with_gradient
 // z <- (softmax(z) - onehot(target)) scale / n_targets[0]; both 0 where the target is negative (ignored).
-// `stride` is the distance of two rows; `scale` is a loss scale, or null for 1.
+// `stride` is the number of elements from one row to the next; `scale` is the loss scale, or null for 1.
 extern "C" __global__ void cross_entropy(
-    REAL* logits, const int* targets, ACC* losses, const ACC* scale, int n_words, long long stride,
+    REAL* logits, const int* targets, ACC* losses, const ACC* scale, int vocab_size, long long stride,
     const double* n_targets, int with_gradient) {
     __shared__ ACC maxima[WARP], sums[WARP];
     REAL* z = logits + blockIdx.x * stride;
@@ -16,13 +16,13 @@ extern "C" __global__ void cross_entropy(
     if (target < 0) {
         if (threadIdx.x == 0) losses[blockIdx.x] = 0;
         if (with_gradient) {
-            for (int v = threadIdx.x; v < n_words; v += blockDim.x) set(z[v], (ACC)0);
+            for (int v = threadIdx.x; v < vocab_size; v += blockDim.x) set(z[v], (ACC)0);
         }
         return;
     }
 
-    ACC largest = -INFINITY, sum = 0;  // of this thread's words
-    for (int v = threadIdx.x; v < n_words; v += blockDim.x) {
+    ACC largest = -INFINITY, sum = 0;  // over this thread's tokens
+    for (int v = threadIdx.x; v < vocab_size; v += blockDim.x) {
         ACC value = wide(z[v]);
         if (value > largest) {
             sum *= exp(largest - value);
@@ -50,7 +50,7 @@ extern "C" __global__ void cross_entropy(
     if (!with_gradient) return;
     __syncthreads();  // z[target] has been read
     ACC factor = scale ? share * scale[0] : share;
-    for (int v = threadIdx.x; v < n_words; v += blockDim.x) {
+    for (int v = threadIdx.x; v < vocab_size; v += blockDim.x) {
         ACC probability = exp(wide(z[v]) - largest) / sum;
         set(z[v], (probability - (v == target ? 1 : 0)) * factor);
     }

@@ -1,9 +1,9 @@
-// Dropout with masks that nobody stores: a number that decides can be computed again at any time.
+// Dropout without stored masks: the random number of any element can be recomputed at any time.
 #include "common.cuh"
 #include "philox.cuh"
 
-// y = x mask, and backward dx = dy mask: `row_size` elements to each of the streams, from their number `drawn` on.
-// A thread has the elements that one block of numbers decides.
+// y = x mask, and in backward dx = dy mask. Each row has `row_size` elements and its own stream, of which it uses the
+// numbers from number `drawn` on. A thread handles the elements that belong to one block of random numbers.
 extern "C" __global__ void dropout(
     const REAL* x, REAL* y, const unsigned long long* streams, long long drawn, long long row_size, double p) {
     long long block = drawn / NUMBERS + (long long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -31,8 +31,8 @@ extern "C" __global__ void dropout(
     }
 }
 
-// The mask of attention's probabilities (B, H, T, S) as bits, 32 keys to a word: bits (B, H, T, n_words).
-// Words without a key that its query sees are left out (0). A thread makes one word.
+// The mask of attention's probabilities (B, H, T, S) as bits, 32 keys per word: bits (B, H, T, n_words).
+// A word is 0 if its query sees none of its keys. One thread per word.
 extern "C" __global__ void attention_mask(
     unsigned* bits, const unsigned long long* streams, long long drawn, int H, int T, int S, int n_words, double p) {
     int i = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y;

@@ -1,19 +1,19 @@
-// Token and position embedding. The gradient of a row of wte is a sum over the places where its token stood:
-// the places are sorted by token, and each run of equal tokens is summed in order. Atomic additions would do it
-// in an order that changes from run to run.
+// Token and position embedding. The gradient of a row of wte is a sum over the positions of its token: the positions
+// are sorted by token, and each run of equal tokens is summed in order. Atomic additions would sum in a different
+// order each time.
 #include "common.cuh"
 
-// x[row] = wte[tokens[row]] + wpe[row % T], a block to a row.
+// x[row] = wte[tokens[row]] + wpe[row % T], one block per row.
 extern "C" __global__ void embedding_forward(
     const int* tokens, const REAL* wte, const REAL* wpe, REAL* x, int T, int C) {
-    const REAL* word = wte + (long long)tokens[blockIdx.x] * C;
+    const REAL* token = wte + (long long)tokens[blockIdx.x] * C;
     const REAL* position = wpe + (long long)(blockIdx.x % T) * C;
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
-        set(x[(long long)blockIdx.x * C + c], wide(word[c]) + wide(position[c]));
+        set(x[(long long)blockIdx.x * C + c], wide(token[c]) + wide(position[c]));
     }
 }
 
-// dwpe[t] = sum over b of dx[b, t]; one thread to an element, the rows in their order.
+// dwpe[t] = sum over b of dx[b, t], in order of b; one thread per element.
 extern "C" __global__ void position_gradient(const REAL* dx, ACC* dwpe, int n_rows, int n_elements) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n_elements) return;
@@ -22,11 +22,11 @@ extern "C" __global__ void position_gradient(const REAL* dx, ACC* dwpe, int n_ro
     dwpe[i] = sum;
 }
 
-// A key is a token and its place: no two are equal, so there is one sorted order.
+// A sort key is a token and its position: no two keys are equal, so the sorted order is unique.
 const int TILE = 1024;
 typedef unsigned long long Key;
 
-// Sort each tile of keys: bitonic sort in shared memory, one block of TILE / 2 threads to a tile.
+// Sort each tile of keys: bitonic sort in shared memory, one block of TILE / 2 threads per tile.
 // Source: Batcher, "Sorting networks and their applications" (1968).
 extern "C" __global__ void sort_tiles(const int* tokens, unsigned long long* keys, int n) {
     __shared__ Key tile[TILE];
@@ -51,7 +51,7 @@ extern "C" __global__ void sort_tiles(const int* tokens, unsigned long long* key
     for (int i = threadIdx.x; i < TILE && start + i < n; i += blockDim.x) keys[start + i] = tile[i];
 }
 
-// Put each key where it belongs among all: after all smaller keys, which a binary search in each tile counts.
+// Move each key to its final position, after all smaller keys, which a binary search in each tile counts.
 extern "C" __global__ void merge_tiles(const unsigned long long* keys, unsigned long long* sorted, int n) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
@@ -69,12 +69,12 @@ extern "C" __global__ void merge_tiles(const unsigned long long* keys, unsigned 
     sorted[rank] = key;
 }
 
-const int RUN = 32;  // sorted places to a block: long runs of one token are summed by many blocks
+const int RUN = 32;  // sorted positions per block, so that several blocks share the sum of a frequent token
 __device__ __forceinline__ int token_of(Key key) { return (int)(key >> 32); }
 __device__ __forceinline__ int place_of(Key key) { return (int)(key & 0xffffffffu); }
 
-// First stage: of the sorted places [RUN b, RUN b + RUN), sum each run of equal tokens into the row of `partials`
-// at which the run begins within the block.
+// First stage: block b sums each run of equal tokens in the sorted positions [RUN b, RUN b + RUN), into the row of
+// `partials` where that run begins.
 extern "C" __global__ void sum_runs(const unsigned long long* sorted, const REAL* dx, ACC* partials, int n, int C) {
     int first = blockIdx.x * RUN, last = min(first + RUN, n);
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
@@ -92,7 +92,7 @@ extern "C" __global__ void sum_runs(const unsigned long long* sorted, const REAL
     }
 }
 
-// Second stage: the block of a token's first place adds up the token's partial sums.
+// Second stage: the block of a token's first sorted position adds up that token's partial sums.
 extern "C" __global__ void sum_tokens(const unsigned long long* sorted, const ACC* partials, ACC* dwte, int n, int C) {
     int first = blockIdx.x, token = token_of(sorted[first]);
     if (first > 0 && token_of(sorted[first - 1]) == token) return;

@@ -1,5 +1,5 @@
-// GELU, tanh form and exact form, sixteen bytes of numbers to a thread. Formulas: ops/gelu_tanh.py, gelu_exact.py.
-// Backward computes the slope from x again, which costs less than to store it.
+// GELU, tanh form and exact form, sixteen bytes of elements per thread. Formulas: ops/gelu_tanh.py, ops/gelu_exact.py.
+// Backward recomputes the slope from x, which is cheaper than storing it.
 #include "common.cuh"
 
 __device__ __forceinline__ ACC gate(ACC x) {  // (1 + tanh u) / 2, written as a logistic function: 1 / (1 + exp(-2u))

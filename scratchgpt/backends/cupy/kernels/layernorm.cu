@@ -1,4 +1,4 @@
-// Layer normalisation over rows of C numbers, one warp to a row. The formulas are those of ops/layernorm.py.
+// Layer normalization over rows of C numbers, one warp per row. The formulas are those of ops/layernorm.py.
 #include "common.cuh"
 
 // y = (x - mean) rstd weight + bias; bias may be null.
@@ -50,7 +50,7 @@ extern "C" __global__ void layernorm_backward(
 }
 
 // Sums over rows for dweight and dbias: block (i, j) sums every gridDim.y-th group of rows for 32 channels.
-// A block has 32 x 8 threads. Who adds what depends on the shapes alone, so the sums are always the same.
+// A block has 32 x 8 threads. The order of a sum depends on the shapes alone, so results are deterministic.
 extern "C" __global__ void layernorm_weight_partials(
     const REAL* dy, const REAL* x, const ACC* mean, const ACC* rstd, ACC* dweight, ACC* dbias, int n_rows, int C) {
     __shared__ ACC weight_sums[8][WARP], bias_sums[8][WARP];

@@ -1,7 +1,7 @@
 // Philox4x64-10: number n of a stream is a function of n and the stream's key and counter alone.
-// Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011), section 4.3. These are the very
-// integers of numpy.random.Philox: a stream is its key (2 words) and its counter (4 words), which NumPy counts
-// up before it draws; a block of four 64-bit words gives eight 32-bit numbers, low halves first.
+// Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011), section 4.3. The integers are exactly
+// those of numpy.random.Philox: a stream is a key (2 words) and a counter (4 words), which NumPy increments before
+// it draws; a block of four 64-bit words gives eight 32-bit numbers, low halves first.
 #pragma once
 
 const int STREAM_WORDS = 6;
@@ -14,7 +14,7 @@ __device__ __forceinline__ Numbers philox(const unsigned long long* stream, unsi
     const unsigned long long M0 = 0xD2E7470EE14C6C93ull, M1 = 0xCA5A826395121157ull;
     unsigned long long k0 = stream[0], k1 = stream[1];
     unsigned long long c0 = stream[2] + block + 1, c1 = stream[3], c2 = stream[4], c3 = stream[5];
-    if (c0 <= block) {  // the sum went round
+    if (c0 <= block) {  // the addition overflowed
         if (++c1 == 0 && ++c2 == 0) ++c3;
     }
     for (int round = 0; round < 10; round++) {
@@ -36,5 +36,5 @@ __device__ __forceinline__ Numbers philox(const unsigned long long* stream, unsi
     return n;
 }
 
-// What NumPy makes of a 32-bit number: a float32 in [0, 1). Kept is what is not below p.
+// NumPy turns a 32-bit number into a float32 in [0, 1); dropout keeps an element if that is at least p.
 __device__ __forceinline__ bool kept(unsigned number, float p) { return (number >> 8) * (1.0f / 16777216.0f) >= p; }

@@ -1,13 +1,13 @@
-// Picking the next token; the textbook is ops/sampling.py. One block, for one row of scores.
+// Sampling the next token; the textbook is ops/sampling.py. One block for one row of logits.
 #include "common.cuh"
 
-// A number whose order as an unsigned integer is that of the score.
+// Map a score to an unsigned integer such that larger scores give larger integers.
 __device__ __forceinline__ unsigned long long ordered(double score) {
     union { double value; unsigned long long bits; } both = {score + 0.0};  // -0 becomes 0
     return both.bits >> 63 ? ~both.bits : both.bits | (1ull << 63);
 }
 
-// The sum of n over the threads before this one; `counts` has room for one value of each thread.
+// The sum of n over all lower-numbered threads; `counts` has room for one value per thread.
 template <typename T> __device__ T sum_before(T n, T* counts) {
     __syncthreads();
     counts[threadIdx.x] = n;
@@ -19,17 +19,17 @@ template <typename T> __device__ T sum_before(T n, T* counts) {
 
 const int THREADS = 256;
 
-// token[0] = the id that `uniform` picks, or -1 if a score is not finite. top_k = 0 means all words;
-// temperature 0 takes the first of the best. Each thread has a stretch of neighbouring words.
+// token[0] = the id that `uniform` selects, or -1 if a score is not finite. top_k = 0 means all tokens; temperature 0
+// takes the lowest id among the highest scores. Each thread handles a stretch of consecutive ids.
 extern "C" __global__ void pick(
-    const REAL* scores, int* token, int n_words, double temperature, int top_k, double uniform) {
+    const REAL* scores, int* token, int vocab_size, double temperature, int top_k, double uniform) {
     __shared__ double sums[THREADS];
     __shared__ int counts[THREADS];
     __shared__ int histogram[256];
     __shared__ unsigned long long chosen_digit;
     __shared__ int chosen_rank, found;
-    int stretch = (n_words + THREADS - 1) / THREADS;
-    int first = min(threadIdx.x * stretch, n_words), last = min(first + stretch, n_words);
+    int stretch = (vocab_size + THREADS - 1) / THREADS;
+    int first = min(threadIdx.x * stretch, vocab_size), last = min(first + stretch, vocab_size);
 
     double largest = -INFINITY;
     int bad = 0;
@@ -40,7 +40,7 @@ extern "C" __global__ void pick(
     }
     sums[threadIdx.x] = largest;
     counts[threadIdx.x] = bad;
-    if (threadIdx.x == 0) found = n_words;
+    if (threadIdx.x == 0) found = vocab_size;
     __syncthreads();
     for (int i = 0; i < THREADS; i++) {
         if (sums[i] > largest) largest = sums[i];
@@ -52,10 +52,11 @@ extern "C" __global__ void pick(
         return;
     }
 
-    // The k-th best score, digit by digit from the highest: how many scores share the digits so far?
+    // Find the k-th highest score by radix select, 8 bits at a time from the most significant: a histogram counts the
+    // next digit of all scores that share the digits found so far.
     unsigned long long threshold = 0, mask = 0;
-    int rank = top_k;  // of the threshold among the scores that share its digits
-    bool all = temperature == 0.0 || top_k <= 0 || top_k >= n_words;
+    int rank = top_k;  // rank of the threshold among the scores that share its digits so far
+    bool all = temperature == 0.0 || top_k <= 0 || top_k >= vocab_size;
     if (!all) {
         for (int shift = 56; shift >= 0; shift -= 8) {
             histogram[threadIdx.x] = 0;
@@ -77,7 +78,7 @@ extern "C" __global__ void pick(
             rank = chosen_rank;
         }
     }
-    int equal = 0;  // words of this thread whose score is the threshold: of all of them the first `rank` are kept
+    int equal = 0;  // this thread's tokens whose score equals the threshold; the first `rank` of all such are kept
     if (!all) {
         for (int v = first; v < last; v++) equal += ordered(wide(scores[v])) == threshold;
     }
@@ -118,8 +119,8 @@ extern "C" __global__ void pick(
             }
         }
         __syncthreads();
-        // Rounding can leave the target at the very end: then it is the last word that is kept.
-        if (found == n_words) {
+        // Rounding can put the target at or above the cumulative total; then take the last token that was kept.
+        if (found == vocab_size) {
             __syncthreads();
             counts[threadIdx.x] = kept;
             __syncthreads();

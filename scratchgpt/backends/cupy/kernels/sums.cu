@@ -1,8 +1,8 @@
-// Sums in an order that depends on the shapes alone.
+// Deterministic sums: their order depends on the shapes alone.
 #include "common.cuh"
 
-// Sums over the rows of a matrix (n_rows, n_columns), a bias's gradient. Block (i, j) sums every gridDim.y-th
-// group of 8 rows for 32 columns into row j of `partials`; a block has 32 x 8 threads.
+// Sums over the rows of a matrix (n_rows, n_columns), such as the gradient of a bias. Block (i, j) sums every
+// gridDim.y-th group of 8 rows, for 32 columns, into row j of `partials`; a block has 32 x 8 threads.
 extern "C" __global__ void column_partials(const REAL* x, ACC* partials, int n_rows, int n_columns) {
     __shared__ ACC sums[8][WARP];
     int column = blockIdx.x * WARP + threadIdx.x;
@@ -20,7 +20,7 @@ extern "C" __global__ void column_partials(const REAL* x, ACC* partials, int n_r
     }
 }
 
-// The second stage: column sums of the partial sums, row after row.
+// Second stage: column sums of the partial sums, row by row.
 extern "C" __global__ void sum_partials(const ACC* partials, ACC* total, int n_partials, int n_columns) {
     int column = blockIdx.x * blockDim.x + threadIdx.x;
     if (column >= n_columns) return;
@@ -29,7 +29,7 @@ extern "C" __global__ void sum_partials(const ACC* partials, ACC* total, int n_p
     total[column] = sum;
 }
 
-// total = the sum of a vector, by one block.
+// total = the sum of a vector, computed by a single block.
 extern "C" __global__ void sum_vector(const ACC* x, ACC* total, int n) {
     __shared__ ACC shared[WARP];
     ACC sum = 0;
