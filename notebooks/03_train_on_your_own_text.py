@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import scratchgpt as sg
 from scratchgpt import data
 from scratchgpt.corpora import open_corpus
-from scratchgpt.evaluation.metrics import meaning
+from scratchgpt.evaluation.metrics import in_other_units
 from scratchgpt.evaluation.text_loss import score
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
@@ -92,7 +92,7 @@ for step in range(STEPS + 1):
         losses += [taken.loss for taken in take_step.read()]
         loss = score(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH, max_tokens=8_000).loss
         evaluations[step] = loss
-        units = meaning(loss, tokenizer, val_part)
+        units = in_other_units(loss, tokenizer, val_part)
         print(
             f"step {step:4}: held out {loss:.3f} nats per token, {units['bits_per_byte']:.3f} bits per byte"
         )
@@ -116,7 +116,7 @@ plt.show()
 
 # %%
 held_out = tokenizer.decode(val_part.tokens.tolist()).encode()
-units = meaning(
+units = in_other_units(
     score(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH).loss, tokenizer, val_part
 )
 print(f"model: {units['bits_per_byte']:.3f} bits per byte of the whole held-out text")

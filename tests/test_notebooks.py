@@ -12,12 +12,12 @@ from tests.support.project import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
 AS_A_SCRIPT = """
-import re, socket, sys
+import pathlib, re, socket, sys
 def refuse(*args, **kwargs):
     raise OSError("a notebook must not use the network")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 path, steps = sys.argv[1:]
-source = open(path, encoding="utf-8").read()
+source = pathlib.Path(path).read_text(encoding="utf-8")
 if steps:
     source, n_replaced = re.subn(r"^STEPS = [0-9]+$", f"STEPS = {steps}", source, flags=re.MULTILINE)
     assert n_replaced == 1, "there is no line such as STEPS = 500"
