@@ -6,7 +6,7 @@ import numpy as np
 
 import scratchgpt as sg
 from scratchgpt.shapes import Tokens
-from scratchgpt.training.matrix_rate import training_operations
+from scratchgpt.training.matrix_rate import training_flops
 
 
 class Row(NamedTuple):
@@ -69,7 +69,7 @@ def random_batch(row: Row) -> tuple[Tokens, Tokens]:
 
 def matmul_flops(row: Row) -> float:
     """Return the floating-point operations of a step's matrix products, causal attention counted as half."""
-    return row.n_tokens * training_operations(row.config)
+    return row.n_tokens * training_flops(row.config)
 
 
 def weight_bytes(config: sg.GPTConfig) -> int:

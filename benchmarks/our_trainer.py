@@ -17,10 +17,7 @@ class OurTrainer:
         self.backend = sg.get_backend("numpy", threads)
         self.model = sg.GPT(text.config)
         self.params = self.model.init(training.seed)
-        betas, decay = (training.beta1, training.beta2), training.weight_decay
-        self.optimizer = sg.AdamW(
-            self.params, betas=betas, eps=training.adam_eps, weight_decay=decay, backend=self.backend
-        )
+        self.optimizer = sg.AdamW(self.params, backend=self.backend, **training.hyperparameters)
 
     def step(self, step: int) -> None:
         """Draw the batch of optimizer step `step`, counted from 0, and take the step."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmarks.machine import OtherPrograms, describe, is_disturbed, load_by_others, short_name
 from benchmarks.results import RESULTS, Content, write_json
 from benchmarks.tables import Table
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from scratchgpt.errors import InputError
 from scratchgpt.utils.cores import usable_cores
 from scratchgpt.utils.files import make_folder
@@ -77,7 +77,7 @@ class Benchmark(NamedTuple):
 
 def run(benchmark: Benchmark) -> None:
     """Run a benchmark from the command line: parse the options, measure, show and write the figures."""
-    with errors_in_words(benchmark.command):
+    with exit_on_error(benchmark.command):
         options, others, console = parse_options(benchmark), OtherPrograms(), new_console()
         time.sleep(1.0)  # long enough to see whether other programs are busy
         _warn_if_disturbed(describe(others), console)

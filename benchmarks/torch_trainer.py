@@ -31,13 +31,7 @@ class TorchTrainer:
         self.device, self.bfloat16 = device, bfloat16
         self.params = sg.GPT(text.config).init(training.seed)
         self.tensors = torch_gpt.tensors_of(self.params, device)
-        self.optimizer = adamw(
-            self.tensors.values(),
-            lr=training.learning_rate,
-            betas=(training.beta1, training.beta2),
-            eps=training.adam_eps,
-            weight_decay=training.weight_decay,
-        )
+        self.optimizer = adamw(self.tensors.values(), lr=training.learning_rate, **training.hyperparameters)
 
     def step(self, step: int) -> None:
         """Draw the batch of optimizer step `step`, counted from 0, and take it, without waiting for a GPU."""

@@ -1,1 +1,1 @@
-"""The lessons: read, predict, run, write a gradient of your own, and be told what it is."""
+"""The course: read a lesson, predict, run it, then write the gradient yourself and have it checked."""

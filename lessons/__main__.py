@@ -1,4 +1,4 @@
-"""`python -m lessons`: the stepper."""
+"""`python -m lessons`: where you are in the course, and its commands (check, hint, hunt, train, ...)."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """scratchgpt: a GPT written from scratch, every gradient by hand and every gradient checked."""
 
-from scratchgpt.utils import openblas as openblas  # first, because it acts before NumPy is loaded
+from scratchgpt.utils import openblas as openblas  # before NumPy is imported; see there
 
 # isort: split
 

@@ -1,10 +1,10 @@
-"""Checkpoints: weights, and what training needs to go on, as safetensors files.
+"""Checkpoints: weights, or a whole training state, as safetensors files.
 
-A file of weights holds GPT-2's tensor names and shapes and opens in any tool that reads
-safetensors. A training state holds the same, plus the optimizer's moments, such as AdamW's
-`adamw.m.<name>` and `adamw.v.<name>`, and the running mean of the weights, if there is one, as `ema.<name>`.
-Facts about the file (step, validation loss) are JSON in its metadata, under the key `scratchgpt`,
-with a CRC-32 of facts and tensors, so that a bit which a disk has changed is found.
+A file of weights has GPT-2's tensor names and shapes and opens in any tool that reads safetensors. A training
+state also has the optimizer's moments, such as AdamW's `adamw.m.<name>` and `adamw.v.<name>`, and the running
+mean of the weights, if there is one, as `ema.<name>`. Facts (step, validation loss) are JSON in the file's
+metadata, under the key `scratchgpt`, with a CRC-32 of facts and tensors, which detects bits that the disk has
+flipped.
 """
 
 import json
@@ -24,18 +24,18 @@ from scratchgpt.optim import EMA, OPTIMIZERS, Optimizer
 from scratchgpt.shapes import Array
 from scratchgpt.utils.files import atomic_path
 
-FORMAT_VERSION = 2  # version 1 had no checksum; it is read as well
+FORMAT_VERSION = 2  # version 1 had no checksum; it can still be read
 
 
 def save_weights(path: str | Path, params: ParamVector, metadata: Mapping[str, Any]) -> None:
-    """Write the weights (in host memory); the file appears whole or not at all."""
+    """Write weights, which must be in host memory; the file is replaced atomically."""
     _write(path, dict(params.items()), metadata)
 
 
 def save_training_state(
     path: str | Path, optimizer: Optimizer, metadata: Mapping[str, Any], ema: EMA | None = None
 ) -> None:
-    """Write weights, moments and the mean of weights, if any; the file appears whole or not at all."""
+    """Write weights, moments and the mean of the weights, if any; the file is replaced atomically."""
     vectors = {"": optimizer.params, **_moments(optimizer)}
     state: dict[str, Any] = {f"{optimizer.name}.t": optimizer.t, "backend": optimizer.backend.state()}
     if ema is not None:
@@ -50,10 +50,10 @@ def save_training_state(
 
 
 def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, Any]]:
-    """Return the weights in a checkpoint for `model`, and the file's metadata.
+    """Return the weights in a checkpoint of `model`, and the file's metadata.
 
     Raises:
-        InputError: missing, corrupted or truncated, or weights of another shape of model.
+        InputError: the file is missing, corrupted or truncated, or has the weights of another shape.
     """
     tensors, metadata = _read(path)
     return _params_of(model, tensors, path), metadata
@@ -62,13 +62,14 @@ def load_weights(path: str | Path, model: GPT) -> tuple[ParamVector, dict[str, A
 def load_training_state(
     path: str | Path, model: GPT, optimizer: Optimizer, ema: EMA | None = None
 ) -> dict[str, Any]:
-    """Put weights and moments from a checkpoint into the optimizer; return the file's metadata.
+    """Load weights and moments from a checkpoint into the optimizer; return the file's metadata.
 
-    A mean of weights that the file lacks begins with the next step; one that nobody asks for is left.
+    If `ema` is given but the file has no mean of the weights, the mean starts with the next step; if `ema` is
+    None, the file's mean is ignored.
 
     Raises:
-        InputError: missing, corrupted or truncated, of another shape, weights without moments, or the
-            moments of another optimizer. Nothing has changed then.
+        InputError: the file is missing, corrupted or truncated, has another shape, no moments, or the moments
+            of another optimizer. Nothing is changed then.
     """
     tensors, metadata = _read(path)
     on_host = [(optimizer.params, _params_of(model, tensors, path))]
@@ -90,24 +91,24 @@ def load_training_state(
 
 
 def _moments(optimizer: Optimizer) -> dict[str, ParamVector]:
-    """Return what an optimizer must keep, by the beginning of its tensors' names."""
+    """Return the vectors that an optimizer keeps, by the prefix of their tensors' names."""
     return {f"{optimizer.name}.{key}.": vector for key, vector in optimizer.vectors.items()}
 
 
 def _check_optimizer(optimizer: Optimizer, metadata: Mapping[str, Any], path: str | Path) -> None:
-    """See that the file holds moments, and those of this optimizer."""
+    """Check that the file has the moments of this optimizer."""
     found = [name for name in OPTIMIZERS if isinstance(metadata.get(f"{name}.t"), int)]
     if not found:
-        raise InputError(f"{path} holds weights only; expected a training state, such as last.safetensors")
+        raise InputError(f"{path} holds weights only; expected a training state such as last.safetensors")
     if optimizer.name not in found:
         raise InputError(
-            f"optimizer is {optimizer.name!r}; expected {found[0]!r}, whose moments {path} holds"
+            f"training.optimizer is {optimizer.name!r}; expected {found[0]!r}, whose moments {path} holds"
         )
 
 
 def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, Any]) -> None:
     metadata = {"version": FORMAT_VERSION, **metadata}
-    # One entry, because safetensors writes several in an order that changes from call to call.
+    # One entry, because safetensors writes several in an order that varies from call to call.
     content = json.dumps(metadata | {"crc32": _checksum(tensors, metadata)})
     with atomic_path(path) as temporary:
         try:
@@ -117,19 +118,21 @@ def _write(path: str | Path, tensors: dict[str, Array], metadata: Mapping[str, A
 
 
 def _read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return tensors and metadata, or say what is wrong with the file and which beside it are whole."""
+    """Return tensors and metadata; if the file is damaged, the error lists intact files in its folder."""
     try:
         return _read_whole(path)
     except _Damaged as error:
-        whole = [other.name for other in sorted(Path(path).parent.glob("*.safetensors")) if _is_whole(other)]
-        beside = f"; beside it these are whole: {', '.join(whole)}" if whole else ""
+        intact = [
+            other.name for other in sorted(Path(path).parent.glob("*.safetensors")) if _is_intact(other)
+        ]
+        others = f"; intact files in that folder: {', '.join(intact)}" if intact else ""
         raise InputError(
-            f"{path} is corrupted or truncated: {error}; expected a safetensors file as it was saved{beside}"
+            f"{path} is corrupted or truncated: {error}; expected the safetensors file that was saved{others}"
         ) from None
 
 
 class _Damaged(Exception):
-    """A file that is not what was written."""
+    """The content of a file is not what was written."""
 
 
 def _read_whole(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -141,7 +144,9 @@ def _read_whole(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise InputError(f"{path} does not exist; expected a checkpoint") from None
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise _Damaged(error) from None
-    version = metadata.get("version", 1) if isinstance(metadata, dict) else None  # other tools write none
+    version = (
+        metadata.get("version", 1) if isinstance(metadata, dict) else None
+    )  # files of other tools have none
     if not isinstance(version, int):
         raise _Damaged(f"its format version is {version!r}")
     if version > FORMAT_VERSION:
@@ -149,10 +154,10 @@ def _read_whole(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
             f"{path} has format version {version}, written by a newer scratchgpt; "
             f"expected at most {FORMAT_VERSION}"
         )
-    if version > 1 or "crc32" in metadata:  # either may be what has changed
+    if version > 1 or "crc32" in metadata:  # the damage may be in either of them
         found, saved = _checksum(tensors, metadata), metadata.get("crc32")
         if found != saved:
-            raise _Damaged(f"its checksum is {found}, and it was {saved} when it was saved")
+            raise _Damaged(f"its checksum is {found}, but {saved} was saved with it")
     for key, tensor in tensors.items():
         if tensor.dtype.kind != "f":
             raise InputError(f"{path}: {key!r} has type {tensor.dtype}; expected floating-point numbers")
@@ -160,7 +165,7 @@ def _read_whole(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _checksum(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
-    """Return the CRC-32 of facts and tensors; it sees every error of up to 32 bits in a row."""
+    """Return the CRC-32 of facts and tensors, which detects every burst of up to 32 wrong bits."""
     facts = {key: value for key, value in metadata.items() if key != "crc32"}
     crc = zlib.crc32(json.dumps(facts).encode())
     for name, tensor in sorted(tensors.items()):
@@ -168,7 +173,7 @@ def _checksum(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
     return f"{crc:08x}"
 
 
-def _is_whole(path: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     try:
         _read_whole(path)
     except (_Damaged, InputError):
@@ -182,7 +187,7 @@ def _params_of(model: GPT, tensors: Mapping[str, Array], path: str | Path) -> Pa
     _fill(params, tensors, "", path)
     for key in tensors:
         if key not in params and key.split(".")[0] not in (*OPTIMIZERS, "ema"):
-            raise InputError(f"{path} has a tensor {key!r} that this model ({_shape(model)}) does not have")
+            raise InputError(f"{path} has a tensor {key!r}, which this model ({_shape(model)}) lacks")
     return params
 
 

@@ -1,6 +1,6 @@
-"""What checks a learner's functions and says what is wrong with them, and what every lesson needs.
+"""The machinery behind the lessons: it runs them, checks a learner's functions and names the mistakes.
 
-A lesson may be run from anywhere, so this is where the project becomes importable.
+A lesson may be run from any folder, so importing this package puts the project's folder on `sys.path`.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""How a learner's functions are called where the engine calls its own."""
+"""Adapt a learner's functions to the signatures with which the engine calls its own."""
 
 import math
 from collections.abc import Callable
@@ -15,20 +15,22 @@ from scratchgpt.ops.rng import UniformSource
 from scratchgpt.ops.updates.adamw import Update
 from scratchgpt.shapes import VC, AnyC, AnyShape, Array
 
+NO_DROPOUT = "the attention of lesson 10 has no dropout; train with --model.dropout 0, or leave out lesson 10"
+
 
 class Pair:
-    """A learner's forward and backward, as an op."""
+    """A learner's forward and backward as an op."""
 
     def __init__(self, module: ModuleType, forward: str = "forward", backward: str = "backward") -> None:
         self._forward: Callable[..., tuple[Any, Any]] = getattr(module, forward)
         self._backward: Callable[..., Any] = getattr(module, backward)
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Call the learner's forward."""
+        """Call the learner's forward; return (y, saved)."""
         return self._forward(*args, **kwargs)
 
     def backward(self, saved: Any, *args: Any) -> tuple[Any, ...]:
-        """Call the learner's backward."""
+        """Call the learner's backward; return the gradients as a tuple."""
         returned = self._backward(saved, *args)
         return tuple(returned) if isinstance(returned, tuple | list) else (returned,)
 
@@ -37,15 +39,13 @@ class Attention(Pair):
     """The attention of lesson 10, which has no dropout."""
 
     def forward(self, q: Any, k: Any, v: Any, p: float = 0.0, rng: Any = None) -> tuple[Any, Any]:
-        """Call the learner's forward without the arguments that no exercise asks for.
+        """Call the learner's forward without the dropout arguments, which the exercise does not have.
 
         Raises:
-            Missing: there is dropout.
+            Missing: dropout is on.
         """
         if p > 0.0 and rng is not None:
-            raise Missing(
-                "the attention of lesson 10 has no dropout; expected --model.dropout 0 with --mine 10"
-            )
+            raise Missing(NO_DROPOUT)
         return super().forward(q, k, v)
 
 
@@ -53,12 +53,12 @@ class Dropout(Pair):
     """The dropout of lesson 13."""
 
     def forward(self, x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape, Any]:
-        """Call the learner's forward with random numbers in whatever type it asks for."""
-        return super().forward(x, p, rng and _Draws(rng))
+        """Call the learner's forward with a generator that draws in any dtype."""
+        return super().forward(x, p, rng and _AnyDtype(rng))
 
 
-class _Draws:
-    """The engine's uniform numbers, which are float32, also for who asks for another type."""
+class _AnyDtype:
+    """The engine's uniform numbers, which are drawn in float32, converted to the requested dtype."""
 
     def __init__(self, rng: UniformSource) -> None:
         self._rng = rng
@@ -77,10 +77,10 @@ class _HeadSaved(NamedTuple):
 
 
 class Head(Pair):
-    """The cross-entropy of lesson 2 behind the engine's unembedding: the head and its loss.
+    """The head and its loss: the engine's unembedding followed by the cross-entropy of lesson 2.
 
-    The learner's mean is over the rows that it is given: only those whose target counts, and then it is
-    weighed by their share in the whole batch.
+    The learner's loss is a mean over all the rows it gets. So it gets only rows whose target counts, and its
+    mean is weighted by their share of the targets of the whole batch.
     """
 
     def forward(
@@ -91,7 +91,7 @@ class Head(Pair):
         n_targets: int | None = None,
         needs_backward: bool = True,
     ) -> tuple[Any, Any]:
-        """Call the learner's forward with rows of logits."""
+        """Call the learner's forward with rows of logits; return (loss, saved)."""
         logits, saved_unembedding = unembedding.forward(x, weight)
         valid: Array = targets != IGNORE_INDEX
         n_valid = int(np.count_nonzero(valid))
@@ -100,7 +100,7 @@ class Head(Pair):
         return np.asarray(loss * share, dtype=x.dtype), _HeadSaved(saved_unembedding, saved, valid, share)
 
     def backward(self, saved: _HeadSaved, *args: Any) -> tuple[Any, ...]:
-        """Call the learner's backward, and go back through the unembedding."""
+        """Call the learner's backward, then the unembedding's; return (dx, dweight)."""
         x, weight = saved.unembedding
         dlogits = np.zeros((*saved.valid.shape, len(weight)), dtype=x.dtype)
         if saved.mine is not None:
@@ -110,15 +110,15 @@ class Head(Pair):
 
 
 def adamw(module: ModuleType) -> Callable[..., None]:
-    """Return the `adamw` of a backend that calls a learner's step of lesson 14 with flat vectors."""
+    """Return a backend's `adamw` that calls a learner's step of lesson 14 on the flat vectors."""
 
     def update(step: Update, norm: Any = 0.0) -> None:
-        """Take a step, in place; none if the norm of the gradient is not finite."""
+        """Update weights and moments in place; skip the step if the gradient norm is not finite."""
         if not np.isfinite(norm):
             return
         n, lr, t = step.n_decaying, float(step.scalars[0]), _step_number(step)
         vectors = (step.w, step.g, step.m, step.v)
-        # Matrices decay, and a matrix is what has two axes.
+        # The learner's step decays arrays of two axes, so the decaying part is passed as a matrix.
         for part, shape in ((slice(0, n), (1, n)), (slice(n, None), (len(step.w) - n,))):
             given = (vector[part].reshape(shape).copy() for vector in vectors)
             returned = module.step(*given, t, lr, step.betas, step.eps, step.weight_decay)
@@ -130,7 +130,7 @@ def adamw(module: ModuleType) -> Callable[..., None]:
 
 
 def _step_number(step: Update) -> int:
-    """Return which step it is: βᵗ = 1 - correction says so, until it is too small to count."""
+    """Return the step number t from the bias correction 1 - βᵗ; a large number once βᵗ is negligible."""
     beta = max(step.betas)
     _, correction1, root2 = map(float, step.scalars)
     power = 1.0 - (correction1 if step.betas[0] == beta else root2**2)

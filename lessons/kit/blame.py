@@ -1,4 +1,4 @@
-"""The first wrong layer of a model made of a learner's parts, found by walking back from the loss."""
+"""Find the first wrong layer of a model made of a learner's functions, walking back from the loss."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -12,9 +12,8 @@ from lessons.kit.compare import distance
 from lessons.kit.crash import ENDED, Crash
 from scratchgpt.config import GPTConfig
 
-Say = Callable[[str], None]
-TOLERANCE = 1e-7
-GRADIENTS = {
+TOLERANCE = 1e-7  # relative, by norm, in float64
+GRADIENTS = {  # names of each op's gradients, in order
     "embedding": ("dwte", "dwpe"),
     "layernorm": ("dx", "dweight", "dbias"),
     "linear": ("dx", "dweight", "dbias"),
@@ -30,76 +29,77 @@ GRADIENTS = {
 
 @dataclass(frozen=True)
 class Part:
-    """A learner's part of the model: which lesson it is from, and which op it is."""
+    """An op of the model that a learner has written, and the lesson it is from."""
 
     lesson: int
     op: str
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def gradients(self) -> tuple[str, ...]:
         """The names of its gradients."""
         return GRADIENTS[self.op]
 
 
-class Witness:
-    """A learner's op beside the engine's: both get the same inputs, and the first difference is told.
+class ComparedOp:
+    """Runs a learner's op and the engine's on the same inputs, and reports every difference.
 
-    What goes on through the model is the engine's result, so that one wrong layer does not make others look
-    wrong; nor does one that raises end the walk.
+    The model continues with the engine's result, so that one wrong layer does not make others look wrong, and
+    one that raises does not end the walk.
     """
 
-    def __init__(self, part: Part, mine: Any, engine: Any, places: list[str], say: Say) -> None:
-        self._part, self._mine, self._engine, self._places, self._say = part, mine, engine, places, say
-        self._calls = 0
+    def __init__(
+        self, part: Part, mine: Any, engine: Any, places: list[str], report: Callable[[str], None]
+    ) -> None:
+        self._part, self._mine, self._engine, self._places = part, mine, engine, places
+        self._report, self._calls = report, 0
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Compare the results of forward."""
+        """Compare the results of forward; return the engine's y, and what backward needs."""
         place = self._places[self._calls]
         self._calls += 1
-        same_args = copy.deepcopy(args)  # random numbers among them: both draw the same
+        same_args = copy.deepcopy(args)  # they include a generator: both must draw the same numbers
         y, saved = self._engine.forward(*args, **kwargs)
         my_saved = None
         what = f"forward of {place} ({self._part.op})"
         try:
             mine, my_saved = self._mine.forward(*same_args, **kwargs)
         except ENDED as error:
-            self._fails(what, error)
+            self._report_crash(what, error)
         else:
-            self._tell(what, _parts(mine), _parts(y), [""] * len(_parts(y)))
+            self._report_differences(what, _as_list(mine), _as_list(y), [""] * len(_as_list(y)))
         return y, (saved, my_saved, place)
 
     def backward(self, saved: Any, *args: Any) -> tuple[Any, ...]:
-        """Compare the gradients."""
+        """Compare the gradients; return the engine's."""
         theirs, my_saved, place = saved
         gradients = self._engine.backward(theirs, *args)
         what = f"backward of {place} ({self._part.op})"
         try:
             found = self._mine.backward(my_saved, *args)
         except ENDED as error:
-            self._fails(what, error)
+            self._report_crash(what, error)
         else:
             rest = "; everything between it and the loss is right"
-            self._tell(what, list(found), list(gradients), self._part.names, rest)
+            self._report_differences(what, list(found), list(gradients), self._part.gradients, rest)
         return tuple(gradients)
 
-    def _tell(
+    def _report_differences(
         self, what: str, found: list[Any], right: list[Any], names: Sequence[str], rest: str = ""
     ) -> None:
-        """Say which of the results is not the engine's."""
         if len(found) != len(right):
-            self._say(f"{what} returns {len(found)} things, expected {len(right)}{self._advice}")
+            self._report(f"{what} returns {len(found)} values, expected {len(right)}{self._advice}")
             return
         for name, one, other in zip(names, found, right, strict=True):
             if other is None or distance(one, other) <= TOLERANCE:
                 continue
             is_shaped = np.shape(one) == np.shape(other)
-            shapes = "" if is_shaped else f", of shape {np.shape(one)} where {np.shape(other)} is expected"
-            wrong = f": {name} is wrong{shapes}" if name else f" is not the engine's{shapes}"
-            self._say(f"{what}{wrong}{rest}{self._advice}")
+            shapes = "" if is_shaped else f", it has shape {np.shape(one)}, expected {np.shape(other)}"
+            wrong = f": {name} is wrong{shapes}" if name else f" differs from the engine's{shapes}"
+            self._report(f"{what}{wrong}{rest}{self._advice}")
 
-    def _fails(self, what: str, error: BaseException) -> None:
-        words = Crash(error, files.exercise_path(self._part.lesson)).words()
-        self._say(f"{what} fails: {' '.join(words.split())}{self._advice}")
+    def _report_crash(self, what: str, error: BaseException) -> None:
+        message = Crash(error, files.exercise_path(self._part.lesson)).message()
+        self._report(f"{what} fails: {' '.join(message.split())}{self._advice}")
 
     @property
     def _advice(self) -> str:
@@ -124,5 +124,5 @@ def places(config: GPTConfig) -> dict[str, list[str]]:
     }
 
 
-def _parts(y: Any) -> list[Any]:
+def _as_list(y: Any) -> list[Any]:
     return list(y) if isinstance(y, tuple) else [y]

@@ -1,4 +1,4 @@
-"""One result beside the right one: is it the same, and if not, where does it differ?"""
+"""Compare a learner's result with the correct one: are they equal, and if not, where do they differ?"""
 
 import math
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ import numpy as np
 
 from lessons.kit.variants import FLOAT32
 
-FLOAT32_TOLERANCE = 1e-3  # relative, by norm; an exercise has its own for float64
+FLOAT32_TOLERANCE = 1e-3  # relative, by norm; for float64 each exercise has its own
 OK, OFF, MISSING = "ok", "WRONG", "not started"
 
 
 @dataclass
 class Line:
-    """One result.
+    """One result in a report.
 
     Attributes:
-        output: its name.
+        output: the result's name.
         status: OK, OFF or MISSING.
-        text: what there is to say.
-        type_alone: whether its numbers are right, and only their type is not.
+        text: details.
+        type_alone: whether the numbers are right and only their dtype is wrong.
     """
 
     output: str
@@ -31,10 +31,10 @@ class Line:
 
 
 def distance(found: Any, expected: Any) -> float:
-    """Return the relative error by norm; infinite where shapes differ or numbers are not finite."""
+    """Return the relative error by norm; infinite if shapes differ or a number is not finite."""
     try:
         found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    except (TypeError, ValueError):  # what is no array of numbers is far from every array
+    except (TypeError, ValueError):  # not numbers at all
         return math.inf
     if found.shape != expected.shape or not (np.isfinite(found).all() and np.isfinite(expected).all()):
         return math.inf
@@ -43,7 +43,14 @@ def distance(found: Any, expected: Any) -> float:
 
 
 def compare(mine: Mapping[str, Any], right: Mapping[str, Any], case: str, tolerance: float) -> list[Line]:
-    """Return a line for each right result, given the learner's, the name of the case and a tolerance."""
+    """Return a line for each expected result.
+
+    Args:
+        mine: the learner's results by name.
+        right: the correct results by name.
+        case: the name of the case.
+        tolerance: the largest relative error of a correct float64 result.
+    """
     return [
         _line(output, mine[output], expected, case == FLOAT32, tolerance)
         if output in mine
@@ -54,13 +61,13 @@ def compare(mine: Mapping[str, Any], right: Mapping[str, Any], case: str, tolera
 
 def _line(output: str, found: Any, expected: Any, float32: bool, tolerance: float) -> Line:
     if found is None:
-        return Line(output, OFF, "is None; was it computed, and returned?")
+        return Line(output, OFF, "is None; is it computed and returned?")
     if _shape(found) != np.shape(expected):
         return Line(output, OFF, f"has shape {_shape(found)}, expected {np.shape(expected)}")
-    error, kind = distance(found, expected), _type(found, expected)
-    if kind:
+    error, wrong_type = distance(found, expected), _wrong_type(found, expected)
+    if wrong_type:
         close = error < FLOAT32_TOLERANCE
-        return Line(output, OFF, kind if close else f"{kind}; {_worst(found, expected)}", close)
+        return Line(output, OFF, wrong_type if close else f"{wrong_type}; {_worst(found, expected)}", close)
     if error > (FLOAT32_TOLERANCE if float32 else tolerance):
         return Line(output, OFF, _worst(found, expected))
     return Line(output, OK, f"agrees to {_digits(error)} digits" + (" (in float32)" if float32 else ""))
@@ -69,33 +76,33 @@ def _line(output: str, found: Any, expected: Any, float32: bool, tolerance: floa
 def _shape(found: Any) -> Any:
     try:
         return np.shape(found)
-    except ValueError:  # a list whose parts differ in shape
+    except ValueError:  # a list of parts that differ in shape
         return "that varies"
 
 
-def _type(found: Any, expected: Any) -> str:
-    """Return what is wrong with the type of an array, if anything is."""
+def _wrong_type(found: Any, expected: Any) -> str:
+    """Return what is wrong with the dtype of an array; empty if nothing is."""
     wanted, given = np.asarray(expected).dtype, np.asarray(found).dtype
-    return f"has type {given}, expected {wanted}" if np.ndim(expected) and wanted != given else ""
+    return f"has dtype {given}, expected {wanted}" if np.ndim(expected) and wanted != given else ""
 
 
 def _worst(found: Any, expected: Any) -> str:
-    """Return the entry that is most wrong."""
+    """Return the entry with the largest error."""
     try:
         found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     except (TypeError, ValueError):
         return f"is a {type(found).__name__}, expected a number"
     if found.ndim == 0:
-        return _beside(float(found), float(expected))
+        return _side_by_side(float(found), float(expected))
     off = np.where(np.isfinite(found), np.abs(found - expected), np.inf)
     index = tuple(int(i) for i in np.unravel_index(np.argmax(off), off.shape))
-    return f"{_beside(found[index], expected[index])} at {list(index)}"
+    return f"{_side_by_side(found[index], expected[index])} at {list(index)}"
 
 
-def _beside(found: float, expected: float) -> str:
+def _side_by_side(found: float, expected: float) -> str:
     """Return two numbers with six digits each, or with as many as it takes to see that they differ."""
     digits = next((n for n in (6, 9, 12) if f"{found:.{n}g}" != f"{expected:.{n}g}"), 17)
-    return f"you {found:.{digits}g}, expected {expected:.{digits}g}"
+    return f"yours {found:.{digits}g}, expected {expected:.{digits}g}"
 
 
 def _digits(error: float) -> int:

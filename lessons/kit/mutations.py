@@ -1,10 +1,10 @@
-"""Every known mistake against the checker: is it caught, and is it named as itself?
+"""Test the checker: plant every known mistake; is each caught, and named as itself and nothing else?
 
 python -m lessons.kit.mutations
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from lessons.kit import check, files
@@ -12,7 +12,14 @@ from lessons.specs import EXERCISES
 
 
 class Mutation(NamedTuple):
-    """What the checker made of one mistake."""
+    """What the checker says about a planted mistake.
+
+    Attributes:
+        lesson: the lesson's number.
+        fault: the id of the planted mistake.
+        caught: whether the check failed.
+        names: the ids of the mistakes in the diagnosis.
+    """
 
     lesson: int
     fault: str
@@ -21,17 +28,17 @@ class Mutation(NamedTuple):
 
     @property
     def named(self) -> bool:
-        """Whether it was named as itself and as nothing else."""
+        """Whether the diagnosis is the planted mistake and nothing else."""
         return self.names == (self.fault,)
 
 
-def mutations() -> Iterator[Mutation]:
-    """Plant every mistake in its answer and check that."""
-    for number, exercise in EXERCISES.items():
+def mutations(numbers: Iterable[int] = EXERCISES) -> Iterator[Mutation]:
+    """Plant each known mistake of these lessons in the answer, and check that."""
+    for number in numbers:
         source = files.answer_path(number).read_text(encoding="utf-8")
         for fault in files.faults(number):
-            report = check.check(exercise, source=files.patched(source, fault))
-            names = tuple(each.id for each in report.name.faults) if report.name else ()
+            report = check.check(EXERCISES[number], source=files.patched(source, fault))
+            names = tuple(each.id for each in report.diagnosis.faults) if report.diagnosis else ()
             yield Mutation(number, fault.id, report.state in (check.WRONG, check.CRASHED), names)
 
 

@@ -1,4 +1,4 @@
-"""An exercise whose functions are a forward and a backward."""
+"""An exercise whose functions are a forward and a backward, and checks of what functions return."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -23,8 +23,9 @@ def pair(
 ) -> Exercise:
     """Return an exercise whose functions are a forward and a backward.
 
-    `forward(**inputs)` returns `(y, saved)`, where y is one array or, with several names in `y`, a tuple;
-    `backward(saved, dy)` returns the gradients, in the order of `gradients`: result name to input name.
+    `forward(**inputs)` returns `(y, saved)`, where y is one array, or a tuple if `y` has several names;
+    `backward(saved, dy)` returns the gradients in the order of `gradients`, which maps the name of each to
+    that of its input.
     """
 
     def run(module: ModuleType, case: Case) -> Iterator[tuple[str, Any]]:
@@ -39,10 +40,10 @@ def pair(
         again = _gradients(getattr(module, backward)(saved, case.dy), backward, wanted)
         if not _same([*given.values()], [*again.values()]):
             why = (
-                "it changes what forward saved; make a new array instead"
+                "it modifies what forward saved; make a new array instead"
                 if is_changed
-                else "are there numbers that nobody has set (np.empty), or random ones? "
-                "Does it change something that outlives the call?"
+                else "does it use uninitialized numbers (np.empty) or random ones? "
+                "Does it modify something that outlives the call?"
             )
             twice = f"{backward}, called twice with the same saved, returned different numbers"
             raise WrongAnswer(f"{twice}: {why}")
@@ -57,7 +58,7 @@ def pair(
 
 
 def unpacked(returned: Any, function: str, names: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return what a function returned, if it is a tuple with a thing for each name.
+    """Return what a function returned, after checking that it is a tuple with an entry for each name.
 
     Raises:
         WrongAnswer: it is not.
@@ -68,9 +69,9 @@ def unpacked(returned: Any, function: str, names: tuple[str, ...]) -> tuple[Any,
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, in words."""
+    """Describe a value: its type, and its shape or length."""
     if value is None:
-        return "None (is there a return?)"
+        return "None (is the return missing?)"
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
     if isinstance(value, tuple | list):
@@ -79,10 +80,10 @@ def kind(value: Any) -> str:
 
 
 def _gradients(found: Any, backward: str, wanted: Mapping[str, bool]) -> dict[str, Any]:
-    """Return the gradients by name; where an input was not given, there must be None in their place.
+    """Return the gradients by name, without those whose input was not given: these must be None.
 
     Raises:
-        WrongAnswer: they are not a tuple of as many as there should be.
+        WrongAnswer: it is not a tuple of the right length, or a gradient is not None where it should be.
     """
     places = [name if is_wanted else "None" for name, is_wanted in wanted.items()]
     expected = f"({places[0]},), with the comma" if len(places) == 1 else f"({', '.join(places)})"
@@ -90,8 +91,8 @@ def _gradients(found: Any, backward: str, wanted: Mapping[str, bool]) -> dict[st
         raise WrongAnswer(f"{backward} returned {kind(found)}; expected a tuple, {expected}")
     for (name, is_wanted), gradient in zip(wanted.items(), found, strict=True):
         if gradient is not None and not is_wanted:
-            odd = f"{kind(gradient)} as {name}, whose input was not given"
-            raise WrongAnswer(f"{backward} returned {odd}; expected {expected}")
+            unwanted = f"{kind(gradient)} as {name}, although that input was not given"
+            raise WrongAnswer(f"{backward} returned {unwanted}; expected {expected}")
     # A copy, since a learner may return the same array each time.
     return {
         name: None if gradient is None else np.array(gradient)
@@ -101,7 +102,7 @@ def _gradients(found: Any, backward: str, wanted: Mapping[str, bool]) -> dict[st
 
 
 def _arrays(thing: Any) -> list[Array]:
-    """Return copies of the arrays in a thing, in order; what it may hold besides is nobody's business."""
+    """Return copies of the arrays in nested tuples, lists and dictionaries, in order; skip anything else."""
     if isinstance(thing, np.ndarray):
         return [thing.copy()]
     parts = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, tuple | list) else ()

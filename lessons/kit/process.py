@@ -1,4 +1,4 @@
-"""The check in a process of its own, since a learner's code may run for ever or end the program."""
+"""Run a check in a separate process, since a learner's code may loop forever or exit the program."""
 
 import os
 import re
@@ -11,18 +11,18 @@ from pathlib import Path
 
 from lessons.kit import files
 
-LAST_LINES = 10  # of what the learner's code has printed, where it ran too long
+TAIL_LINES = 10  # how much of the learner's output to show if the code ran too long
 
 
 @dataclass(frozen=True)
 class Checked:
-    """How a check in a process of its own has ended.
+    """The outcome of a check in a separate process.
 
     Attributes:
         passed: whether everything is right.
-        printed: what the learner's code wrote.
-        report: the check's own words, or what ended it.
-        state: in a word or two, if it did not come to its end.
+        printed: what the learner's code printed.
+        report: the report of the check, or what stopped it.
+        state: a short description if the check did not finish, else empty.
     """
 
     passed: bool
@@ -32,10 +32,10 @@ class Checked:
 
 
 def check_apart(number: int, seconds: float) -> Checked:
-    """Check an exercise in a process of its own, for so many seconds at most."""
+    """Check an exercise in a separate process, which is stopped after the given number of seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder, "report.txt")
-        command = [sys.executable, "-m", "lessons", "check", str(number), "--report", str(told)]
+        report = Path(folder, "report.txt")
+        command = [sys.executable, "-m", "lessons", "check", str(number), "--report", str(report)]
         with subprocess.Popen(
             command, cwd=files.LESSONS.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, encoding="utf-8", errors="replace",
@@ -45,29 +45,30 @@ def check_apart(number: int, seconds: float) -> Checked:
                 out, err = process.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
                 if hasattr(signal, "SIGABRT"):
-                    process.send_signal(signal.SIGABRT)  # faulthandler then writes where it is
+                    process.send_signal(signal.SIGABRT)  # faulthandler then prints where the code is
                 else:
                     process.kill()
                 out, err = process.communicate()
                 return _too_long(number, seconds, out, err)
-        if not told.exists():
+        if not report.exists():
             return _ended(number, out, err)
-        return Checked(process.returncode == 0, out + err, told.read_text(encoding="utf-8"))
+        return Checked(process.returncode == 0, out + err, report.read_text(encoding="utf-8"))
 
 
 def _too_long(number: int, seconds: float, out: str, err: str) -> Checked:
-    name = files.exercise_path(number).name
-    line = re.search(rf'{re.escape(name)}", line (\d+)', err)
+    path = files.exercise_path(number)
+    # The answer and the spec have the same name, so the folder counts.
+    line = re.search(rf'{path.parent.name}[/\\]{re.escape(path.name)}", line (\d+)', err)
     lines = out.splitlines(keepends=True)
-    hidden = f"... {len(lines) - LAST_LINES} lines before these\n" if len(lines) > LAST_LINES else ""
-    state = f"still ran after {seconds:g} s"
-    where = f"{name}:{line[1]}" if line else name
-    report = f"lesson {number:02}: {where} {state}; is there a loop that never ends?\n"
-    return Checked(False, hidden + "".join(lines[-LAST_LINES:]), report, state)
+    hidden = f"... {len(lines) - TAIL_LINES} earlier lines\n" if len(lines) > TAIL_LINES else ""
+    state = f"still running after {seconds:g} s"
+    where = files.shown(path) + (f":{line[1]}" if line else "")
+    report = f"lesson {number:02}: {where} {state}; is there an infinite loop?\n"
+    return Checked(False, hidden + "".join(lines[-TAIL_LINES:]), report, state)
 
 
 def _ended(number: int, out: str, err: str) -> Checked:
-    """Return what to say of a program that has ended without its report: os._exit, or a crash of Python."""
-    name = files.exercise_path(number).name
-    report = f"lesson {number:02}: something in {name} ended the program before the check was done\n"
+    """Return the outcome of a check that ended without a report: by os._exit, or a crash of Python."""
+    where = files.shown(files.exercise_path(number))
+    report = f"lesson {number:02}: something in {where} ended the program before the check was done\n"
     return Checked(False, out + err, report, "ended the program")

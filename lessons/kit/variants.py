@@ -1,4 +1,4 @@
-"""The same inputs in other forms: read-only, with gaps in memory, in float32."""
+"""The same inputs in other forms: read-only, non-contiguous, float32."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,9 +24,9 @@ def read_only(case: Case) -> Case:
 
 
 def harder(case: Case) -> list[Case]:
-    """Return the case with gaps in the arrays' memory, and in float32."""
+    """Return the case with non-contiguous arrays, then with float32 arrays."""
 
-    def with_gaps(x: Array) -> Array:
+    def strided(x: Array) -> Array:
         if not x.ndim or x.dtype.kind != "f":
             return x
         wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan)
@@ -37,11 +37,11 @@ def harder(case: Case) -> list[Case]:
     def in_float32(x: Array) -> Array:
         return x.astype(np.float32) if x.dtype.kind == "f" else x
 
-    return [_changed(case, "inputs with gaps in memory", with_gaps), _changed(case, FLOAT32, in_float32)]
+    return [_changed(case, "non-contiguous inputs", strided), _changed(case, FLOAT32, in_float32)]
 
 
 def _changed(case: Case, name: str, change: Callable[[Array], Array]) -> Case:
-    """Return the case with every array changed, also those in tuples."""
+    """Return the case with every array changed, including those in tuples."""
 
     def each(value: Any) -> Any:
         if isinstance(value, tuple):

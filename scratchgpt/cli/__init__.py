@@ -1,1 +1,1 @@
-"""The command line: `scratchgpt COMMAND`, `train.py` and `sample.py`."""
+"""The command line: `scratchgpt COMMAND`, and train.py and sample.py, which are two of the commands."""

@@ -1,4 +1,4 @@
-"""Errors in words, for people at a command line."""
+"""How a program ends when something goes wrong: one line on standard error, and an exit code."""
 
 import os
 import sys
@@ -10,11 +10,17 @@ from scratchgpt.errors import InputError
 
 
 @contextmanager
-def errors_in_words(prog: str) -> Iterator[None]:
-    """Turn bad input into one line on standard error and exit code 2, and Ctrl-C into exit code 130."""
+def exit_on_error(prog: str) -> Iterator[None]:
+    """Turn bad input into one line on standard error and exit code 2, and Ctrl-C into exit code 130.
+
+    Args:
+        prog: the program's name, which begins the line.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may lack a character that the model writes
+            stream.reconfigure(
+                errors="replace"
+            )  # the terminal's encoding may lack characters that models write
     try:
         yield
     except InputError as error:
@@ -23,12 +29,12 @@ def errors_in_words(prog: str) -> Iterator[None]:
     except MemoryError as error:
         print(
             f"{prog}: error: out of memory ({error}); try --training.recompute true (a third more time), "
-            "a larger --training.accumulate or smaller --training.batch_size, --model.block_size or model, "
-            "or on a GPU --precision bf16",
+            "a larger --training.accumulate, a smaller --training.batch_size, --model.block_size or model, "
+            "or --precision bf16 on a GPU",
             file=sys.stderr,
         )
         sys.exit(2)
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output, such as head, has quit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:

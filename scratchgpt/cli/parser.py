@@ -1,84 +1,73 @@
-"""The parser of every command: errors of one line that suggest the nearest option."""
+"""The parser of every command: jsonargparse's, with our help texts and with errors of one line."""
 
-import re
-import sys
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ActionSubCommands, ArgumentParser, Namespace
 
-from scratchgpt.backends import BACKENDS
-from scratchgpt.utils.validation import nearest
-
-DATA_HELP = (
-    "the text to train on: a file or folder, a pattern such as 'texts/*.md' (.txt, .md, .jsonl, .gz), - for "
-    "standard input, or a built-in set"
-)
-FOREIGN = "--print_shtab"  # jsonargparse adds it to every parser where shtab is installed
+from scratchgpt.cli.argument_errors import wrong_argument, wrong_setting
+from scratchgpt.cli.help_formatter import HelpFormatter
+from scratchgpt.errors import InputError
 
 
 class Parser(ArgumentParser):
-    """jsonargparse's parser, whose errors are one line and suggest the nearest option.
+    """jsonargparse's parser, which raises InputError for bad input.
 
-    Attributes:
-        source: what is being read besides the command line, as "my.yaml: ", for messages.
+    The message names the option, its value and what is expected, or suggests the nearest option; for settings
+    in a file it begins with the name of the file.
     """
 
-    source = ""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, "formatter_class": HelpFormatter, **kwargs})
+        self._find_problem: Callable[[], str | None] = lambda: None
+        self._source = ""
+        self._commands: ActionSubCommands | None = None
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str], namespace: Namespace | None = None, **kwargs: Any
+    ) -> Namespace:
+        """Parse a command line, see `jsonargparse.ArgumentParser.parse_args`.
+
+        Raises:
+            InputError: an unknown option, a bad value, or something missing.
+        """
+        self._find_problem = partial(wrong_argument, self, list(args))
+        return super().parse_args(list(args), namespace, **kwargs)
+
+    def parse_settings(self, settings: Mapping[str, Any], defaults: Namespace, file: Path) -> Namespace:
+        """Parse the settings of a YAML file; where it has none, the defaults stay.
+
+        Raises:
+            InputError: an unknown option or a bad value; the message begins with the name of the file.
+        """
+        self._find_problem = partial(wrong_setting, self, settings)
+        self._source = f"{file}: "
+        try:
+            return self.parse_object(dict(settings), defaults)
+        finally:
+            self._source = ""
+
+    def add_class_arguments(self, theclass: type, nested_key: str | None = None, **kwargs: Any) -> list[str]:
+        """Add an option for every field of a dataclass, and one for the whole section."""
+        added = super().add_class_arguments(theclass, nested_key, **kwargs)
+        for action in self._actions:
+            if action.dest == nested_key:
+                action.help = "several of these options: a YAML file, or a mapping such as '{option: value}'"
+        return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the message and the nearest known option, and exit with code 2."""
-        message = " ".join(message.split())
-        print(
-            f"{self.prog}: error: {self.source}{_in_words(message)}{self._suggestion(message)}",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        """Raise InputError; jsonargparse's message is only used if we find nothing wrong ourselves."""
+        problem = self._find_problem() or " ".join(message.split())
+        raise InputError(f"{self._source}{problem}") from None
 
-    def _suggestion(self, message: str) -> str:
-        group = re.search(r"Group '([\w.]+)' does not accept option '([\w.-]+)'", message)
-        option = re.search(r"Option '([\w.-]+)' is not accepted|unrecognized arguments: --([\w.-]+)", message)
-        if group:
-            section, word = group[1], group[2]
-        elif option:
-            section, _, word = (option[1] or option[2]).rpartition(".")
-        else:
-            return ""
-        options = [name for action in self._actions for name in action.option_strings]
-        names = [name[2:] for name in options if name[:2] == "--" and name != FOREIGN]
-        sections = {name.split(".")[0] for name in names if "." in name}
-        if section in sections:  # the section is right, so the option is one of that section
-            mine = [name.removeprefix(f"{section}.") for name in names if name.startswith(f"{section}.")]
-            return nearest(word, mine, f"{section}.")
-        places = {name.rpartition(".")[2]: name for name in names if name not in sections}
-        return f"; did you mean {places[word]!r}?" if word in places else nearest(word, places.values())
-
-
-def _in_words(message: str) -> str:
-    """Turn jsonargparse's and Python's names for types into the words of our other messages."""
-    types = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-    types |= {"list": "a list, as [a, b]"}
-    message = re.sub(r"<class '(\w+)'>", r"\1", message)
-    if found := re.search(r'Parser key "([\w.]+)": .*(?:tuple|list)\[.*value: (.*)', message):
-        return f"{found[1]} is {found[2]}; expected a list, as [1, 2]"
-    simple = re.search(r'Parser key "([\w.]+)": Expected an? (.+?)\. Got value: (.*)', message)
-    optional = r'Parser key "([\w.]+)": Does not validate.*Subtypes: \[(\w+), NoneType\].*value: (.*)'
-    union = re.search(optional, message)
-    found = simple or union
-    if not found:
-        return message
-    if found[2].startswith("typing.Literal"):
-        known = re.findall("'([^']*)'", found[2])
-        return f"{found[1]} is {found[3]!r}{nearest(found[3], known)}"
-    expected = types.get(found[2], found[2])
-    return f"{found[1]} is {found[3]}; expected {expected}{' or null' if union else ''}"
-
-
-def add_backend_arguments(parser: Parser) -> None:
-    """Add the options that choose a backend."""
-    names = ", ".join(BACKENDS)
-    parser.add_argument("--backend", type=str, default="numpy", help=f"where to compute: {names}")
-    parser.add_argument("--threads", type=int | None, help="number of CPU threads; null: one per core")
-    parser.add_argument(
-        "--precision", type=str, default="float32", help="on a GPU: float32, tf32, bf16 or float16"
-    )
-    parser.add_argument("--device", type=int | None, help="index of the GPU; null: the first")
+    def add_command(self, name: str, description: str) -> "Parser":
+        """Add a subcommand and return its parser."""
+        if self._commands is None:
+            explained = f"{self.prog} COMMAND --help explains each."
+            self._commands = self.add_subcommands(title="commands", description=explained, metavar="COMMAND")
+        command = Parser(description=description)
+        self._commands.add_subcommand(name, command, help=description.removesuffix("."))
+        command.prog = f"{self.prog} {name}"
+        return command

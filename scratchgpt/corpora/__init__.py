@@ -1,4 +1,4 @@
-"""Where text comes from: files of several kinds, standard input, sets that have a name."""
+"""Where text comes from: files of several formats, standard input, built-in texts."""
 
 from scratchgpt.corpora.corpus import Corpus, Piece
 from scratchgpt.corpora.sources import open_corpus

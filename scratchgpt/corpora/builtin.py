@@ -1,4 +1,4 @@
-"""Texts that have a name: some come with the project or with Python, some are downloaded."""
+"""Built-in texts, selected by name: some ship with the project or with Python, others are downloaded."""
 
 import importlib
 import re
@@ -12,9 +12,9 @@ from scratchgpt.corpora.corpus import Corpus, Piece
 from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
 from scratchgpt.corpora.download import RemoteFile, fetch
 from scratchgpt.corpora.jsonl import Row
-from scratchgpt.corpora.text_files import BLOCK_SIZE, Source, document, file_source, whole_text
+from scratchgpt.corpora.text_files import READ_BYTES, Source, document, file_source, whole_text
 from scratchgpt.errors import InputError
-from scratchgpt.tokenizers.base import END
+from scratchgpt.tokenizers.special_tokens import END_OF_TEXT
 
 SHAKESPEARE = RemoteFile(
     "tinyshakespeare.txt",
@@ -29,40 +29,40 @@ WIKITEXT_2 = RemoteFile(
         "https://wikitext.smerity.com/wikitext-2-raw-v1.zip",
     ),
 )
-# Where the dialogues are on the Hugging Face Hub, and which revision has files instead of a script.
-HUB = {
+# The dialogues' repositories on the Hugging Face Hub, and the revisions that have files instead of a script.
+HUB_DATASETS = {
     "daily-dialog": ("roskoN/dailydialog", "refs/convert/parquet"),
     "prosocial-dialog": ("allenai/prosocial-dialog", "main"),
 }
-DIALOGUES = (*SCHEMAS, "talk")  # the built-in texts with a bot
+DIALOGUE_TEXTS = (*SCHEMAS, "talk")  # the built-in texts with a user and a bot
 GRAMMAR_DOCUMENTS = 8_000
 TALK_DIALOGUES = 12_000
 
 
 def names() -> dict[str, str]:
-    """Return the name of every built-in text, each with a line that describes it."""
+    """Return the names of the built-in texts, each with a one-line description."""
     return {
         "fables": "the project's own fables, one text of 190 kB",
-        "pydoc": "Python's language reference, as it comes with Python, a document for each topic",
-        "grammar": f"{GRAMMAR_DOCUMENTS:,} stories from a grammar, whose entropy is known",
-        "talk": f"{TALK_DIALOGUES:,} dialogues about a small world, whose answers follow from what was said",
+        "pydoc": "Python's language reference, which ships with Python, one document per topic",
+        "grammar": f"{GRAMMAR_DOCUMENTS:,} stories from a grammar of known entropy",
+        "talk": f"{TALK_DIALOGUES:,} dialogues about a small world; answers follow from earlier turns",
         "shakespeare": "Tiny Shakespeare, one text of 1.1 MB (downloaded)",
-        "wikitext-2": "WikiText-2 raw, training part, a document for each article (downloaded)",
+        "wikitext-2": "WikiText-2 raw, training split, one document per article (downloaded)",
         "daily-dialog": "DailyDialog, everyday conversations (needs scratchgpt[datasets])",
-        "prosocial-dialog": "ProsocialDialog, answers to problematic talk (needs scratchgpt[datasets])",
+        "prosocial-dialog": "ProsocialDialog, replies to problematic statements (needs scratchgpt[datasets])",
     }
 
 
 def builtin_corpus(name: str, root: Path, bot_only: bool = False) -> Corpus:
-    """Return the built-in text of this name; what is not here yet is downloaded.
+    """Return the built-in text of this name, downloading it if necessary.
 
     Args:
         name: one of `names`.
-        root: the folder of what comes with the package, for the fables.
-        bot_only: of dialogues, whether only the bot's turns count in the loss.
+        root: the folder of the files that ship with the package, for the fables.
+        bot_only: for dialogues, whether only the bot's turns count in the loss.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: the text is not available.
     """
     match name:
         case "fables":
@@ -85,8 +85,8 @@ def _fables(root: Path) -> Corpus:
     path = root / "data" / "fables.txt"
     if not path.is_file():
         raise InputError(
-            f"{path} does not exist; expected the fables, which come with the package. Install it again, or "
-            "use the built-in text 'pydoc'"
+            f"{path} does not exist; the fables ship with the package. Reinstall it, or use the built-in "
+            "text 'pydoc'"
         )
     source = file_source(path)
     return Corpus("fables", lambda: whole_text(source.texts()))
@@ -97,15 +97,15 @@ def _pydoc() -> Corpus:
         topics: Mapping[str, str] = importlib.import_module("pydoc_data.topics").topics
     except ImportError:
         raise InputError(
-            "this Python comes without pydoc_data.topics, which holds the text 'pydoc'; "
-            "expected a complete installation (some systems have it in a package of its own)"
+            "this Python lacks pydoc_data.topics, which holds the text 'pydoc'; install it (some systems "
+            "ship it as a separate package) or use another text"
         ) from None
 
     def pieces() -> Iterator[Piece]:
         for topic in sorted(topics):
             yield from document([topics[topic]])
 
-    return Corpus("pydoc", pieces, (END,), eos=(END,))
+    return Corpus("pydoc", pieces, (END_OF_TEXT,), eos=(END_OF_TEXT,))
 
 
 def _generated(name: str, bot_only: bool) -> Corpus:
@@ -117,7 +117,7 @@ def _generated(name: str, bot_only: bool) -> Corpus:
 def _wikitext(path: Path) -> Corpus:
     def blocks() -> Iterator[bytes]:
         with zipfile.ZipFile(path) as archive, archive.open("wikitext-2-raw/wiki.train.raw") as file:
-            while block := file.read(BLOCK_SIZE):
+            while block := file.read(READ_BYTES):
                 yield block
 
     source = Source(str(path), blocks)
@@ -126,14 +126,14 @@ def _wikitext(path: Path) -> Corpus:
         for article in articles(line for _, line in source.lines()):
             yield from document([article])
 
-    return Corpus("wikitext-2", pieces, (END,), eos=(END,))
+    return Corpus("wikitext-2", pieces, (END_OF_TEXT,), eos=(END_OF_TEXT,))
 
 
 def articles(lines: Iterable[str]) -> Iterator[str]:
     """Yield the articles of a WikiText file (Merity et al. 2016, arXiv:1609.07843).
 
-    An article begins with its title, a line " = Title = " after a blank one; the titles of its sections
-    have more of the signs: " = = Section = = ".
+    An article begins with its title, a line " = Title = " after a blank one; section titles have more equals
+    signs: " = = Section = = ".
     """
     article: list[str] = []
     for line in lines:
@@ -146,30 +146,30 @@ def articles(lines: Iterable[str]) -> Iterator[str]:
 
 
 def hub_rows(name: str) -> Iterable[Mapping[str, object]]:
-    """Return the training rows of a dialogue set, downloaded once and kept by the package `datasets`.
+    """Return the training rows of a dialogue data set; the package `datasets` downloads and caches them.
 
     Raises:
-        InputError: the package is missing, or the rows cannot be had.
+        InputError: the package is missing, or the download fails.
     """
     try:
         load_dataset = importlib.import_module("datasets").load_dataset
     except ImportError:
         raise InputError(
-            f"{name} needs the package datasets, which is missing; expected "
-            "pip install 'scratchgpt[datasets]'"
+            f"{name} needs the package datasets, which is not installed; "
+            "run pip install 'scratchgpt[datasets]'"
         ) from None
-    address, revision = HUB[name]
+    address, revision = HUB_DATASETS[name]
     print(f"loading {address} from the Hugging Face Hub", file=sys.stderr)
     try:
         return load_dataset(address, revision=revision, split="train")
-    except Exception as error:  # the package lets through whatever the libraries below it raise
+    except Exception as error:  # the package passes on whatever the libraries below it raise
         raise InputError(
-            f"cannot load {address} from the Hugging Face Hub: {' '.join(str(error).split())}; expected a "
-            f"connection, or its rows in a JSON lines file of your own, with the format {name!r}"
+            f"cannot load {address} from the Hugging Face Hub: {' '.join(str(error).split())}; check the "
+            f"connection, or pass its rows as a JSON lines file with --corpus.format {name}"
         ) from error
 
 
 def numbered(rows: Iterable[Mapping[str, object]], name: str) -> Iterator[Row]:
-    """Yield rows that come without a file, with a name for messages."""
+    """Yield rows that do not come from a file, numbered for error messages."""
     for i, values in enumerate(rows):
         yield Row(f"{name}, row {i}", values)

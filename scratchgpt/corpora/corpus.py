@@ -1,4 +1,4 @@
-"""What text is before it is tokens: documents, in pieces small enough for memory."""
+"""Text before tokenization: a corpus is a stream of documents, in pieces that fit in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ class Piece(NamedTuple):
     """A part of a document.
 
     Attributes:
-        text: some text of the document, or the name of a special token.
-        special: whether `text` names a special token.
-        learned: whether its tokens count in the loss when they are to be predicted.
-        ends: whether the document ends with it.
+        text: some of the document's text, or the name of a special token.
+        special: whether `text` is the name of a special token.
+        learned: the loss mask: whether its tokens count in the loss as targets.
+        ends: whether it is the last piece of its document.
     """
 
     text: str
@@ -26,20 +26,20 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text to train on, whatever it was read from.
+    """A text to train on, from any source.
 
     Attributes:
-        name: what it is called in messages and in the name of a run's folder.
-        pieces: yields its pieces from the beginning, each time that it is called.
-        specials: the special tokens that its pieces name, and the one that pads them.
-        bos: the special token that stands before the text of every document, if one does.
-        eos: the special tokens at which generation stops: those after a document, and after a turn of one.
-        padded: whether every document is an example by itself, in rows of its own that are padded;
-            otherwise documents are packed one after the other.
-        nats_per_document: the entropy of the source, where it is known.
-        prompt: what a model of this text is asked to continue when nobody says what.
-        allow_special: whether the name of a special token in its text is that token (`special_tokens.py`).
-        summary: what was found where there are several files, in words.
+        name: what messages and the default run folder call it.
+        pieces: returns an iterator over its pieces from the beginning, each time it is called.
+        specials: the special tokens that occur in its pieces, and the padding token if there is one.
+        bos: the special token before the text of every document, if there is one.
+        eos: the special tokens at which generation stops: the end of a document, and of a turn in a dialogue.
+        padded: whether every document is a separate example in its own padded rows; otherwise documents are
+            packed one after the other.
+        nats_per_document: the entropy of the source, if known.
+        prompt: the default prompt for a model of this text.
+        allow_special: parse the names of special tokens in the text as those tokens (`special_tokens.py`).
+        summary: for several files, a readable line that says what was found.
     """
 
     name: str
@@ -54,9 +54,9 @@ class Corpus:
     summary: str | None = None
 
     def generation_config(self, special_ids: Mapping[str, int]) -> dict[str, Any]:
-        """Return where texts begin and end, as Hugging Face's generation_config.json says it.
+        """Return the ids of a document's first and last tokens, as in Hugging Face's generation_config.json.
 
-        Where documents only end, one begins after the end of another. Several ends are a list.
+        Without a BOS token, a document begins after the end token of another. Several end tokens are a list.
         """
         ends = [special_ids[name] for name in self.eos]
         begins = ends[:1] if self.bos is None else [special_ids[self.bos]]

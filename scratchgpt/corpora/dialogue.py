@@ -1,11 +1,11 @@
-"""Dialogues between a user and a bot, and the two data sets of them that we know.
+"""Dialogues between a user and a bot, and the schemas of two data sets.
 
 A dialogue is written as
 
     <s> User: How are you?<sep> Bot: Fine, thank you.<sep> User: Good.</s>
 
-<s>, <sep> and </s> are special tokens. Every other part has one space before it and none after, so that
-a word has the token that it has within a sentence. The first turn is the user's, and they alternate.
+<s>, <sep> and </s> are special tokens. Every other part has one space before it and none after, so that its
+words get the same tokens as within a sentence. The user has the first turn, and turns alternate.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from itertools import groupby
 from scratchgpt.corpora.corpus import Corpus, Piece
 from scratchgpt.corpora.jsonl import Row, kind
 from scratchgpt.errors import InputError
-from scratchgpt.tokenizers.base import BOS, EOS, PAD, SEP
+from scratchgpt.tokenizers.special_tokens import BOS, EOS, PAD, SEP
 
 Turns = Sequence[str]
 PROMPT = f"{BOS} User: Hello.{SEP} Bot:"
@@ -23,27 +23,27 @@ PROMPT = f"{BOS} User: Hello.{SEP} Bot:"
 def dialogue_pieces(turns: Turns, bot_only: bool = False) -> Iterator[Piece]:
     """Yield the pieces of one dialogue.
 
-    With `bot_only`, what the bot says counts in the loss and the token that ends it, so that it learns to
-    stop. " Bot:" does not count, nor the <sep> before it: whoever talks with the model writes them. The
-    pieces are the same with and without `bot_only`, and so are the tokens.
+    With `bot_only`, only the bot's turns count in the loss, including the token that ends each turn, so that
+    the model learns to stop. " Bot:" and the <sep> before it do not count: in a chat, the program writes
+    them. `bot_only` changes the loss mask, not the pieces or the tokens.
     """
     yield Piece(BOS, special=True, learned=not bot_only)
     for i, turn in enumerate(turns):
         is_bot, is_last = i % 2 == 1, i == len(turns) - 1
         learned = is_bot or not bot_only
         yield Piece(" Bot:" if is_bot else " User:", learned=not bot_only)
-        if turn:  # else someone says nothing
+        if turn:  # an empty turn has no piece
             yield Piece(f" {turn}", learned=learned)
         yield Piece(EOS if is_last else SEP, special=True, learned=learned, ends=is_last)
 
 
 def daily_dialogs(rows: Iterable[Row]) -> Iterator[Turns]:
-    """Yield the dialogues of DailyDialog (Li et al. 2017, arXiv:1710.03957): every row is one.
+    """Yield the dialogues of DailyDialog (Li et al. 2017, arXiv:1710.03957), one per row.
 
     The turns are in the field "dialog", or "utterances" in some copies.
 
     Raises:
-        InputError: a row of another schema, or one without text.
+        InputError: a row does not match the schema, or has no text.
     """
     for row in rows:
         field = "utterances" if "utterances" in row.values else "dialog"
@@ -56,16 +56,16 @@ def daily_dialogs(rows: Iterable[Row]) -> Iterator[Turns]:
 def prosocial_dialogs(rows: Iterable[Row]) -> Iterator[Turns]:
     """Yield the dialogues of ProsocialDialog (Kim et al. 2022, arXiv:2205.12688).
 
-    A row is a user's turn ("context") and the answer ("response"); consecutive rows of one "dialogue_id"
-    are one dialogue.
+    A row is a user's turn ("context") and the answer ("response"); consecutive rows with the same
+    "dialogue_id" form one dialogue.
 
     Raises:
-        InputError: a row of another schema, or a dialogue without text.
+        InputError: a row does not match the schema, or a dialogue has no text.
     """
     for _, group in groupby(rows, key=lambda row: row.value("dialogue_id")):
-        of_one = list(group)
-        turns = [row.text(field).strip() for row in of_one for field in ("context", "response")]
-        yield _not_empty(turns, of_one[0])
+        dialogue = list(group)
+        turns = [row.text(field).strip() for row in dialogue for field in ("context", "response")]
+        yield _not_empty(turns, dialogue[0])
 
 
 SCHEMAS: Mapping[str, Callable[[Iterable[Row]], Iterator[Turns]]] = {
@@ -75,9 +75,9 @@ SCHEMAS: Mapping[str, Callable[[Iterable[Row]], Iterator[Turns]]] = {
 
 
 def dialogue_corpus(name: str, dialogues: Callable[[], Iterator[Turns]], bot_only: bool) -> Corpus:
-    """Return a corpus of dialogues; each has rows of its own, so that none sees another's turns.
+    """Return a corpus of dialogues, each in its own rows so that attention never reaches another dialogue.
 
-    Generation stops at the end of a turn, for the next one is the other's.
+    Generation stops at the end of a turn.
     """
 
     def pieces() -> Iterator[Piece]:

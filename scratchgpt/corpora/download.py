@@ -1,4 +1,4 @@
-"""Files from the network: downloaded once, checked, kept in the cache folder."""
+"""Downloads: files are fetched once, verified by SHA-256, and kept in the cache folder."""
 
 import hashlib
 import http.client
@@ -16,17 +16,17 @@ from scratchgpt.errors import InputError
 from scratchgpt.utils.cache_folder import cache_folder
 from scratchgpt.utils.files import atomic_path, make_folder
 
-TIMEOUT = 30  # seconds without an answer
+TIMEOUT = 30  # seconds without a response
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that anyone can download, and its one right content.
+    """A public file and the checksum of its content.
 
     Attributes:
-        name: what it is called in the cache folder.
+        name: its file name in the cache folder.
         sha256: the SHA-256 of its content, in hexadecimal.
-        addresses: where it is, tried in this order.
+        addresses: its URLs, in the order in which they are tried.
     """
 
     name: str
@@ -34,26 +34,26 @@ class RemoteFile:
     addresses: tuple[str, ...]
 
 
-class _Failed(Exception):
-    """An address did not give the file; the message says why."""
+class _DownloadError(Exception):
+    """A URL did not return the file; the message says why."""
 
 
 def fetch(file: RemoteFile) -> Path:
-    """Return where the file is in the cache folder; it is downloaded if it is not there.
+    """Return the path of the file in the cache folder, after downloading it if it is not there.
 
-    Its SHA-256 is compared each time, so the file may as well be put there by hand.
+    The SHA-256 is verified every time, so users may also put the file there by hand.
 
     Raises:
-        InputError: no address gives it (the message says how to go on by hand), the file in the cache
-            folder is another one, or the folder cannot be written to.
+        InputError: every download failed (the message says how to continue by hand), the cached file has
+            another checksum, or the folder is not writable.
     """
     path = cache_folder() / file.name
     if path.exists():
         found = _sha256(path)
         if found != file.sha256:
             raise InputError(
-                f"{path} has SHA-256 {found}; expected {file.sha256}. Remove it to download it anew, "
-                f"or fetch it from {file.addresses[0]}"
+                f"{path} has SHA-256 {found}; expected {file.sha256}. Remove it to download it again, "
+                f"or fetch it by hand from {file.addresses[0]}"
             )
         return path
     make_folder(path.parent)
@@ -62,16 +62,16 @@ def fetch(file: RemoteFile) -> Path:
         try:
             _download(address, path, file.sha256)
             return path
-        except _Failed as failure:
+        except _DownloadError as failure:
             failures.append(f"{address}: {failure}")
     raise InputError(
         f"cannot download {file.name} ({'; '.join(failures)}). "
-        f"Fetch {file.addresses[0]} by hand and put it at {path}; expected SHA-256 {file.sha256}"
+        f"Fetch {file.addresses[0]} by hand and save it as {path}; its SHA-256 must be {file.sha256}"
     )
 
 
 def _download(address: str, path: Path, sha256: str) -> None:
-    """Write what is at the address to the path if it is what it should be, else raise `_Failed`."""
+    """Download a URL to a path; raise `_DownloadError` if it fails or the checksum differs."""
     digest = hashlib.sha256()
     with atomic_path(path) as temporary:
         with temporary.open("wb") as out:
@@ -79,11 +79,11 @@ def _download(address: str, path: Path, sha256: str) -> None:
                 digest.update(block)
                 out.write(block)
         if digest.hexdigest() != sha256:
-            raise _Failed(f"SHA-256 {digest.hexdigest()} instead of {sha256}")
+            raise _DownloadError(f"SHA-256 {digest.hexdigest()} instead of {sha256}")
 
 
 def _received(address: str) -> Iterator[bytes]:
-    """Yield what an address sends, with a bar on a terminal; whatever goes wrong is `_Failed`."""
+    """Yield the blocks of a response, with a progress bar on a terminal; errors become `_DownloadError`."""
     console = Console(file=sys.stderr)
     console.print(f"downloading {address}", soft_wrap=True, highlight=False, markup=False)
     bar = Progress(
@@ -94,7 +94,7 @@ def _received(address: str) -> Iterator[bytes]:
         transient=True,
         disable=not console.is_terminal,
     )
-    request = Request(address, headers={"User-Agent": "scratchgpt"})  # some servers refuse Python's own
+    request = Request(address, headers={"User-Agent": "scratchgpt"})  # some servers reject Python's default
     n_received = 0
     try:
         with urlopen(request, timeout=TIMEOUT) as response, bar:
@@ -104,15 +104,15 @@ def _received(address: str) -> Iterator[bytes]:
                 n_received += len(block)
                 bar.update(task, completed=n_received)
                 yield block
-    except HTTPError as error:  # an answer, but not the file
+    except HTTPError as error:  # a response, but not the file
         error.close()
-        raise _Failed(str(error)) from error
+        raise _DownloadError(str(error)) from error
     except URLError as error:
-        raise _Failed(str(error.reason)) from error
+        raise _DownloadError(str(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
-        raise _Failed(str(error) or type(error).__name__) from error
+        raise _DownloadError(str(error) or type(error).__name__) from error
     if length and n_received != int(length):
-        raise _Failed(f"the connection broke after {n_received:,} of {int(length):,} bytes")
+        raise _DownloadError(f"the connection broke after {n_received:,} of {int(length):,} bytes")
 
 
 def _sha256(path: Path) -> str:

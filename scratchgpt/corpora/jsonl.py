@@ -1,4 +1,4 @@
-"""JSON lines: a file with one JSON object on each line, a row."""
+"""JSON lines: files with one JSON object, a row, on each line."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ class Row:
     """One row of a data set.
 
     Attributes:
-        where: what messages call it, e.g. "talk.jsonl, line 3".
-        values: what it holds, by field.
-        errors: what becomes of half a surrogate pair, which JSON can write and UTF-8 cannot: as in `Source`.
+        where: what error messages call it, e.g. "talk.jsonl, line 3".
+        values: the fields and their values.
+        errors: how to handle lone surrogates, which JSON can represent and UTF-8 cannot, as in `Source`.
     """
 
     where: str
@@ -24,32 +24,32 @@ class Row:
     errors: str = "strict"
 
     def value(self, field: str) -> Any:
-        """Return what a field holds.
+        """Return the value of a field.
 
         Raises:
             InputError: the row has no such field.
         """
         if field not in self.values:
             fields = ", ".join(map(repr, self.values))
-            raise InputError(f"{self.where} has no field {field!r}; expected it beside {fields or 'nothing'}")
+            raise InputError(f"{self.where} has no field {field!r}; its fields are {fields or 'none'}")
         return self.values[field]
 
     def text(self, field: str) -> str:
-        """Return the text in a field; line ends become newlines.
+        """Return the text in a field, with line endings normalized to newlines.
 
         Raises:
-            InputError: no such field, something else than text in it, or half a surrogate pair.
+            InputError: the field is missing, is not text, or has a lone surrogate.
         """
         return self.checked(self.value(field), field)
 
     def checked(self, value: Any, field: str) -> str:
-        """Return `value`, found in `field`, as `text` does."""
+        """Return `value`, found in `field`, checked and normalized as by `text`."""
         if not isinstance(value, str):
             raise InputError(f"{self.where}: {field!r} holds {kind(value)}; expected text")
-        try:  # UTF-16 can write the halves, and its decoder knows the three ways to deal with them
+        try:  # UTF-16 can encode lone surrogates, and its decoder implements the three ways to handle them
             value = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", self.errors)
         except UnicodeDecodeError:
-            raise InputError(f"{self.where}: {field!r} holds half a surrogate pair; expected text") from None
+            raise InputError(f"{self.where}: {field!r} holds a lone surrogate; expected text") from None
         return str(value).replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -57,7 +57,7 @@ def rows(source: Source) -> Iterator[Row]:
     """Yield the rows of a JSON lines file; blank lines are skipped.
 
     Raises:
-        InputError: a line that is not a JSON object, or what `Source.texts` raises.
+        InputError: a line is not a JSON object; and as `Source.texts`.
     """
     for number, line in source.lines():
         if line.isspace() or not line:
@@ -77,7 +77,7 @@ def rows(source: Source) -> Iterator[Row]:
 
 
 def kind(value: Any) -> str:
-    """Return what a reader of JSON calls a value's type."""
+    """Return the type of a value in JSON's terms."""
     kinds = {
         type(None): "null",
         bool: "true or false",

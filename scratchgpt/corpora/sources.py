@@ -1,4 +1,4 @@
-"""From what a user names with `--data` to a corpus."""
+"""Opening the corpus that `--data` names."""
 
 import dataclasses
 import os
@@ -8,20 +8,20 @@ from itertools import chain
 from pathlib import Path
 from typing import get_args
 
-from scratchgpt.corpora.builtin import DIALOGUES, builtin_corpus, names
+from scratchgpt.corpora.builtin import DIALOGUE_TEXTS, builtin_corpus, names
 from scratchgpt.corpora.corpus import Corpus, Errors, Format, Piece
 from scratchgpt.corpora.dialogue import SCHEMAS, dialogue_corpus
 from scratchgpt.corpora.jsonl import rows
 from scratchgpt.corpora.standard_input import spooled, standard_input
 from scratchgpt.corpora.text_files import Source, document, example, file_source, whole_text
 from scratchgpt.errors import InputError
-from scratchgpt.tokenizers.base import END
+from scratchgpt.tokenizers.special_tokens import END_OF_TEXT
 from scratchgpt.utils import shipped
 from scratchgpt.utils.validation import nearest
 from scratchgpt.utils.words import counted
 
-ENDINGS = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
-JSONL = (".jsonl", ".jsonl.gz")
+TEXT_SUFFIXES = (".txt", ".md", ".jsonl", ".txt.gz", ".md.gz", ".jsonl.gz")
+JSONL_SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
 def open_corpus(
@@ -34,53 +34,54 @@ def open_corpus(
     allow_special: bool = False,
     root: Path | None = None,
 ) -> Corpus:
-    """Return the text that `data` names; it is read when its pieces are asked for.
+    """Return the corpus that `data` names; its text is read lazily, when its pieces are requested.
 
-    `data` is one of these, the first that fits:
+    `data` is one of the following, tried in this order:
 
     - the name of a built-in text (`builtin.names`), even if a file has that name: write ./NAME for the file;
     - "-" for standard input;
     - a file;
-    - a folder: all files within whose names end as in `ENDINGS`, in the order of their names, but for hidden
-      ones and folders behind symbolic links;
-    - a pattern of files with *, ? and [], and ** for any folders: all of them, in the order of their names.
+    - a folder: all files below it whose names end in one of `TEXT_SUFFIXES`, sorted by path, except hidden
+      ones; symbolic links to folders are not followed;
+    - a glob pattern with *, ? and [], and ** for any number of folders: all matching files, sorted by path.
 
-    A single text file is one document without special tokens. Several files, or JSON lines, are documents,
-    each with `<|endoftext|>` at its end.
+    A single text file is one document without special tokens. Several files, or JSON lines, are documents
+    that each end with `<|endoftext|>`.
 
     Args:
         data: see above.
-        format: "auto" goes by the endings of the files; "text"; "jsonl", the documents are in one field of
-            every row; "lines", every line that is not blank is an example, `<|endoftext|>` at both ends;
-            "daily-dialog" and "prosocial-dialog", JSON lines of those data sets' schemas.
+        format: "auto" decides by file name; "text"; "jsonl": the documents are in one field of every row;
+            "lines": every line that is not blank is an example, with `<|endoftext|>` at both ends;
+            "daily-dialog" and "prosocial-dialog": JSON lines in the schemas of those data sets.
         text_field: the field of JSON lines that holds the text.
-        errors: what becomes of bytes that are not UTF-8: "strict", "replace" or "ignore".
-        bot_only: of dialogues, whether only the bot's turns count in the loss.
-        allow_special: whether the name of a special token in the text is that token.
-        root: where files are looked for that are not here; None is the folder of what comes with the package.
+        errors: how to handle bytes that are not UTF-8: "strict", "replace" or "ignore".
+        bot_only: for dialogues, whether only the bot's turns count in the loss.
+        allow_special: parse the names of special tokens in the text as those tokens.
+        root: the folder to search for files that are not in the current one; None: the folder of the files
+            that ship with the package.
 
     Raises:
-        InputError: nothing has that name, or an argument that does not fit. Reading the pieces raises it,
-            too, for what cannot be read, is empty, or is not of that format.
+        InputError: nothing has that name, or an argument is invalid. Iterating over the pieces raises it if
+            the text cannot be read, is empty, or is not in that format.
     """
     root = root or shipped.folder()
     for name, value, known in (("format", format, get_args(Format)), ("errors", errors, get_args(Errors))):
         if value not in known:
             raise InputError(f"{name} is {value!r}{nearest(value, known)}")
-    if bot_only and data not in DIALOGUES and format not in SCHEMAS:
+    if bot_only and data not in DIALOGUE_TEXTS and format not in SCHEMAS:
         raise InputError(
-            f"bot_only is true, and {data} has no bot; expected it with the built-in text "
-            f"{' or '.join(DIALOGUES)}, or with --corpus.format {' or '.join(SCHEMAS)} "
-            "for a file of that kind"
+            f"bot_only is true, and {data} has no bot; use it with the built-in text "
+            f"{' or '.join(DIALOGUE_TEXTS)}, or with --corpus.format {' or '.join(SCHEMAS)}"
         )
     if data in names():
-        for name, value, usual in (("format", format, "auto"), ("text_field", text_field, "text")):
-            if value != usual:
+        for name, value, default in (("format", format, "auto"), ("text_field", text_field, "text")):
+            if value != default:
                 raise InputError(
-                    f"{name} is {value!r}; expected none for the built-in text {data} (./{data} is a file)"
+                    f"{name} is {value!r}, but the built-in text {data} takes no {name}; leave it out, or "
+                    f"write ./{data} for a file of that name"
                 )
         if _exists(Path(data)):
-            print(f"{data} is the built-in text; for what is here, write ./{data}", file=sys.stderr)
+            print(f"using the built-in text {data}; for the file here, write ./{data}", file=sys.stderr)
         corpus = builtin_corpus(data, root, bot_only)
     elif data == "-":
         corpus = _corpus("stdin", [standard_input(errors)], format, text_field, bot_only)
@@ -101,13 +102,14 @@ def _corpus(name: str, sources: Sequence[Source], format: str, text_field: str, 
         return Corpus(
             name,
             lambda: chain.from_iterable(map(_examples, sources)),
-            (END,),
-            bos=END,
-            eos=(END,),
+            (END_OF_TEXT,),
+            bos=END_OF_TEXT,
+            eos=(END_OF_TEXT,),
             padded=True,
         )
     is_jsonl = [
-        format == "jsonl" or (format == "auto" and source.name.lower().endswith(JSONL)) for source in sources
+        format == "jsonl" or (format == "auto" and source.name.lower().endswith(JSONL_SUFFIXES))
+        for source in sources
     ]
     if is_jsonl == [False]:
         return Corpus(name, lambda: whole_text(sources[0].texts()))
@@ -116,7 +118,7 @@ def _corpus(name: str, sources: Sequence[Source], format: str, text_field: str, 
         for source, has_rows in zip(sources, is_jsonl, strict=True):
             yield from _row_documents(source, text_field) if has_rows else document(source.texts())
 
-    return Corpus(name, pieces, (END,), eos=(END,))
+    return Corpus(name, pieces, (END_OF_TEXT,), eos=(END_OF_TEXT,))
 
 
 def _examples(source: Source) -> Iterator[Piece]:
@@ -134,7 +136,7 @@ def _row_documents(source: Source, text_field: str) -> Iterator[Piece]:
 
 
 def _find(data: str, root: Path) -> tuple[str, list[Path], str | None]:
-    """Return a short name for what a path or pattern means, the files, and for several a summary in words."""
+    """Return a short name for a path or pattern, its files, and for several files a readable summary."""
     path = next((place for place in (Path(data), root / data) if data and _exists(place)), None)
     if path is not None and not path.is_dir():
         return _name(path), [path], None
@@ -154,23 +156,23 @@ def _find(data: str, root: Path) -> tuple[str, list[Path], str | None]:
 
 
 def _within(folder: Path) -> tuple[list[Path], int]:
-    """Return the text files in a folder, and how many other files there are; hidden ones are not counted."""
+    """Return the text files below a folder, and the number of other files; hidden files are ignored."""
 
-    def refuse(error: OSError) -> None:
+    def fail(error: OSError) -> None:
         raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
 
     found: list[Path] = []
     n_others = 0
-    for place, folders, files in os.walk(folder, onerror=refuse):
+    for place, folders, files in os.walk(folder, onerror=fail):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+            if name.lower().endswith(TEXT_SUFFIXES) and not name.startswith("."):
                 found.append(Path(place, name))
             elif not name.startswith("."):
                 n_others += 1
     if not found:
         others = f", but {n_others:,} others" if n_others else ""
-        raise InputError(f"{folder} holds no text files{others}; expected files in {' '.join(ENDINGS)}")
+        raise InputError(f"{folder} holds no text files{others}; expected {' '.join(TEXT_SUFFIXES)}")
     return sorted(found, key=Path.as_posix), n_others
 
 
@@ -178,11 +180,11 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     try:
         places = list(folder.glob(pattern))
     except ValueError as error:
-        raise InputError(f"{pattern!r} is no pattern of files: {error}") from None
+        raise InputError(f"{pattern!r} is not a valid file pattern: {error}") from None
     hidden = {place for place in places if any(part[0] == "." for part in place.relative_to(folder).parts)}
     found = [place for place in places if place not in hidden and not place.is_dir()]
     if not found:
-        raise InputError(f"no file in {folder} matches {pattern!r}; expected a pattern of text files")
+        raise InputError(f"no file in {folder} matches {pattern!r}; check the pattern")
     return sorted(set(found), key=Path.as_posix)
 
 
@@ -201,11 +203,11 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except PermissionError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except OSError:  # a name that is too long to be one
+    except OSError:  # too long to be a path
         return False
 
 
 def _name(path: Path) -> str:
-    """Return the name of a folder, or of a file without its ending: short, and fit for a folder's name."""
+    """Return the name of a folder, or of a file without its suffix: short, and valid as a folder name."""
     name = path.resolve().name if path.is_dir() else Path(path.name.removesuffix(".gz")).stem
     return name.lstrip(".") or "data"

@@ -1,49 +1,53 @@
-"""Names of special tokens in a text become these tokens, where that is allowed."""
+"""Parsing the names of special tokens in a corpus, where the user allows it (`--corpus.allow_special`)."""
 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, pairwise
 
 from scratchgpt.corpora.corpus import Corpus, Piece
-from scratchgpt.tokenizers.special_names import names_pattern
+from scratchgpt.tokenizers.special_tokens import names_pattern, split_at_names
 
 
 def with_special_tokens(corpus: Corpus, names: Collection[str]) -> Corpus:
-    """Return the corpus with special tokens where its text has their names, if it allows that."""
+    """Return the corpus with these names in its text parsed as special tokens, if the corpus allows that."""
     if not corpus.allow_special or not names:
         return corpus
-    return dataclasses.replace(corpus, pieces=lambda: names_found(corpus.pieces(), names))
+    return dataclasses.replace(corpus, pieces=lambda: split_pieces(corpus.pieces(), names))
 
 
-def names_found(pieces: Iterable[Piece], names: Collection[str]) -> Iterator[Piece]:
-    """Yield pieces whose text has no name of a special token any more; such names are pieces of their own.
+def split_pieces(pieces: Iterable[Piece], names: Collection[str]) -> Iterator[Piece]:
+    """Split pieces at the names of special tokens, each of which becomes a special piece.
 
-    A name that lies across the border of two pieces is found, too: where one may, the last characters of a
-    piece go to the next one. Names without white space cannot lie across a border that has some, so those
-    borders, which are chosen with care (`in_pieces`), stay where they are.
+    A name that spans the border of two pieces is found, too: where that is possible, the last characters of a
+    piece move to the next one. Names without white space cannot span a border next to white space, so such
+    borders, which `in_pieces` chose with care, stay where they are.
     """
     pattern = names_pattern(names)
     longest = max(map(len, names))
-    spaced = any(map(str.isspace, "".join(names)))
+    any_with_space = any(map(str.isspace, "".join(names)))
     rest = ""
     for piece, following in pairwise(chain(pieces, [Piece("", special=True)])):
         if piece.special:
             yield piece
             continue
         text = rest + piece.text
-        goes_on = not (piece.ends or following.special) and piece.learned == following.learned
+        continues = not (piece.ends or following.special) and piece.learned == following.learned
         at_space = piece.text[-1:].isspace() or following.text[:1].isspace()
-        # From `certain` on, what looks like one name may turn out to be a longer one.
-        certain = max(0, len(text) - longest + 1) if goes_on and (spaced or not at_space) else len(text)
-        end = 0
-        for match in pattern.finditer(text):
-            if match.start() >= certain:
+        may_span = continues and (any_with_space or not at_space)
+        # From here on, what looks like one name may turn out to be a longer one, or text the start of a name.
+        certain = max(0, len(text) - longest + 1) if may_span else len(text)
+        done = 0
+        is_name = True
+        for part, is_name in split_at_names(text, pattern):
+            if done >= certain:
                 break
-            if match.start() > end:
-                yield piece._replace(text=text[end : match.start()], ends=False)
-            yield Piece(match[0], special=True, learned=piece.learned)
-            end = match.end()
-        border = max(certain, end)
-        if border > end or piece.ends:
-            yield piece._replace(text=text[end:border])
-        rest = text[border:]
+            if is_name:
+                yield Piece(part, special=True, learned=piece.learned)
+                done += len(part)
+            else:
+                end = min(done + len(part), certain)
+                yield piece._replace(text=text[done:end], ends=piece.ends and end == len(text))
+                done = end
+        if piece.ends and is_name:  # nothing follows the name: an empty piece ends the document
+            yield piece._replace(text="")
+        rest = text[done:]

@@ -1,12 +1,12 @@
-"""The grammar of the stories: who, where, why, and what came of it.
+"""The grammar of the built-in stories: heroes, places, reasons and outcomes.
 
-A rule is a nonterminal with its alternatives: a list if they are equally likely, otherwise a mapping to
+A rule maps a nonterminal to its alternatives: a list if they are equally likely, otherwise a mapping to
 probabilities. In the alternatives, [brackets] are nonterminals and {braces} are slots. Slots are filled
-before the grammar is used, so they cost it nothing but size, and they are how a story agrees with itself:
-every hero has rules of their own, in which {name} and {they} are that hero's, and an alternative that names
-a thing, a friend or the weather twice names the same one twice. Whoever changes a rule must not let one
-alternative begin another ("a fox" and "a fox who sang"): the text up to the difference is written once,
-and what may follow is a nonterminal, which ends the sentence or goes on.
+before the grammar is used, which only makes it larger, and they keep a story consistent: every hero has its
+own copy of the rules, in which {name} and {they} refer to that hero, and an alternative that mentions a
+thing, a friend or the weather twice mentions the same one twice. When you change a rule, no alternative may
+be a prefix of another ("a fox" and "a fox who sang"): write the common text once, followed by a nonterminal
+that either ends the sentence or continues it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -153,7 +153,7 @@ BY_HERO: dict[str, Rule] = {
 
 
 def rules() -> dict[str, dict[str, float]]:
-    """Return the rules with every slot filled: the alternatives of each nonterminal, with probabilities."""
+    """Return the rules with all slots filled: the alternatives of each nonterminal, with probabilities."""
     return _fill(WORDS | PHRASES, [{}]) | _fill(BY_PRONOUN, PRONOUNS) | _fill(BY_HERO, HEROES)
 
 
@@ -171,7 +171,7 @@ def _fill(rules: Mapping[str, Rule], fillings: Iterable[Slots]) -> dict[str, dic
 
 
 def _versions(template: str, slots: Slots) -> list[str]:
-    """Return the ways to fill a template: one for each thing, friend, ... that it names beside the hero."""
+    """Return all ways to fill a template, one per choice of the thing, friend, etc. that it mentions."""
     versions: list[dict[str, str]] = [dict(slots)]
     for options in (WEATHERS, THINGS, CONTAINERS, FRIENDS):
         if any(f"{{{slot}}}" in template for slot in options[0]):

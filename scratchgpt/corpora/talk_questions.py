@@ -1,11 +1,11 @@
-"""What can be asked about the small world, and the answers."""
+"""The questions about the small world of `talk.py`, and their answers."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from scratchgpt.corpora.talk_world import NUMBERS, PRONOUNS, World
 
-UNKNOWN = "I don't know."  # what nobody has told
+UNKNOWN = "I don't know."  # the answer if the dialogue has not mentioned it
 
 
 class Question(NamedTuple):
@@ -16,14 +16,14 @@ class Question(NamedTuple):
 
 
 def questions(world: World) -> Mapping[str, list[Question]]:
-    """Return everything that can be asked, by the kind of question."""
+    """Return every possible question, grouped by kind."""
     return {
         "where is a thing": [Question(f"Where is the {each}?", _where(world, each)) for each in world.things],
         "who has a thing": [Question(f"Who has the {each}?", _who(world, each)) for each in world.things],
-        "where is somebody": [Question(f"Where is {who}?", _place(world, who)) for who in world.people],
+        "where is a person": [Question(f"Where is {who}?", _place(world, who)) for who in world.people],
         "how many": list(_how_many(world)),
-        "is somebody there": list(_is_there(world)),
-        "has somebody a thing": list(_has_it(world)),
+        "is a person there": list(_is_there(world)),
+        "does a person have a thing": list(_has_it(world)),
     }
 
 

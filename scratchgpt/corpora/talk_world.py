@@ -1,11 +1,11 @@
-"""The small world that the conversations of `talk.py` are about: who has what, and where everything is.
+"""The small world that the dialogues of `talk.py` are about: who has what, and where everything is.
 
-What happens is told in sentences, and each changes what is known. Three rules hold, so that a question has
-one right answer (`talk_questions.py`):
+Each event is told in a sentence and changes the state of the world. Three rules make sure that every question
+has one right answer (`talk_questions.py`):
 
-- what somebody has is where they are, and goes where they go;
-- whoever puts a thing somewhere, or finds it there, is there;
-- whoever gives somebody a thing is where they are.
+- a thing that a person has is where the person is, and moves with them;
+- a person who puts a thing somewhere, or finds it there, is there;
+- when one person gives a thing to another, both are in the same place.
 """
 
 import random
@@ -23,36 +23,36 @@ NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 class Dice:
-    """Chance that is the same everywhere: Python promises the numbers of `Random.random`, no others."""
+    """Reproducible random choices: of `random.Random`, Python guarantees only the numbers of `random()`."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed).random
 
     def happens(self, probability: float) -> bool:
-        """Return True with this probability."""
+        """Return True with the given probability."""
         return self._random() < probability
 
     def choose(self, options: Sequence[Item]) -> Item:
-        """Return one of the options, each as likely as the others."""
+        """Return one of the options, each with equal probability."""
         return options[int(self._random() * len(options))]
 
     def some(self, options: Sequence[Item], n: int) -> list[Item]:
-        """Return `n` different ones of the options, in any order."""
+        """Return `n` different options in random order."""
         left = list(options)
         return [left.pop(int(self._random() * len(left))) for _ in range(n)]
 
 
 class World:
-    """A few people, things and places, and what is known of them.
+    """A few people, things and places, and what is known about them.
 
     Attributes:
-        people: who there is.
-        things: what there is.
-        places: where somebody or something can be.
-        food: what they count.
-        place: where people are, and things that lie somewhere.
-        holder: who has a thing.
-        number: how much of the food somebody has.
+        people: the names of the people.
+        things: the names of the things.
+        places: where people and things can be.
+        food: the food that people have a number of.
+        place: the known places of people, and of things that nobody holds.
+        holder: the person who has a thing.
+        number: how many pieces of the food a person has.
     """
 
     def __init__(self, dice: Dice) -> None:
@@ -65,7 +65,7 @@ class World:
         self.number: dict[str, int] = {}
 
     def new_things(self) -> list[str]:
-        """Return the things of which nothing is known."""
+        """Return the things that have not been mentioned."""
         return [thing for thing in self.things if thing not in self.holder and thing not in self.place]
 
     def are_apart(self, one: str, other: str) -> bool:
@@ -73,16 +73,16 @@ class World:
         return len({self.place[who] for who in (one, other) if who in self.place}) == 2
 
     def held_by(self, who: str) -> list[str]:
-        """Return the things that somebody has."""
+        """Return the things that a person has."""
         return [thing for thing in self.things if self.holder.get(thing) == who]
 
 
-# What can happen. Each function changes the world and returns what is said of the person, or None if it
-# cannot happen now.
+# The events. Each function changes the world and returns the rest of the sentence after the person's name, or
+# None if the event is impossible now.
 
 
 def has(world: World, who: str, dice: Dice) -> str | None:
-    """Somebody has a thing."""
+    """The person has a thing that was not mentioned before."""
     if not (things := world.new_things()):
         return None
     thing = dice.choose(things)
@@ -91,7 +91,7 @@ def has(world: World, who: str, dice: Dice) -> str | None:
 
 
 def finds(world: World, who: str, dice: Dice) -> str | None:
-    """Somebody finds a thing where it lies, or a new one anywhere, and has it."""
+    """The person finds a thing where it lies, or a new one anywhere, and takes it."""
     lying = [thing for thing in world.things if thing in world.place]
     if not (things := [*world.new_things(), *lying]):
         return None
@@ -102,7 +102,7 @@ def finds(world: World, who: str, dice: Dice) -> str | None:
 
 
 def puts(world: World, who: str, dice: Dice) -> str | None:
-    """Somebody puts down a thing that they have."""
+    """The person puts down a thing that they have."""
     if not (things := world.held_by(who)):
         return None
     thing, place = dice.choose(things), dice.choose(world.places)
@@ -112,7 +112,7 @@ def puts(world: World, who: str, dice: Dice) -> str | None:
 
 
 def gives(world: World, who: str, dice: Dice) -> str | None:
-    """Somebody gives a thing that they have to somebody who is not known to be elsewhere."""
+    """The person gives a thing that they have to someone who is not known to be elsewhere."""
     others = [each for each in world.people if each != who and not world.are_apart(each, who)]
     things = world.held_by(who)
     if not things or not others:
@@ -125,14 +125,14 @@ def gives(world: World, who: str, dice: Dice) -> str | None:
 
 
 def goes(world: World, who: str, dice: Dice) -> str:
-    """Somebody goes somewhere else."""
+    """The person goes to another place."""
     place = dice.choose([place for place in world.places if place != world.place.get(who)])
     world.place[who] = place
     return f"went to the {place}"
 
 
 def counts(world: World, who: str, dice: Dice) -> str:
-    """Somebody has food, and at the second time gets some more or eats some of it."""
+    """The person has some food; in later events they buy more or eat some of it."""
     had = world.number.get(who)
     if had is None:
         n = world.number[who] = 2 + dice.choose(range(5))
@@ -147,7 +147,7 @@ EVENTS: Sequence[Callable[[World, str, Dice], str | None]] = (has, finds, puts, 
 
 
 def tell(world: World, dice: Dice, n_sentences: int) -> str:
-    """Let something happen, and return it in words; of the same person the second sentence says she or he."""
+    """Let random events happen and return the sentences; a repeated subject becomes "She" or "He"."""
     sentences: list[str] = []
     before = None
     while len(sentences) < n_sentences:

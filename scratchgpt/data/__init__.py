@@ -1,4 +1,4 @@
-"""Text to train on: cut into tokens once, drawn in batches."""
+"""Training data: a text is tokenized once, split, cut into rows and drawn in batches."""
 
 from scratchgpt.data.batches import Batches, EpochBatches, RandomBatches, batches, random_batch
 from scratchgpt.data.part import Part

@@ -1,4 +1,4 @@
-"""Batches for training: rows drawn at random, or each once in every epoch."""
+"""Training batches: rows drawn at random, or every row once per epoch."""
 
 from typing import Protocol
 
@@ -12,10 +12,13 @@ from scratchgpt.shapes import Array, Tokens
 def random_batch(
     tokens: Array, batch_size: int, block_size: int, rng: np.random.Generator
 ) -> tuple[Tokens, Tokens]:
-    """Draw `batch_size` windows of `block_size` tokens, each with its targets: the tokens one place on.
+    """Draw `batch_size` random windows of `block_size` tokens, with the next tokens as targets.
 
-    Every window that has all its targets is as likely as any other. A text of exactly one block
-    has one window, without a last target; that place holds IGNORE_INDEX.
+    All windows with a full set of targets are equally likely. A text of exactly one block has one window,
+    whose last target is missing and set to IGNORE_INDEX.
+
+    Returns:
+        Tokens and targets, both (batch_size, block_size).
     """
     starts = rng.integers(0, max(1, len(tokens) - block_size), size=batch_size)
     places = starts[:, None] + np.arange(block_size)  # (B, T)
@@ -25,24 +28,24 @@ def random_batch(
 
 
 class Batches(Protocol):
-    """Where the training loop gets its batches from.
+    """The source of the training loop's batches.
 
     Attributes:
-        position: rows drawn so far. A checkpoint keeps it; setting it goes on from there.
+        position: number of rows drawn so far. Checkpoints store it; setting it resumes from there.
     """
 
     position: int
 
     def draw(self, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
-        """Return the next batch: tokens and targets, both (B, T) int64, at least one target of which counts.
+        """Return the next batch: tokens and targets, both (B, T) int64, with at least one target that counts.
 
         Args:
-            rng: the step's; whatever is random about the batch is drawn from it, or from nowhere.
+            rng: the generator of this training step, the only source of randomness for a batch.
         """
 
 
 class RandomBatches:
-    """Batches of rows drawn at random from the step's `rng`, which alone decides; see `Rows.random`."""
+    """Batches of random rows, which depend only on the step's `rng`; see `Rows.random`."""
 
     def __init__(self, rows: Rows, batch_size: int) -> None:
         self.position = 0
@@ -56,10 +59,10 @@ class RandomBatches:
 
 
 class EpochBatches:
-    """Batches that go through all rows once in every epoch, each time in a new order.
+    """Batches that contain every row once per epoch, in a new random order each epoch.
 
-    A batch may hold the last rows of one epoch and the first of the next, so all are of one size. What
-    comes next depends on `seed` and `position` alone.
+    A batch may hold the last rows of one epoch and the first of the next, so all have the same size. The
+    next batch depends only on `seed` and `position`.
     """
 
     def __init__(self, rows: Rows, batch_size: int, seed: int) -> None:
@@ -67,11 +70,11 @@ class EpochBatches:
         self._rows = rows
         self._batch_size = batch_size
         self._seed = seed
-        self._order: tuple[int, Array] | None = None  # of which epoch, and its rows
+        self._order: tuple[int, Array] | None = None  # an epoch and its rows in order
 
     @property
     def epoch(self) -> int:
-        """How many epochs are complete."""
+        """Number of complete epochs."""
         return self.position // len(self._rows)
 
     def draw(self, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
@@ -86,9 +89,9 @@ class EpochBatches:
         return self._rows.batch(np.concatenate(chosen))
 
     def _rows_in_order(self, epoch: int) -> Array:
-        """Return the order of an epoch's rows, kept until another epoch is asked for."""
+        """Return the order of an epoch's rows, cached until another epoch is requested."""
         if self._order is None or self._order[0] != epoch:
-            # The counter's last word keeps this apart from `step_rng`, which has keys of the same kind.
+            # The counter's last word keeps this stream distinct from `step_rng`, whose keys look the same.
             philox = np.random.Philox(
                 key=np.array([self._seed, epoch], dtype=np.uint64), counter=[0, 0, 0, 1]
             )
@@ -97,5 +100,5 @@ class EpochBatches:
 
 
 def batches(kind: str, rows: Rows, batch_size: int, seed: int) -> Batches:
-    """Return the batches of a training text: "random", or "epochs", whose order `seed` decides."""
+    """Return batches of the given kind: "random", or "epochs", whose order depends on `seed`."""
     return EpochBatches(rows, batch_size, seed) if kind == "epochs" else RandomBatches(rows, batch_size)

@@ -1,4 +1,4 @@
-"""Tokens to train or evaluate on, and where their documents end."""
+"""A part of a tokenized text, such as the training split: tokens, document boundaries and loss mask."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from scratchgpt.shapes import Array
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Some tokens of a text; the arrays may lie on disk.
+    """Some tokens of a text; the arrays may be memory-mapped.
 
     Attributes:
         tokens: (N,) ids.
         ends: (D,) the position after the last token of each document, ascending; the last is N.
-        learned: (N,) 1 where a token counts in the loss when it is to be predicted, else 0; None if all do.
-        padded: whether every document is an example by itself, in rows of its own that are padded.
+        learned: (N,) the loss mask: 1 where a token counts as a target, else 0; None if all count.
+        padded: whether every document is a separate example in its own padded rows.
     """
 
     tokens: Array
@@ -25,14 +25,14 @@ class Part:
 
     @classmethod
     def of(cls, tokens: Array) -> "Part":
-        """Return tokens (N,) as one document, all of which counts."""
+        """Return tokens (N,) as one document in which every token counts."""
         return cls(tokens, np.array([len(tokens)], dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def between(self, start: int, stop: int) -> "Part":
-        """Return the tokens from `start` up to `stop`; a document that `stop` cuts ends there."""
+        """Return the tokens from `start` up to `stop`; a document that is cut by `stop` ends there."""
         first, last = np.searchsorted(self.ends, [start, stop], side="right")
         ends = self.ends[first:last]
         if start:

@@ -1,4 +1,4 @@
-"""Rows of a batch: where they begin in the text, and what of them counts."""
+"""Rows of a batch: where they begin in the text, and which of their targets count in the loss."""
 
 import numpy as np
 
@@ -8,30 +8,30 @@ from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.shapes import Array, Tokens
 from scratchgpt.utils.words import counted
 
-PADDING = 0  # the token past an end; any would do, for no token that counts comes after it
+PADDING = 0  # fills places past an end; any token would do, because no target that counts depends on it
 
 
 class Rows:
-    """Rows of `block_size` tokens; every target that counts is in exactly one.
+    """Rows of `block_size` tokens; every target that counts in the loss is in exactly one row.
 
-    What does not count is IGNORE_INDEX among the targets: what is not learned, and what lies past the end.
-    A row without any target that counts is left out.
+    Targets that do not count, because they are masked (`Part.learned`) or past the end, are IGNORE_INDEX.
+    Rows without any target that counts are left out.
 
     Attributes:
         block_size: places in a row, T.
-        n_tokens: places in all rows, the padding of a last, shorter window not counted.
+        n_tokens: places in all rows, without the padding of a last, shorter window.
     """
 
     def __init__(self, part: Part, ends: Array, block_size: int) -> None:
-        """Begin a row at the first token after each end, and another wherever one is full.
+        """Begin a row at the first token after each end, and another whenever one is full.
 
         Args:
-            part: the text.
-            ends: (D,) where rows end before they are full; the last is the text's end.
-            block_size: places in a row.
+            part: the tokens.
+            ends: (D,) the positions at which rows end even if they are not full; the last is the text's end.
+            block_size: places in a row, T.
 
         Raises:
-            InputError: no target counts.
+            InputError: no target counts in the loss.
         """
         self.block_size = block_size
         self._part = part
@@ -39,8 +39,9 @@ class Rows:
         self._starts = self._find_starts()
         if not len(self._starts):
             raise InputError(
-                f"no target counts in {counted(len(part.ends), 'document')} of {counted(len(part), 'token')} "
-                "together; expected a document of two tokens, the second of them learned"
+                f"no target counts in the loss: {counted(len(part.ends), 'document')} with "
+                f"{counted(len(part), 'token')} in total; expected a document of two tokens, of which the "
+                "second counts"
             )
         self.n_tokens = len(self) * block_size
 
@@ -48,15 +49,15 @@ class Rows:
         return len(self._starts)
 
     def batch(self, indices: Array) -> tuple[Tokens, Tokens]:
-        """Return the tokens of some rows and their targets, the tokens one place on; both (B, T) int64."""
+        """Return the tokens of the rows with these indices (B,), and their targets; both (B, T) int64."""
         return self._at(self._starts[indices])
 
     def random(self, n: int, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
-        """Return `n` rows drawn with replacement, as `batch` does."""
+        """Return `n` random rows, drawn with replacement, in the form of `batch`."""
         return self.batch(rng.integers(0, len(self), size=n))
 
     def _at(self, starts: Array) -> tuple[Tokens, Tokens]:
-        """Return the rows that begin at some positions (B,)."""
+        """Return the rows that begin at these positions (B,)."""
         tokens, learned = self._part.tokens, self._part.learned
         ends = self._ends_of(starts)[:, None]
         places = starts[:, None] + np.arange(self.block_size)  # (B, T)
@@ -72,9 +73,9 @@ class Rows:
         return self._ends[np.searchsorted(self._ends, starts, side="right")]
 
     def _find_starts(self) -> Array:
-        """Return where the rows begin that hold a target that counts."""
+        """Return the positions at which rows begin that have at least one target that counts."""
         lengths = np.diff(self._ends, prepend=0)
-        n_targets = np.maximum(lengths - 1, 0)  # a document's first token is none
+        n_targets = np.maximum(lengths - 1, 0)  # a document's first token is not a target
         n_rows = -(-n_targets // self.block_size)  # rounded up
         n_before = np.cumsum(n_rows) - n_rows
         starts = np.repeat(self._ends - lengths - n_before * self.block_size, n_rows)
@@ -85,12 +86,12 @@ class Rows:
         # The targets of a row are the tokens from `first` up to `stop`.
         first, stop = starts + 1, np.minimum(starts + self.block_size, self._ends_of(starts) - 1) + 1
         bounds = np.stack([first, stop], axis=1).reshape(-1)
-        bounds = bounds[: -1 if stop[-1] == len(learned) else None]  # reduceat goes to the end by itself
+        bounds = bounds[: -1 if stop[-1] == len(learned) else None]  # reduceat runs to the end by itself
         return starts[np.maximum.reduceat(learned, bounds)[::2] != 0]
 
 
 class Windows(Rows):
-    """Windows of a text whose documents are packed: side by side, the last, shorter one padded."""
+    """Consecutive windows of a text with packed documents; the last, shorter one is padded."""
 
     def __init__(self, part: Part, block_size: int) -> None:
         super().__init__(part, np.array([len(part)], dtype=np.int64), block_size)
@@ -98,10 +99,10 @@ class Windows(Rows):
         self.n_tokens -= max(0, past_the_end)
 
     def random(self, n: int, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
-        """Return `n` windows that begin anywhere; every one that has all its targets is as likely.
+        """Return `n` windows that begin anywhere; all windows with a full set of targets are equally likely.
 
-        A text of exactly one block has one window, without a last target. Windows are drawn again if no
-        target in any of them counts.
+        A text of exactly one block has one window, without a last target. If no target in any of the windows
+        counts, they are drawn again.
         """
         while True:
             starts = rng.integers(0, max(1, len(self._part) - self.block_size), size=n)
@@ -111,17 +112,17 @@ class Windows(Rows):
 
 
 class Examples(Rows):
-    """Every document in rows of its own, padded; one longer than a block goes on in the next row."""
+    """Every document in its own padded rows; a document longer than a block continues in the next row."""
 
     def __init__(self, part: Part, block_size: int) -> None:
         super().__init__(part, part.ends, block_size)
 
 
 def n_longer_than_a_row(part: Part, block_size: int) -> int:
-    """Return how many documents do not fit into one row: what is before a row cannot be seen in it."""
+    """Return how many documents need more than one row; later rows cannot attend to the earlier ones."""
     return int(np.count_nonzero(np.diff(part.ends, prepend=0) - 1 > block_size))
 
 
 def rows_of(part: Part, block_size: int) -> Rows:
-    """Return the rows of a text as its kind asks for: examples if it is padded, else windows."""
+    """Return the rows of a text: `Examples` if its documents are padded, else `Windows`."""
     return (Examples if part.padded else Windows)(part, block_size)

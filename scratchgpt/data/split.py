@@ -1,4 +1,4 @@
-"""Training and held-out text: the last part of the tokens is held out, whole documents where that goes."""
+"""Splitting a text: the last part of the tokens is held out, at a document boundary if possible."""
 
 from typing import overload
 
@@ -9,7 +9,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.utils.words import counted
 
-FACTOR = 2  # between the share that is asked for and the one that is held out, at most
+MAX_RATIO = 2  # between the requested held-out fraction and the actual one, either way
 
 
 @overload
@@ -19,17 +19,17 @@ def split(text: Array, val_fraction: float, block_size: int) -> tuple[Array, Arr
 def split(
     text: Part | Array, val_fraction: float, block_size: int
 ) -> tuple[Part, Part] | tuple[Array, Array]:
-    """Cut a text into training and held-out tokens; the held-out ones are the last.
+    """Split a text into training and held-out tokens; the held-out ones are the last.
 
-    Of several documents none is cut, if there is a border between two that leaves both parts large enough and
-    holds out between half of `val_fraction` and twice as much; of those borders, the one nearest to the
-    fraction is taken. With `val_fraction` 0 nothing is held out, and the second part is the training text
-    again.
+    If possible, no document is cut: the split is at the document boundary nearest to the requested fraction,
+    among those that leave both parts large enough and hold out between half and twice `val_fraction`. With
+    `val_fraction` 0 nothing is held out, and the second part is the training text again.
 
     Args:
-        text: what `prepare` returned, or an array of tokens (N,), of which arrays are returned.
-        val_fraction: share of the tokens to hold out.
-        block_size: tokens in a row; a part holds as many, or one document of two tokens if those are padded.
+        text: what `prepare` returned, or an array of tokens (N,), for which two arrays are returned.
+        val_fraction: fraction of the tokens to hold out.
+        block_size: tokens in a row; each part needs at least that many, or, if documents are padded, at least
+            one document of two tokens.
 
     Raises:
         InputError: a part would be too short.
@@ -42,42 +42,42 @@ def split(
         place = _nearest_border(text, place, val_fraction, block_size)
     train = text.between(0, place)
     val = text.between(place, len(text)) if val_fraction else train
-    for part, what in ((train, "training"), (val, "held-out")):
+    for part, purpose in ((train, "training"), (val, "held-out")):
         if not _is_enough(part, block_size):
             raise InputError(
-                f"the text has {counted(len(text), 'token')}, of which {len(part):,} are {what} text; "
-                f"expected at least {_least(text, block_size)} there. Use a longer text or a smaller "
+                f"the text has {counted(len(text), 'token')}, of which {len(part):,} are {purpose} text; "
+                f"expected at least {_minimum(text, block_size)} there. Use a longer text or a smaller "
                 "--model.block_size"
-                + (f", or --training.val_fraction 0 (now {val_fraction:g})" if what == "held-out" else "")
+                + (f", or --training.val_fraction 0 (now {val_fraction:g})" if purpose == "held-out" else "")
             )
     return train, val
 
 
 def _nearest_border(text: Part, place: int, val_fraction: float, block_size: int) -> int:
-    """Return the border between documents nearest to a place; the place if there is no fitting one."""
+    """Return the document boundary nearest to a place, or the place itself if no boundary is acceptable."""
     borders = text.ends[:-1]
     if text.padded:
         lengths = np.diff(text.ends, prepend=0)
         long = np.flatnonzero(lengths >= 2)
-        fits = slice(long[0], long[-1]) if len(long) else slice(0)  # one such document before, one after
+        fits = slice(long[0], long[-1]) if len(long) else slice(0)  # at least one such document on each side
     else:
-        least = _least_tokens(block_size)
+        least = _min_tokens(block_size)
         fits = slice(*np.searchsorted(borders, [least, len(text) - least + 1]))
     borders = borders[fits]
     share = (len(text) - borders) / len(text)
-    borders = borders[(share >= val_fraction / FACTOR) & (share <= val_fraction * FACTOR)]
+    borders = borders[(share >= val_fraction / MAX_RATIO) & (share <= val_fraction * MAX_RATIO)]
     return int(borders[np.abs(borders - place).argmin()]) if len(borders) else place
 
 
 def _is_enough(part: Part, block_size: int) -> bool:
     if part.padded:
         return bool((np.diff(part.ends, prepend=0) >= 2).any())
-    return len(part) >= _least_tokens(block_size)
+    return len(part) >= _min_tokens(block_size)
 
 
-def _least(text: Part, block_size: int) -> str:
-    return "a document of 2" if text.padded else f"a block of {_least_tokens(block_size)}"
+def _minimum(text: Part, block_size: int) -> str:
+    return "a document of 2" if text.padded else f"a block of {_min_tokens(block_size)}"
 
 
-def _least_tokens(block_size: int) -> int:
-    return max(block_size, 2)  # one token alone has no target
+def _min_tokens(block_size: int) -> int:
+    return max(block_size, 2)  # a single token has no target

@@ -1,9 +1,9 @@
-"""A text as tokens on disk: a folder that is mapped into memory, so that its size does not matter.
+"""A tokenized text on disk: a folder of memory-mapped files, so the text may be larger than memory.
 
-    tokens.bin     the ids, one after the other: 16 bits each if the vocabulary allows, else 32
+    tokens.bin     the ids: 16 bits each if the vocabulary allows, else 32
     documents.bin  the position after the last token of each document, 64 bits each
-    learned.bin    a byte for each token, 1 where it counts in the loss; only if some do not
-    info.json      what the others are, with their sizes and SHA-256
+    learned.bin    the loss mask: a byte per token, 1 where it counts in the loss; absent if all tokens count
+    info.json      a description of the other files, with their sizes and SHA-256
 
 Numbers are little-endian. `token_writer.py` writes such a folder.
 """
@@ -24,23 +24,23 @@ from scratchgpt.utils.files import load_json
 FORMAT = 1
 TOKENS, ENDS, LEARNED, INFO = "tokens.bin", "documents.bin", "learned.bin", "info.json"
 ENDS_TYPE, LEARNED_TYPE = np.dtype("<i8"), np.dtype("u1")
-CHUNK = 2**20  # bytes read at once
+READ_BYTES = 2**20  # per read, while computing the checksum
 
 
 def token_type(vocab_size: int) -> np.dtype[Any]:
-    """Return the type of the ids in tokens.bin."""
+    """Return the dtype of the ids in tokens.bin: the smaller one that holds every id."""
     return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
 
 
 @dataclass(frozen=True, eq=False)
 class TokenFile(Part):
-    """A whole text, whose arrays are read-only and lie on disk.
+    """A whole tokenized text, whose arrays are read-only and memory-mapped.
 
     Attributes:
-        folder: where.
-        name: what the text is called.
-        vocab_size: of the tokenizer; every id is below.
-        n_characters: of the text, special tokens not counted.
+        folder: the folder of its files.
+        name: the name of the corpus.
+        vocab_size: the tokenizer's vocabulary size; every id is below it.
+        n_characters: characters in the text, without special tokens.
     """
 
     folder: Path = Path()
@@ -50,10 +50,10 @@ class TokenFile(Part):
 
     @classmethod
     def open(cls, folder: Path) -> "TokenFile":
-        """Map the files in a folder into memory, after every byte of them has been checked.
+        """Map the files of a folder into memory, after verifying their sizes and checksums.
 
         Raises:
-            InputError: a file is missing, of another size than written, or damaged.
+            InputError: a file is missing, has another size than when it was written, or is damaged.
         """
         if not (folder / INFO).exists():
             raise InputError(f"{folder / INFO} does not exist; expected the description of a prepared text")
@@ -81,15 +81,15 @@ class TokenFile(Part):
 
 
 def _map(path: Path, dtype: np.dtype[Any], n_bytes: int, sha256: str) -> Array:
-    """Return the numbers in a file, which must be as it was written."""
+    """Map the numbers of a file into memory, after verifying its size and checksum."""
     digest = hashlib.sha256()
     try:
         size = path.stat().st_size
         if size != n_bytes:
             raise InputError(f"{path} has {size:,} bytes; expected {n_bytes:,}")
         with path.open("rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
+            while block := file.read(READ_BYTES):
+                digest.update(block)
             found = digest.hexdigest()
             if found != sha256:
                 raise InputError(

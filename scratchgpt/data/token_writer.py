@@ -1,4 +1,4 @@
-"""Writes a text as tokens: in a temporary folder, which gets its name when everything is on disk."""
+"""Writing a tokenized text to a temporary folder, which is renamed once everything is on disk."""
 
 import hashlib
 import json
@@ -26,18 +26,18 @@ from scratchgpt.utils.atomic_folder import atomic_folder
 
 
 class TokenWriter:
-    """Takes a text's tokens in their order. `token_writer` makes one."""
+    """Writes the tokens of a text in order. `token_writer` creates one."""
 
     def __init__(self, temporary: Path, vocab_size: int, n_characters: int, all_learned: bool) -> None:
         self._folder = temporary
         self._vocab_size = vocab_size
         self._n_characters = n_characters
-        self._n_given = self._n_given_bytes = 0  # characters, and the bytes of their tokens
+        self._n_given = self._n_given_bytes = 0  # characters so far, and the bytes of their tokens
         self._n_tokens = 0
         self._last_end = 0
         names = [TOKENS, ENDS] if all_learned else [TOKENS, ENDS, LEARNED]
         self._files: dict[str, _NewFile] = {}
-        with self._errors_in_words():
+        with self._explained_errors():
             for name in names:
                 self._files[name] = _NewFile(temporary / name)
 
@@ -46,13 +46,13 @@ class TokenWriter:
 
         Args:
             tokens: (N,) ids.
-            ends: (D,) the position after the last token of each document that ends here; one that holds
-                no token is left out.
-            learned: (N,) whether a token counts in the loss.
-            n_characters: of the text that these are the tokens of.
+            ends: (D,) the position after the last token of each document that ends here; documents without
+                tokens are dropped.
+            learned: (N,) whether each token counts in the loss.
+            n_characters: characters of the text of these tokens.
 
         Raises:
-            InputError: an id outside [0, vocab_size), or the disk is full.
+            InputError: an id is outside [0, vocab_size), or the disk is full.
         """
         outside = (tokens < 0) | (tokens >= self._vocab_size)
         if outside.any():
@@ -71,19 +71,19 @@ class TokenWriter:
         }
         self._n_given += n_characters
         self._n_given_bytes += sum(arrays[name].nbytes for name in self._files)
-        with self._errors_in_words():
+        with self._explained_errors():
             for name, file in self._files.items():
                 file.write(arrays[name])
 
     def finish(self, name: str, padded: bool) -> None:
-        """See that everything is on disk, and describe it.
+        """Flush everything to disk, and write the description.
 
         Raises:
-            InputError: there is not one token, or the disk is full.
+            InputError: there are no tokens, or the disk is full.
         """
         if self._n_tokens == 0:
             raise InputError(f"{name} has no tokens; expected text")
-        with self._errors_in_words():
+        with self._explained_errors():
             if self._last_end < self._n_tokens:
                 self._files[ENDS].write(np.array([self._n_tokens], dtype=ENDS_TYPE))
             info = {
@@ -100,28 +100,28 @@ class TokenWriter:
             description.finish()
 
     def close(self) -> None:
-        """Close the files, whatever has become of them."""
+        """Close the files, even after an error."""
         for file in self._files.values():
             file.close()
 
     @contextmanager
-    def _errors_in_words(self) -> Iterator[None]:
+    def _explained_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             progress = ""
-            if self._n_given:  # then it is known how many bytes a character takes
+            if self._n_given:  # then the bytes per character are known
                 n_written = sum(path.stat().st_size for path in self._folder.iterdir())
                 n_bytes = self._n_given_bytes * self._n_characters // self._n_given
                 progress = f", after {n_written:,} of about {n_bytes:,} bytes of tokens"
             raise InputError(
                 f"cannot write to {self._folder.parent}: {error.strerror or error}{progress}; "
-                "expected space for them (SCRATCHGPT_CACHE names another folder)"
+                "free some space, or set SCRATCHGPT_CACHE to use another folder"
             ) from error
 
 
 class _NewFile:
-    """A file that knows its size and SHA-256."""
+    """A new file whose size and SHA-256 are computed while it is written."""
 
     def __init__(self, path: Path) -> None:
         self.n_bytes = 0
@@ -141,7 +141,7 @@ class _NewFile:
         return {"bytes": self.n_bytes, "sha256": self._digest.hexdigest()}
 
     def close(self) -> None:
-        with suppress(OSError):  # what could not be written cannot be written now
+        with suppress(OSError):  # what failed to be written before fails again
             self._file.close()
 
 
@@ -149,18 +149,18 @@ class _NewFile:
 def token_writer(
     folder: Path, *, name: str, padded: bool, vocab_size: int, n_characters: int, all_learned: bool
 ) -> Iterator[TokenWriter]:
-    """Give what writes the tokens of a text; if the body succeeds, they are in `folder` afterwards.
+    """Provide a `TokenWriter`; if the body succeeds, its tokens are in `folder` afterwards.
 
     Args:
-        folder: see `atomic_folder`.
-        name: what the text is called.
+        folder: the final folder, see `atomic_folder`.
+        name: the name of the corpus.
         padded: see `Part`.
-        vocab_size: of the tokenizer.
-        n_characters: of the whole text.
+        vocab_size: the tokenizer's vocabulary size.
+        n_characters: characters of the whole text, to estimate the size in errors.
         all_learned: whether every token counts in the loss.
 
     Raises:
-        InputError: the folder cannot be written to, the disk is full, or the text is empty.
+        InputError: the folder is not writable, the disk is full, or the text is empty.
     """
     with atomic_folder(folder) as temporary:
         writer = TokenWriter(temporary, vocab_size, n_characters, all_learned)

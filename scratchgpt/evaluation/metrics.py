@@ -30,7 +30,7 @@ def bytes_per_token(tokenizer: Tokenizer, part: Part) -> float:
     Special tokens count as tokens with zero bytes. Tokens that are left out of the loss are left out here.
     """
     ids = range(tokenizer.vocab_size)
-    lengths = np.array([len(token) for token in bytes_by_token(tokenizer, ids, goes_on=True)])
+    lengths = np.array([len(token) for token in bytes_by_token(tokenizer, ids, continuation=True)])
     lengths[list(tokenizer.special_ids.values())] = 0
     tokens = part.tokens if part.learned is None else part.tokens[part.learned != 0]
     counts = np.bincount(tokens, minlength=tokenizer.vocab_size)

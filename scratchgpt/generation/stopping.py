@@ -42,7 +42,7 @@ class Continuation:
         self._n_tokens = 0
         self._held: list[str] = []  # the text of each token held back
         self._waiting: deque[int] = deque()  # at most the token being decoded
-        self._bytes = bytes_by_token(tokenizer, iter(self._waiting.popleft, None), goes_on=True)
+        self._bytes = bytes_by_token(tokenizer, iter(self._waiting.popleft, None), continuation=True)
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def take(self, token: int) -> list[str]:

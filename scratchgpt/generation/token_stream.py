@@ -92,4 +92,4 @@ class TokenStream(Iterator[GeneratedToken]):
         )
 
     def _text_of(self, token: int) -> str:
-        return "".join(stream_text(self._tokenizer, [token], goes_on=True))
+        return "".join(stream_text(self._tokenizer, [token], continuation=True))

@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scratchgpt.backends import BACKENDS, get_backend
+from scratchgpt.backends import BACKENDS, Backend, get_backend
 from scratchgpt.errors import InputError
 from scratchgpt.gradcheck import check_models, check_ops
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Check every gradient of a backend and print a table; return 0 if all are right, else 1."""
+def main(argv: Sequence[str]) -> int:
+    """Run the checks; return 0 if every gradient is right, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m scratchgpt.gradcheck",
         description="Compare every hand-written gradient with finite differences, in float64.",
@@ -26,7 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         backend = get_backend(parser.parse_args(argv).backend)
     except InputError as error:
         parser.error(str(error))
+    return print_checks(backend)
 
+
+def print_checks(backend: Backend) -> int:
+    """Check every op and whole models, and print a table; return 0 if every gradient is right, else 1."""
     console = Console()
     table = Table(title=f"Gradients of the {backend.name} backend against finite differences")
     table.add_column("op")
@@ -47,4 +51,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

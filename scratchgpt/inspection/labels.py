@@ -15,7 +15,7 @@ MAX_CHARACTERS = 12
 def labels(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
     """Return a label per token: ␣ is a space, ↵ a newline, \\xNN a byte of an incomplete character."""
     ids = list(ids)
-    return [_label(token) for token in bytes_by_token(tokenizer, ids, goes_on=True)]
+    return [_label(token) for token in bytes_by_token(tokenizer, ids, continuation=True)]
 
 
 def drawable(words: Iterable[str]) -> list[str]:

@@ -44,8 +44,9 @@ def load(path: str | Path, *, checkpoint: str | None = None, backend: Backend | 
     file = path if path.suffix == SUFFIX and not path.is_dir() else None
     folder = path.parent if file else path
     if not (folder / "config.json").is_file():
+        reason = "has no config.json" if folder.is_dir() else "does not exist"
         raise InputError(
-            f"{folder} has no config.json, so it is not a run; expected the folder of a run, a model in "
+            f"{folder} is not a run: it {reason}; expected the folder of a run, a model in "
             f"Hugging Face's format, or the name of one, e.g. {', '.join(hub.OWNERS)} or owner/name"
         )
     values = load_json(folder / "config.json")

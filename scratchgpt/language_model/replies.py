@@ -15,7 +15,7 @@ from scratchgpt.data import Part
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.base import BOS, EOS, SEP
+from scratchgpt.tokenizers.special_tokens import BOS, EOS, SEP
 
 BOT = " Bot:"
 MAX_PROMPTS_AT_ONCE = 32

@@ -1,4 +1,4 @@
-"""AdamW, the optimizer: it keeps the moments and counts the steps. The formula is in `ops/adamw.py`."""
+"""AdamW as an optimizer: it holds the moments and counts steps. The formula is in `ops/updates/adamw.py`."""
 
 from typing import Any
 
@@ -10,14 +10,13 @@ from scratchgpt.shapes import Array
 
 
 class AdamW(Optimizer):
-    """The optimizer of `params`, which it changes in place.
+    """AdamW: Adam with decoupled weight decay on matrices. Updates `params` in place.
+
+    The betas are those usual for language models; Adam's paper has β₂ = 0.999.
 
     Attributes:
-        params: the weights.
-        backend: who computes; None means `get_backend()`.
         m: running mean of the gradient, a ParamVector.
         v: running mean of the squared gradient, a ParamVector.
-        t: number of steps taken.
     """
 
     name = "adamw"
@@ -43,16 +42,16 @@ class AdamW(Optimizer):
 
     @property
     def vectors(self) -> dict[str, ParamVector]:
-        """Both moments."""
+        """Both moments, as checkpoints name them."""
         return {"m": self.m, "v": self.v}
 
     def next_scalars(self, lr: float) -> Array:
-        """Count a step and return the numbers that only it has, on the host."""
+        """Count a step; return its learning rate and bias corrections, on the host."""
         self.t += 1
         return scalars_of(lr, self.t, self.betas)
 
     def change(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Change weights and moments in place; nothing if the norm is not finite."""
+        """Update weights and moments in place, unless the gradient norm is not finite."""
         update = Update(
             self.params.flat, grads.flat, self.m.flat, self.v.flat, self.params.layout.n_decaying,
             self.betas, self.eps, self.weight_decay, scalars,

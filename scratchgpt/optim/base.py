@@ -1,4 +1,4 @@
-"""What every optimizer is: the owner of moments, which counts steps and changes the weights."""
+"""The base class of all optimizers, and checks of their hyperparameters."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,16 +13,16 @@ from scratchgpt.shapes import Array
 
 
 class Optimizer(ABC):
-    """The optimizer of `params`, which it changes in place.
+    """Holds the moments of `params`, counts steps, and updates the weights in place.
 
-    A step has two halves, because a device may repeat the second one from a record: `next_scalars` counts
-    on the host, `apply` works on the device. `step` is both.
+    A step has two halves, because a GPU may capture the second one as a CUDA graph and replay it:
+    `next_scalars` counts the step on the host, `apply` does the work on the device. `step` does both.
 
     Attributes:
-        name: what settings and checkpoints call it.
+        name: the optimizer's name in settings and checkpoints.
         params: the weights.
-        lr: the learning rate of steps that are given none.
-        backend: who computes.
+        lr: the learning rate of steps called without one.
+        backend: runs the updates.
         t: number of steps taken.
     """
 
@@ -33,8 +33,8 @@ class Optimizer(ABC):
         self.backend = backend or get_backend()
         if self.backend.to_device(params.flat) is not params.flat:
             raise InputError(
-                f"params is not where backend {self.backend.name!r} computes; "
-                "expected params.map(backend.to_device)"
+                f"params is not on the device of backend {self.backend.name!r}; "
+                "move it there: params.map(backend.to_device)"
             )
         self.params = params
         self.lr = lr
@@ -43,51 +43,51 @@ class Optimizer(ABC):
     @property
     @abstractmethod
     def vectors(self) -> dict[str, ParamVector]:
-        """What a checkpoint must keep, by the name that it has there."""
+        """The vectors that a checkpoint must store, by their names there."""
 
     @abstractmethod
     def next_scalars(self, lr: float) -> Array:
-        """Count a step and return the numbers that only it has, on the host."""
+        """Count a step and return the numbers specific to it (e.g. its learning rate), on the host."""
 
     @abstractmethod
     def change(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Change weights and moments in place; nothing if the norm is not finite."""
+        """Update weights and moments in place, unless the gradient norm is not finite."""
 
     def apply(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Take the step whose numbers are `scalars`, where the backend computes; nobody waits for a device.
+        """Run one step on the backend's device, without waiting for it.
 
         Args:
-            grads: the gradients, which stay as they are.
-            scalars: what `next_scalars` returned, where the backend computes.
-            norm: of the gradients; if it is not finite, neither weights nor moments change.
+            grads: the gradients; they are not modified.
+            scalars: the result of `next_scalars`, moved to the device.
+            norm: the gradient norm; if it is not finite, neither weights nor moments change.
         """
         self.change(grads, scalars, norm)
         self.backend.update_loss_scale(norm)
 
     def step(self, grads: ParamVector, lr: float | None = None) -> None:
-        """Take one step; `lr` overrides the learning rate for this step (a schedule's value)."""
+        """Take one step; `lr`, e.g. from a schedule, overrides the default learning rate."""
         scalars = self.backend.to_device(self.next_scalars(self.lr if lr is None else lr))
         with self.backend.active(parallel=True):
             self.apply(grads, scalars, self.backend.clip(grads.flat, math.inf))
 
 
 def zero_moments(params: ParamVector) -> ParamVector:
-    """Return zeros of the layout of `params`, in float32 at least: a 16-bit mean would stop moving."""
+    """Return zeros in the layout of `params`, at least float32: a 16-bit running mean would stop changing."""
     dtype = np.promote_types(params.flat.dtype, np.float32)
     return params.map(lambda flat: np.zeros_like(flat, dtype=dtype))
 
 
 def expect(name: str, value: object, good: bool, expected: str) -> None:
-    """Raise an InputError that names a hyperparameter unless its value is good."""
+    """Raise an InputError that names the hyperparameter unless its value is good."""
     if not good:
         raise InputError(f"{name} is {value!r}; expected {expected}")
 
 
 def check_betas(betas: tuple[float, float]) -> None:
-    """See that both decays of moments are in [0, 1)."""
+    """Raise an InputError unless both betas are in [0, 1)."""
     expect("betas", betas, all(0.0 <= beta < 1.0 for beta in betas), "two numbers in [0, 1)")
 
 
 def check_weight_decay(weight_decay: float) -> None:
-    """See that the decay is not negative."""
+    """Raise an InputError if the weight decay is negative."""
     expect("weight_decay", weight_decay, weight_decay >= 0.0, "a number of at least 0")

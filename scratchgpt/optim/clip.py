@@ -1,4 +1,4 @@
-"""Clipping the gradients of all parameters together."""
+"""Gradient clipping by the global norm, for a ParamVector."""
 
 from scratchgpt.errors import InputError
 from scratchgpt.nn.params import ParamVector
@@ -6,12 +6,12 @@ from scratchgpt.ops.updates import clip
 
 
 def clip_grad_norm(grads: ParamVector, max_norm: float) -> float:
-    """Scale all gradients together, in place, so that their joint norm is at most `max_norm`.
+    """Scale all gradients in place so that their global norm is at most `max_norm`.
 
-    The direction is kept; gradients that are small enough are left alone.
+    The direction does not change; gradients below the limit are left alone.
 
     Returns:
-        The norm before clipping: √(Σ g²) over every parameter, a plain float.
+        The norm before clipping: √(Σ g²) over all parameters, a Python float.
 
     Raises:
         InputError: `max_norm` is not positive.

@@ -1,4 +1,4 @@
-"""Lion, the optimizer: it keeps one moment. The formula is in `ops/lion.py`."""
+"""Lion as an optimizer: it holds one moment. The formula is in `ops/updates/lion.py`."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from scratchgpt.shapes import Array
 
 
 class Lion(Optimizer):
-    """The optimizer of `params`, which it changes in place.
+    """Lion: steps by the sign of a momentum. Updates `params` in place.
 
-    The betas are the paper's. Its advice for the rest: a learning rate 3 to 10 times smaller than AdamW's,
-    and a weight decay larger by as much.
+    The betas are the paper's. The paper recommends a learning rate 3 to 10 times smaller than AdamW's and a
+    weight decay larger by the same factor; the defaults here are AdamW's, divided and multiplied by about 3.
 
     Attributes:
         m: running mean of the gradient, a ParamVector.
@@ -38,7 +38,7 @@ class Lion(Optimizer):
 
     @property
     def vectors(self) -> dict[str, ParamVector]:
-        """The moment."""
+        """The moment, as checkpoints name it."""
         return {"m": self.m}
 
     def next_scalars(self, lr: float) -> Array:
@@ -47,7 +47,7 @@ class Lion(Optimizer):
         return lion.scalars_of(lr)
 
     def change(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Change weights and moment in place; nothing if the norm is not finite."""
+        """Update weights and moment in place, unless the gradient norm is not finite."""
         w, m = self.params.flat, self.m.flat
         n_decaying = self.params.layout.n_decaying
         step = lion.Update(w, grads.flat, m, n_decaying, self.betas, self.weight_decay, scalars)

@@ -1,4 +1,4 @@
-"""Muon, the optimizer: hidden matrices by the formula in `ops/muon.py`, the rest by AdamW's."""
+"""Muon as an optimizer: `ops/updates/muon.py` for the matrices inside blocks, AdamW for everything else."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ from scratchgpt.shapes import Array
 
 
 def is_hidden(param: Param) -> bool:
-    """Return whether a parameter is a matrix inside a block.
+    """Return whether a parameter is a matrix inside a block, which Muon updates.
 
-    The rest goes by AdamW: vectors have no singular values, and for embeddings and head the source found
-    AdamW to be better.
+    AdamW updates the rest: vectors have no singular values, and for embeddings and head the source found
+    AdamW to work better.
     """
     return len(param.shape) == 2 and param.name.startswith("h.")
 
 
 def hidden_matrices(vector: ParamVector) -> list[Array]:
-    """Return views of all hidden matrices; those of q, k and v, side by side in c_attn, are three.
+    """Return views of all hidden matrices, with c_attn split into the matrices of q, k and v.
 
-    The source finds them better apart: they are three maps, and orthogonal together would mean
-    that the three share the rank of one.
+    The source finds that orthogonalizing the three separately works better: they are three maps, and as one
+    matrix (C, 3C) they would share a rank of C.
     """
     views: list[Array] = []
     for param in filter(is_hidden, vector.layout.params):
@@ -36,11 +36,11 @@ def hidden_matrices(vector: ParamVector) -> list[Array]:
 
 
 class Muon(Optimizer):
-    """The optimizer of `params`, which it changes in place.
+    """Muon: orthogonalized momentum for hidden matrices, AdamW for the rest. Updates `params` in place.
 
     Attributes:
-        m: running mean of the gradient, a ParamVector; by `momentum` in hidden matrices, elsewhere by β₁.
-        v: running mean of the squared gradient, a ParamVector of the rest alone.
+        m: running mean of the gradient, a ParamVector; its decay is `momentum` in hidden matrices, else β₁.
+        v: running mean of the squared gradient, a ParamVector of the parameters that AdamW updates.
     """
 
     name = "muon"
@@ -56,17 +56,17 @@ class Muon(Optimizer):
         adamw_lr_ratio: float = 1.0,
         backend: Backend | None = None,
     ) -> None:
-        """Begin with moments of 0.
+        """Start with moments of 0.
 
         Args:
             params: the weights.
-            lr: the learning rate of hidden matrices, comparable with AdamW's.
-            momentum: μ of the hidden matrices.
-            betas: AdamW's, of the rest.
-            eps: AdamW's, of the rest.
-            weight_decay: of every matrix.
-            adamw_lr_ratio: the rest has a learning rate of lr times this.
-            backend: who computes; None means `get_backend()`.
+            lr: the learning rate of hidden matrices, comparable to AdamW's.
+            momentum: μ, for hidden matrices.
+            betas: AdamW's, for the rest.
+            eps: AdamW's, for the rest.
+            weight_decay: decoupled weight decay, for every matrix.
+            adamw_lr_ratio: AdamW's learning rate is lr times this.
+            backend: runs the updates; None means `get_backend()`.
         """
         super().__init__(params, lr, backend)
         expect("momentum", momentum, 0.0 <= momentum < 1.0, "a number in [0, 1)")
@@ -82,7 +82,7 @@ class Muon(Optimizer):
         self.m = zero_moments(params)
         rest = Layout(param for param in params.layout.params if not is_hidden(param))
         self.v = ParamVector(rest, np.zeros_like(self.m.flat, shape=rest.size))
-        # The layout in pieces as large as they can be: where each lies among all parameters, and in v.
+        # Runs of consecutive parameters with one update rule: their slices of the flat vectors, and of v.
         self._hidden = [_span(params.layout, run) for hidden, run in _runs(params.layout) if hidden]
         self._rest = [
             (_span(params.layout, run), _span(rest, run))
@@ -92,16 +92,16 @@ class Muon(Optimizer):
 
     @property
     def vectors(self) -> dict[str, ParamVector]:
-        """Both moments."""
+        """Both moments, as checkpoints name them."""
         return {"m": self.m, "v": self.v}
 
     def next_scalars(self, lr: float) -> Array:
-        """Count a step; return AdamW's three numbers and the rate of hidden matrices, on the host."""
+        """Count a step; return AdamW's three scalars and the hidden matrices' learning rate, on the host."""
         self.t += 1
         return np.append(adamw.scalars_of(lr * self.adamw_lr_ratio, self.t, self.betas), lr)
 
     def change(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Change weights and moments in place; nothing if the norm is not finite."""
+        """Update weights and moments in place, unless the gradient norm is not finite."""
         w, g, m, v = self.params.flat, grads.flat, self.m.flat, self.v.flat
         for span, span_of_v in self._rest:
             n_decaying = min(max(0, self.params.layout.n_decaying - span.start), span.stop - span.start)
@@ -116,18 +116,18 @@ class Muon(Optimizer):
         self.backend.apply_if_finite(lambda: self._orthogonal_steps(grads, scalars[3]), changed, norm)
 
     def _orthogonal_steps(self, grads: ParamVector, lr: Array) -> None:
-        """Take the steps of all hidden matrices, which a backend may do side by side."""
+        """Update all hidden matrices, which the backend may do in parallel."""
         matrices = zip(*map(hidden_matrices, (self.params, grads, self.m)), strict=True)
         steps = [muon.Update(w, g, m, lr, self.momentum, self.weight_decay) for w, g, m in matrices]
         self.backend.map(lambda step: muon.update(step, self.backend.matmul), steps)
 
 
 def _runs(layout: Layout) -> Iterator[tuple[bool, list[Param]]]:
-    """Yield neighbours that are all hidden, or all not."""
+    """Yield (is hidden, parameters) for each run of consecutive parameters that are all hidden or all not."""
     for hidden, run in itertools.groupby(layout.params, is_hidden):
         yield hidden, list(run)
 
 
 def _span(layout: Layout, run: list[Param]) -> slice:
-    """Return where neighbours lie."""
+    """Return the slice of the flat vector that a run of consecutive parameters occupies."""
     return slice(layout.spans[run[0].name][0], layout.spans[run[-1].name][1])

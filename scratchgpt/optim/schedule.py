@@ -1,8 +1,8 @@
-"""The learning rate over time: a linear warm-up, then one of several ways down.
+"""Learning rate schedules: a linear warm-up, then one of several decays.
 
 Sources: "cosine" is Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
 equation 5, one cycle without restarts, https://arxiv.org/abs/1608.03983; "wsd" (warm-up, stable, decay) is
-Hu et al., "MiniCPM" (2024), section 4, https://arxiv.org/abs/2404.06395, its decay being a line here.
+Hu et al., "MiniCPM" (2024), section 4, https://arxiv.org/abs/2404.06395, here with a linear decay.
 """
 
 import math
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from scratchgpt.errors import InputError
 
-COOLDOWN = 0.2  # of the steps after the warm-up, at their end, in "wsd"
+COOLDOWN = 0.2  # "wsd": the last share of the steps after the warm-up, in which the rate decays
 
-# How much of the way from floor to peak is left after a share of the steps after the warm-up.
+# From progress (0 at the end of the warm-up, 1 at max_steps) to the height between floor (0) and peak (1).
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
     "linear": lambda progress: 1.0 - progress,
@@ -26,21 +26,20 @@ def learning_rate(
 ) -> float:
     """Return the learning rate for `step`, counted from 0.
 
-    Linear from peak/warmup_steps up to `peak` at step warmup_steps - 1, then from `peak` at step
-    warmup_steps down to `floor` at step max_steps, and `floor` from there on. A constant rate stays at
-    its peak.
+    The warm-up is linear, from peak/warmup_steps to `peak` at step warmup_steps - 1. Then the rate decays
+    from `peak` at step warmup_steps to `floor` at step max_steps, where it stays; "constant" stays at `peak`.
 
     Args:
-        kind: "constant", "linear" (down in a line), "cosine" (half a cosine), or "wsd" (`peak`, and
-            a line down in the last fifth).
-        step: which one.
+        kind: "constant", "linear", "cosine" (half a period), or "wsd" (warm-up, stable, decay: `peak`, then a
+            linear decay over the last fifth).
+        step: the number of the step.
         peak: the highest rate.
-        floor: the last rate.
-        warmup_steps: how many steps it takes to get to the peak; 0 starts there.
-        max_steps: when the floor is reached.
+        floor: the final rate.
+        warmup_steps: length of the warm-up; 0 starts at the peak.
+        max_steps: the step at which the floor is reached.
 
     Raises:
-        InputError: there is no such kind.
+        InputError: there is no schedule of that kind.
     """
     if kind not in SCHEDULES:
         raise InputError(f"schedule is {kind!r}; expected one of {', '.join(SCHEDULES)}")
@@ -51,7 +50,7 @@ def learning_rate(
 
 
 def cosine_with_warmup(step: int, *, peak: float, floor: float, warmup_steps: int, max_steps: int) -> float:
-    """Return the learning rate of `learning_rate("cosine", ...)`."""
+    """Return `learning_rate("cosine", ...)`."""
     return learning_rate(
         "cosine", step, peak=peak, floor=floor, warmup_steps=warmup_steps, max_steps=max_steps
     )

@@ -1,1 +1,1 @@
-"""A run on disk, its record, and how it is drawn."""
+"""A run on disk: its folder and its metrics, their plots, and a summary."""

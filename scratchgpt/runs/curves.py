@@ -1,4 +1,4 @@
-"""The record of a run as curves: numbers against steps, smoothed, and few enough to draw."""
+"""The metrics of a run as curves against the step: smoothed, and thinned out for drawing."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ class Curve(NamedTuple):
     values: Array
 
     def best(self, largest: bool = False) -> tuple[int, float]:
-        """Return the step and the value of the first minimum, or maximum; the curve must not be empty."""
+        """Return step and value of the first minimum, or maximum; the curve must not be empty."""
         i = int(self.values.argmax() if largest else self.values.argmin())
         return int(self.steps[i]), float(self.values[i])
 
@@ -30,7 +30,7 @@ def read_records(path: str | Path) -> list[Record]:
     """Return the lines of a metrics.jsonl.
 
     Raises:
-        InputError: missing, or a line is not a JSON object with a step.
+        InputError: the file is missing, or a line is not a JSON object with a step.
     """
     records: list[Record] = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -48,12 +48,12 @@ def read_records(path: str | Path) -> list[Record]:
 
 
 def curve(records: Iterable[Record], name: str) -> Curve:
-    """Return a quantity against the step, where it was recorded and is a finite number."""
+    """Return the curve of a metric, without the records that lack it and the values that are not finite."""
     return _curve((record["step"], record[name]) for record in records if name in record)
 
 
 def curves_of_layers(records: Iterable[Record], name: str) -> dict[str, Curve]:
-    """Return a quantity that is recorded for each layer, as {"h.0": 1.2e-3, ...}, by layer."""
+    """Return the curve of each layer of a metric that is recorded per layer, as {"h.0": 1.2e-3, ...}."""
     points: dict[str, list[tuple[int, Any]]] = {}
     for record in records:
         if isinstance(record.get(name), dict):
@@ -71,9 +71,9 @@ def _curve(points: Iterable[tuple[int, Any]]) -> Curve:
 
 
 def smooth(values: Array) -> Array:
-    """Return the mean over a window around each value, about 2 % of all wide, so that it does not lag.
+    """Return the moving average (N,) of values (N,) over a window of about 2 % of them.
 
-    At the ends the window is cut off.
+    The window is centered, so that the average does not lag, and cut off at both ends.
     """
     half = len(values) // 100
     sums = np.concatenate([[0.0], np.cumsum(values)])
@@ -84,13 +84,16 @@ def smooth(values: Array) -> Array:
 
 
 def envelope(data: Curve, n_columns: int) -> tuple[Array, Array, Array]:
-    """Return steps, least and largest values in up to `n_columns` equal ranges of steps.
+    """Cut the steps into `n_columns` equal ranges; return the first step, minimum and maximum of each.
 
-    A picture of so many pixels loses nothing by it: every spike is there.
+    A plot that is `n_columns` pixels wide loses nothing by this: every spike is kept.
 
     Args:
         data: steps in ascending order, at least one.
-        n_columns: how many ranges.
+        n_columns: number of ranges, N.
+
+    Returns:
+        Three arrays (M,), M <= N: ranges without a step are left out.
     """
     steps, values = data
     edges = np.linspace(steps[0], steps[-1] + 1, n_columns + 1)[:-1]
@@ -100,7 +103,7 @@ def envelope(data: Curve, n_columns: int) -> tuple[Array, Array, Array]:
 
 
 def thin(data: Curve, n_columns: int) -> Curve:
-    """Return a curve that looks the same in a picture of `n_columns` pixels: see `envelope`."""
+    """Return a curve with fewer points that looks the same in a plot `n_columns` pixels wide."""
     if len(data.steps) <= 2 * n_columns:
         return data
     steps, low, high = envelope(data, n_columns)

@@ -1,16 +1,16 @@
-"""The folder of a run: everything that a training run leaves behind.
+"""The folder of a run: everything that training writes.
 
-config.json             the model's shape            best.safetensors   weights of the least validation loss
-tokenizer.json          text to ids and back         last.safetensors   weights and the optimizer's moments
+config.json             the model's shape            best.safetensors   weights of lowest validation loss
+tokenizer.json          the tokenizer                last.safetensors   weights and the optimizer's moments
 generation_config.json  where texts begin and end    metrics.jsonl      one line per step and per evaluation
-run.yaml                the resolved settings        sample.txt         what the model wrote at the end
-loss.png, report.html   the pictures                 train.lock         while a process trains: which one
+run.yaml                the resolved settings        sample.txt         the sample generated at the end
+loss.png, report.html   the plots                    train.lock         which process is training, if any
 step-000300.safetensors, ...                         the newest training states, if they are kept
 
-The files of a save are written in this order: settings, best weights, record, kept state, and at last
-`last.safetensors`, which refers only to what is there. So whenever a process is killed, the run goes on to
-the very curve of one that was not. To go back to an older state, copy it over `last.safetensors`: what the
-record says of later steps is then left out, and written anew.
+A save writes its files in this order: settings, best weights, metrics, kept state, and finally
+`last.safetensors`, which only refers to what is already there. So a run that was killed at any moment resumes
+with exactly the curve of one that was not. To go back to an older state, copy it over `last.safetensors`: the
+metrics of later steps are then dropped, and recorded again.
 """
 
 import dataclasses
@@ -36,21 +36,21 @@ from scratchgpt.training.settings import RunSettings
 from scratchgpt.training.state import TrainingState
 from scratchgpt.utils.files import atomic_path, load_json, load_yaml, make_folder, remove_temporaries
 
-STATES = "step-[0-9]*[0-9].safetensors"
+KEPT_STATES = "step-[0-9]*[0-9].safetensors"
 
 
 class RunFolder:
     """A run on disk. Nothing is written before `begin` or `resume`, which also lock the folder.
 
-    Use it as a context manager around training: at the end the lock is let go.
+    Use it as a context manager around training; leaving it releases the lock.
 
     Attributes:
         path: the folder.
-        step: optimizer steps that the last checkpoint has taken.
-        best_loss: the least validation loss so far, in nats per token.
-        best_step: when it was reached.
-        record: what is known of every step.
-        about: what is trained, in a few lines, for the report.
+        step: optimizer steps taken up to the last checkpoint.
+        best_loss: the lowest validation loss so far, in nats per token.
+        best_step: the step at which it was reached.
+        record: the metrics of every step.
+        about: a few lines on what is trained, for the report.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -61,7 +61,7 @@ class RunFolder:
         self.record = RunRecord(self.path)
         self.about = ""
         self._lock: RunLock | None = None
-        # What a resumed run was given is kept only once it has trained: it may be what makes it explode.
+        # A resumed run saves its new settings with its next checkpoint, since it may diverge before that.
         self._on_next_save: tuple[RunSettings, GPTConfig] | None = None
 
     def __enter__(self) -> "RunFolder":
@@ -74,13 +74,13 @@ class RunFolder:
             self._lock.release()
 
     def begin(self, settings: RunSettings, model: GPT, tokenizer: Tokenizer, corpus: Corpus) -> None:
-        """Create the folder and describe the run in it.
+        """Create the folder and write settings, shape and tokenizer to it.
 
-        An earlier run is never written over: if the folder holds one, the next free name
-        (runs/x-2, runs/x-3, ...) is taken.
+        An earlier run is never overwritten: if the folder holds one, the next free name is used (runs/x-2,
+        runs/x-3, ...).
 
         Raises:
-            InputError: the folder cannot be written to, or holds something else than a run.
+            InputError: the folder cannot be written to, or holds files but no run.
         """
         base, number = self.path if self.path.name else self.path.absolute(), 2
         while not self._claim():
@@ -95,14 +95,14 @@ class RunFolder:
         self._write_config(model.config)
 
     def resume(self, settings: RunSettings, state: TrainingState) -> None:
-        """Load the last checkpoint into the state of training, and the record up to there.
+        """Load the last checkpoint into `state`, and the metrics up to its step.
 
-        The settings may differ from those that the run began with (but for the model's shape);
-        the new ones are kept with the next checkpoint. Another text is allowed, and said.
+        The settings may differ from those that the run began with, apart from the model's shape; they are
+        saved with the next checkpoint. Another text is allowed, with a warning.
 
         Raises:
-            InputError: the checkpoint is missing, corrupted or of another shape of model, or another
-                process trains in this folder.
+            InputError: the checkpoint is missing, corrupted, of another shape or at the end of the budget, or
+                another process is training in this folder.
         """
         make_folder(self.path)
         self._acquire()
@@ -117,31 +117,34 @@ class RunFolder:
             state.batches.position = int(metadata.get("position", 0))
             began_with = metadata.get("text_key", state.text_key)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{checkpoint} does not say how far it is: {error!r}; expected a step") from None
+            raise InputError(
+                f"{checkpoint} lacks a valid step, best step or best loss ({error!r}); expected a "
+                "checkpoint of a training run"
+            ) from None
         if self.step >= settings.training.max_steps:
             raise InputError(
-                f"{self.path} is at step {self.step} already; expected a longer budget, "
-                f"as a larger --training.max_steps (now {settings.training.max_steps})"
+                f"{self.path} is already at step {self.step} of {settings.training.max_steps}; to continue, "
+                "pass a larger --training.max_steps"
             )
         if began_with != state.text_key:
-            self.best_loss = math.inf  # of another text
+            self.best_loss = math.inf  # losses on different texts are not comparable
             logging.getLogger(__name__).warning(
-                "the text is not the one that %s was trained on; training goes on with the new one", self.path
+                "the text is not the one that %s was trained on; training continues on the new one", self.path
             )
         self.record.read(self.step)
         self._on_next_save = (settings, state.model.config)
 
     def save(self, state: TrainingState, step: int, val_loss: float, *, keep: int = 0) -> bool:
-        """Write the last checkpoint, the record and, if this loss is the least, the best one.
+        """Write the last checkpoint, the metrics and, if this loss is the lowest so far, the best weights.
 
         Args:
-            state: what there is to keep.
+            state: what to save.
             step: steps taken.
-            val_loss: the loss of the evaluation.
-            keep: how many training states to keep besides the last one, this one included.
+            val_loss: the validation loss after this step, in nats per token.
+            keep: number of training states to keep as step-*.safetensors, this one included.
 
         Returns:
-            Whether it was the least.
+            Whether this loss is the lowest so far.
         """
         if self._on_next_save:
             self._write_settings(self._on_next_save[0])
@@ -165,18 +168,19 @@ class RunFolder:
             "position": state.batches.position,
             "text_key": state.text_key,
         }
-        for name in [f"step-{step:06d}", "last"] if keep else ["last"]:  # each its own blocks of the disk
+        # Written twice instead of linked, so that damage to one file spares the other.
+        for name in [f"step-{step:06d}", "last"] if keep else ["last"]:
             save_training_state(self.path / f"{name}.safetensors", state.optimizer, facts, state.ema)
         if keep:
             self._remove_older_states(keep)
         return is_best
 
     def has_stalled(self, patience: int | None) -> bool:
-        """Return whether the last `patience` evaluations have all been worse than the best; None: never."""
+        """Return whether the last `patience` evaluations were all worse than the best; None: never."""
         return patience is not None and self.record.n_evaluations_after(self.best_step) >= patience
 
     def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
-        """Draw the loss so far into loss.png, and everything into report.html."""
+        """Draw loss.png and report.html from the metrics so far; arguments as for `write_report`."""
         entries = self.record.entries
         train = [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]
         val = [(entry["step"], entry["val_loss"]) for entry in entries if "val_loss" in entry]
@@ -185,7 +189,7 @@ class RunFolder:
         write_report(self.path, entries, self.about, val_label, floor)
 
     def write_sample(self, text: str) -> str:
-        """Keep what the model wrote, and return it."""
+        """Write a generated text to sample.txt, and return it."""
         self._write("sample.txt", text)
         return text
 
@@ -194,18 +198,18 @@ class RunFolder:
         self._lock.acquire()
 
     def _remove_older_states(self, keep: int) -> None:
-        """Remove all but the newest states up to this step; later ones are of a run that has gone back."""
-        states = [(int(path.stem.removeprefix("step-")), path) for path in self.path.glob(STATES)]
+        """Remove all but the newest `keep` states up to this step; later ones stay after going back."""
+        states = [(int(path.stem.removeprefix("step-")), path) for path in self.path.glob(KEPT_STATES)]
         for _, path in sorted(each for each in states if each[0] <= self.step)[:-keep]:
             path.unlink()
 
     def _claim(self) -> bool:
-        """Make the folder ours; False if it is a run already. Of two processes only one gets it."""
+        """Create config.json; return False if the folder is a run. Of two processes, only one succeeds."""
         make_folder(self.path)
         config = self.path / "config.json"
-        names = {path.name for path in self.path.iterdir()}  # one look: another process may be at it, too
+        names = {path.name for path in self.path.iterdir()}  # listed once, as another process may be writing
         if names and config.name not in names:
-            raise InputError(f"{self.path} is not empty and holds no run; expected another --out")
+            raise InputError(f"{self.path} holds files but no run; choose another --out")
         try:
             config.touch(exist_ok=False)
         except FileExistsError:
@@ -213,12 +217,12 @@ class RunFolder:
         return True
 
     def _check_shape(self, config: GPTConfig) -> None:
-        """See that the model is the one that the run began with; dropout may change."""
+        """Check that the model has the shape that the run began with; dropout may change."""
         began = GPTConfig.from_dict(load_json(self.path / "config.json"))
         for name, value in dataclasses.asdict(began).items():
             asked = getattr(config, name)
             if asked != value and name not in ("dropout", "init_std"):
-                raise InputError(f"model.{name} is {asked!r}; expected {value!r}, as {self.path} has it")
+                raise InputError(f"model.{name} is {asked!r}; expected {value!r}, the value of {self.path}")
 
     def _write_config(self, config: GPTConfig) -> None:
         self._write("config.json", json.dumps(dataclasses.asdict(config), indent=2))
@@ -232,16 +236,16 @@ class RunFolder:
 
 
 def newest_run(folder: str | Path) -> Path | None:
-    """Return the run in `folder` whose checkpoint was written last, or None."""
+    """Return the run in `folder` with the most recent checkpoint, or None if there is no run."""
     checkpoints = sorted(Path(folder).glob("*/last.safetensors"), key=lambda path: path.stat().st_mtime)
     return checkpoints[-1].parent if checkpoints else None
 
 
 def saved_generation(run: str | Path) -> dict[str, Any]:
-    """Return the generation settings of a run, or none of them if it has no run.yaml.
+    """Return the generation settings of a run; empty if it has no run.yaml.
 
     Raises:
-        InputError: the file is not what `RunFolder.begin` writes.
+        InputError: run.yaml is damaged.
     """
     path = Path(run) / "run.yaml"
     if not path.exists():

@@ -1,9 +1,9 @@
 """A lock on the folder of a run, so that two processes never train in it at once.
 
-The lock is a file that says who holds it. On one host the operating system decides: its lock on the file
-ends with the process, however that ended, so a dead holder's lock is simply taken over, and a new process
-with the old one's number is not taken for the holder. Another host cannot be asked: there a file that was
-left counts, until somebody removes it. No clock is read but for the message.
+The lock is a file that names its holder. On one host, the operating system's lock on that file decides: it
+ends with the process, however the process ends. So the lock of a dead process is taken over, and another
+process that has its PID now is not mistaken for it. A holder on another host cannot be checked: there the
+file counts as a lock until a user removes it. The clock is read for the message only.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from typing import TextIO
 
 from scratchgpt.errors import InputError
 
-NAME = "train.lock"
+LOCK_FILE = "train.lock"
 
 if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: TextIO) -> None:
-        file.seek(1 << 30)  # a byte that nobody writes: the others can then be read
+        file.seek(1 << 30)  # far beyond the content, so that other processes can read that
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
@@ -33,17 +33,17 @@ else:
 
 
 class RunLock:
-    """The lock of one folder; held from `acquire` to `release`, or to the end of the process."""
+    """The lock of a folder, held from `acquire` until `release` or the end of the process."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+        self.path = folder / LOCK_FILE
         self._file: TextIO | None = None
 
     def acquire(self) -> None:
         """Take the lock.
 
         Raises:
-            InputError: another process holds it, or did on another host; or the folder cannot be written to.
+            InputError: a process on this host or on another one holds it, or the folder cannot be written to.
         """
         try:
             file = self._open_locked()
@@ -51,8 +51,8 @@ class RunLock:
             if holder.get("host", socket.gethostname()) != socket.gethostname():
                 file.close()
                 raise InputError(
-                    f"{self.path.parent} is locked by {_in_words(holder)}, which cannot be seen from "
-                    f"{socket.gethostname()}; if no training runs there any more, remove {self.path}"
+                    f"{self.path.parent} is locked by {_describe(holder)}, which cannot be checked from "
+                    f"{socket.gethostname()}; if that process no longer runs, remove {self.path}"
                 )
             file.seek(0)
             file.truncate()
@@ -64,20 +64,20 @@ class RunLock:
         self._file = file
 
     def release(self) -> None:
-        """Let the next one in; nothing happens if the lock is not held."""
+        """Release the lock, if it is held."""
         if self._file is None:
             return
         file, self._file = self._file, None
         if sys.platform == "win32":  # an open file cannot be removed there
             file.close()
-            with contextlib.suppress(PermissionError):  # the next one has opened it
+            with contextlib.suppress(PermissionError):  # another process has opened it
                 self.path.unlink()
         else:
             self.path.unlink(missing_ok=True)
             file.close()
 
     def _open_locked(self) -> TextIO:
-        """Return the file, opened and locked; open it anew if its holder has removed it in between."""
+        """Open and lock the file; open it again if its holder has removed it in between."""
         while True:
             file = self.path.open("a+", encoding="utf-8")
             try:
@@ -85,11 +85,11 @@ class RunLock:
                 if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
                     return file
             except (BlockingIOError, PermissionError):
-                holder = _in_words(_holder(file))
+                holder = _describe(_holder(file))
                 file.close()
                 raise InputError(
-                    f"{self.path.parent} is being trained by {holder}; expected one process at a time. "
-                    "Wait for it, or stop it with Ctrl-C or SIGTERM: it saves before it ends"
+                    f"{self.path.parent} is being trained by {holder}; wait for it, or stop it with Ctrl-C "
+                    "or SIGTERM: it saves before it exits"
                 ) from None
             except BaseException:
                 file.close()
@@ -98,7 +98,7 @@ class RunLock:
 
 
 def _holder(file: TextIO) -> dict[str, object]:
-    """Return what the file says; nothing if its holder is about to write, or was killed before."""
+    """Return the content of the file; empty if its holder has not written it yet, or was killed before."""
     file.seek(0)
     try:
         content = json.load(file)
@@ -107,7 +107,7 @@ def _holder(file: TextIO) -> dict[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _in_words(holder: dict[str, object]) -> str:
+def _describe(holder: dict[str, object]) -> str:
     if not holder:
         return "another process"
     return f"process {holder.get('pid')} on host {holder.get('host')}, since {holder.get('since')}"

@@ -1,4 +1,4 @@
-"""Pictures of training runs: one run's loss, or several in comparison."""
+"""Plots of training runs as PNG: the loss of one run, or the curves of several."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from scratchgpt.runs.curves import Curve, envelope, smooth, thin
 from scratchgpt.shapes import Array
 from scratchgpt.utils.files import atomic_path
 
-N_COLUMNS = 700  # about the width of a picture in pixels
-DOTS = 60  # evaluations up to which each one gets a dot
-SPAN = 100.0  # from this ratio of losses on, only a logarithmic axis shows the small ones
+PLOT_COLUMNS = 700  # about the width of the axes in pixels
+MAX_DOTS = 60  # more evaluations than this are drawn without dots
+LOG_RATIO = 100.0  # the axis is logarithmic if the largest loss exceeds the smallest by this factor
 
 
 def plot_loss(
@@ -26,23 +26,23 @@ def plot_loss(
     val_label: str,
     floor: float | None = None,
 ) -> None:
-    """Draw loss against step as a PNG.
+    """Plot the losses of a run against the step.
 
     Args:
-        path: where the picture goes.
+        path: the PNG to write.
         train: (step, loss of that step's batch) in nats per token.
-        val: (step, loss of the evaluation) in nats per token.
-        vocab_size: draws ln V, the loss of a model that knows nothing.
-        val_label: what the evaluations were made on.
-        floor: the entropy of the source in nats per token, where it is known: no model can do better.
+        val: (step, validation loss) in nats per token.
+        vocab_size: V; a line shows ln V, the loss of a uniform guess.
+        val_label: the text that the evaluations use, e.g. "held-out".
+        floor: the entropy of the source in nats per token, if known: the lowest loss that is possible.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     trained, held_out = (Curve(*np.array(points, dtype=float).T) for points in (train, val))
-    axes.fill_between(*envelope(trained, N_COLUMNS), color="tab:blue", alpha=0.25, linewidth=0.8)
+    axes.fill_between(*envelope(trained, PLOT_COLUMNS), color="tab:blue", alpha=0.25, linewidth=0.8)
     mean = Curve(trained.steps, smooth(trained.values))
     dot = "." if len(train) == 1 else ""
-    axes.plot(*thin(mean, N_COLUMNS), color="tab:blue", marker=dot, label="training (smoothed)")
+    axes.plot(*thin(mean, PLOT_COLUMNS), color="tab:blue", marker=dot, label="training (smoothed)")
     _held_out(axes, held_out.steps, held_out.values, "tab:orange", val_label)
     best_step, best = held_out.best()
     axes.plot(
@@ -59,18 +59,20 @@ def plot_loss(
 
 
 def plot_comparison(path: str | Path, measure: str, panels: Mapping[str, Mapping[str, Curve]]) -> None:
-    """Draw the evaluations of several runs as a PNG, side by side against several quantities.
+    """Plot the evaluations of several runs, one panel per quantity that they are plotted against.
 
     Args:
-        path: where the picture goes.
-        measure: what was evaluated, with its unit.
+        path: the PNG to write.
+        measure: the label of the y-axis, with its unit.
         panels: for each quantity, such as "step", the curve of each run against it; none is empty.
     """
     figure = Figure(figsize=(5.5 * len(panels), 4.5), layout="constrained")
     every_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (quantity, curves) in zip(every_axes, panels.items(), strict=True):
         for i, (name, data) in enumerate(curves.items()):
-            label = " " + name.replace("$", r"\$")  # no formula, and a label with _ in front would be hidden
+            label = " " + name.replace(
+                "$", r"\$"
+            )  # $ would start a formula, and a leading _ would hide the label
             _held_out(axes, data.steps, data.values, f"C{i % 10}", label)
         values = np.concatenate([data.values for data in curves.values()])
         _finish(axes, quantity, float(values.min()), float(values.max()))
@@ -80,13 +82,13 @@ def plot_comparison(path: str | Path, measure: str, panels: Mapping[str, Mapping
 
 
 def _held_out(axes: Axes, x: Array, losses: Array, colour: str, label: str) -> None:
-    """Draw evaluations, each with a dot where there are not too many."""
-    axes.plot(x, losses, color=colour, marker="o" if len(x) <= DOTS else "", markersize=4, label=label)
+    """Plot evaluations, with a dot each if there are few."""
+    axes.plot(x, losses, color=colour, marker="o" if len(x) <= MAX_DOTS else "", markersize=4, label=label)
 
 
 def _finish(axes: Axes, quantity: str, least: float, largest: float) -> None:
-    """Name the axes and choose between linear and logarithmic."""
-    if least > 0 and largest / least > SPAN:
+    """Label the x-axis, and make the y-axis logarithmic if the values span a large range."""
+    if least > 0 and largest / least > LOG_RATIO:
         axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.set_xlabel(quantity)

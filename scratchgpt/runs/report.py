@@ -1,4 +1,4 @@
-"""report.html: a run on one page, which needs no network, no script and no other file."""
+"""report.html: a run on one self-contained page: no network, no script, no other file."""
 
 import json
 import math
@@ -15,17 +15,17 @@ from scratchgpt.utils.files import atomic_path, load_json, load_yaml
 from scratchgpt.utils.html import STYLE, section, table
 
 BLUE, ORANGE, GREEN, GREY = "var(--blue)", "var(--orange)", "var(--green)", "var(--grey)"
-SAMPLES = 12  # at most so many are shown, evenly spread
-FIGURES = {  # what an evaluation may hold: its name in words, and whether more is better
+MAX_SAMPLES = 12  # if there are more, every n-th is shown
+METRICS = {  # metrics of an evaluation: how the page names them, and whether more is better
     "val_loss": ("{label} loss, nats per token", False),
     "bits_per_byte": ("bits per byte", False),
     "perplexity": ("perplexity", False),
     "accuracy": ("accuracy", True),
     "bits_above_floor": ("bits per token above the entropy of the source", False),
     "tokens_per_second": ("training tokens per second", True),
-    "matrix_share": ("share of the machine's matrix rate", True),
+    "matrix_share": ("MFU (model FLOPs utilization)", True),
 }
-REFRESH = '<meta http-equiv="refresh" content="20">'  # while it trains, an open page follows
+REFRESH = '<meta http-equiv="refresh" content="20">'  # reload every 20 s while the run trains
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -45,11 +45,11 @@ def write_report(
     """Write report.html of a run.
 
     Args:
-        folder: of the run; its run.yaml and config.json are shown.
-        records: what was recorded, in the order of steps; see metrics.jsonl.
-        about: lines that say what is trained.
-        val_label: what the evaluations were made on.
-        floor: the entropy of the source in nats per token, where it is known.
+        folder: the folder of the run; the page shows its run.yaml and config.json.
+        records: the lines of metrics.jsonl, in the order of the steps.
+        about: a few lines on what is trained.
+        val_label: the text that the evaluations use, e.g. "held-out".
+        floor: the entropy of the source in nats per token, if known.
 
     Raises:
         InputError: the settings cannot be read, or the page cannot be written.
@@ -58,16 +58,16 @@ def write_report(
     settings, config = load_yaml(folder / "run.yaml"), load_json(folder / "config.json")
     training = settings.get("training", {})
     step = max((record["step"] for record in records), default=0)
-    evaluations = [record for record in records if "loss" not in record]  # few, beside the steps
+    evaluations = [record for record in records if "loss" not in record]  # few, compared with the steps
     progress = _progress(step, training, config, evaluations)
     page = PAGE.format(
         style=STYLE,
         name=escape(folder.absolute().name),
         refresh=REFRESH if step < training.get("max_steps", 0) else "",
         about=escape(f"{about}\n{progress}"),
-        charts=_loss(records, evaluations, val_label, config.get("vocab_size"), floor)
+        charts=_loss_chart(records, evaluations, val_label, config.get("vocab_size"), floor)
         + _small_charts(records, evaluations),
-        sections=_figures(evaluations, val_label)
+        sections=_metrics_table(evaluations, val_label)
         + _samples(evaluations)
         + section("Configuration", table(list(flat({**settings, "model": config}).items()))),
     )
@@ -78,22 +78,22 @@ def write_report(
 def _progress(
     step: int, training: Mapping[str, Any], config: Mapping[str, Any], evaluations: Sequence[Record]
 ) -> str:
-    """Return how far training is, as far as that is known."""
-    said = f"step {step:,} of {training.get('max_steps', step):,}"
+    """Return a line with the progress of training: steps, tokens, time and skipped steps, as far as known."""
+    line = f"step {step:,} of {training.get('max_steps', step):,}"
     n_tokens = step * training.get("batch_size", 0) * config.get("block_size", 0)
     if n_tokens:
-        said += f", {n_tokens:,} tokens seen"
+        line += f", {n_tokens:,} tokens seen"
     for name, unit in (
         ("seconds", "s of training"),
         ("skipped", "steps skipped because they were not finite"),
     ):
         values = curve(evaluations, name).values
         if len(values):
-            said += f", {values[-1]:,.0f} {unit}"
-    return said
+            line += f", {values[-1]:,.0f} {unit}"
+    return line
 
 
-def _loss(
+def _loss_chart(
     records: Sequence[Record],
     evaluations: Sequence[Record],
     val_label: str,
@@ -117,7 +117,7 @@ def _small_charts(records: Sequence[Record], evaluations: Sequence[Record]) -> s
         chart("norm of the gradient, before clipping", _noisy("norm", norm), width=480, height=240),
     ]
     layers = curves_of_layers(evaluations, "update_ratio")
-    hues = np.linspace(220, 0, len(layers))  # from blue, the first layer, to red
+    hues = np.linspace(220, 0, len(layers))  # from blue for the first layer to red for the last
     lines = [
         Line(layer, data, f"hsl({hue:.0f} 65% 50%)")
         for (layer, data), hue in zip(layers.items(), hues, strict=True)
@@ -127,30 +127,30 @@ def _small_charts(records: Sequence[Record], evaluations: Sequence[Record]) -> s
 
 
 def _noisy(label: str, data: Curve) -> list[Line]:
-    """Return the range of what a quantity was, and its running mean."""
+    """Return two lines for a noisy metric: the band of all its values, and its moving average."""
     mean = Curve(data.steps, smooth(data.values))
     return [Line(f"{label}, every step", data, BLUE, band=True), Line(f"{label}, mean", mean, BLUE)]
 
 
-def _figures(records: Sequence[Record], val_label: str) -> str:
-    """Return the table of what evaluations measured."""
+def _metrics_table(records: Sequence[Record], val_label: str) -> str:
+    """Return the table of the evaluations' metrics: the last value, the best one and its step."""
     rows = []
-    for name, (words, more_is_better) in FIGURES.items():
+    for name, (title, more_is_better) in METRICS.items():
         data = curve(records, name)
         if len(data.values):
             step, best = data.best(more_is_better)
             rows.append(
-                (words.format(label=val_label), f"{data.values[-1]:,.5g}", f"{best:,.5g}", f"{step:,}")
+                (title.format(label=val_label), f"{data.values[-1]:,.5g}", f"{best:,.5g}", f"{step:,}")
             )
     return section("Evaluations", table(rows, ("", "last", "best", "at step"))) if rows else ""
 
 
 def _samples(records: Sequence[Record]) -> str:
-    """Return what the model wrote, the newest first."""
+    """Return the samples generated during training, the newest first."""
     samples = [record for record in records if isinstance(record.get("sample"), str)]
     if not samples:
         return ""
-    kept = np.unique(np.linspace(0, len(samples) - 1, SAMPLES).astype(int))[::-1]
+    kept = np.unique(np.linspace(0, len(samples) - 1, MAX_SAMPLES).astype(int))[::-1]
     shown = "".join(
         f"<details{' open' if i == len(samples) - 1 else ''}><summary>step {samples[i]['step']:,}</summary>"
         f"<pre dir=auto>{escape(samples[i]['sample'])}</pre></details>"
@@ -161,7 +161,7 @@ def _samples(records: Sequence[Record]) -> str:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return settings in sections as {"section.name": value}, in words of YAML."""
+    """Return nested settings as {"section.name": value}, with values as YAML writes them."""
     rows: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):

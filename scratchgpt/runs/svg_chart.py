@@ -1,4 +1,4 @@
-"""A line chart as SVG: a few strings, so that a page needs neither a network nor a script."""
+"""A line chart as SVG text, so that a page needs neither a network nor a script."""
 
 import math
 from collections.abc import Sequence
@@ -10,19 +10,21 @@ import numpy as np
 from scratchgpt.runs.curves import Curve, envelope, thin
 from scratchgpt.shapes import Array
 
-LEFT, RIGHT, TOP, BOTTOM = 52, 28, 10, 34  # room for the numbers at the axes
+LEFT, RIGHT, TOP, BOTTOM = 52, 28, 10, 34  # margins around the plot, for the numbers on the axes
+LOG_RATIO = 30  # the axis is logarithmic if the largest value exceeds the smallest by this factor
+MAX_DOTS = 60  # lines with more points are drawn without dots
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve and how it looks.
+    """A curve and its style.
 
     Attributes:
-        label: what the legend calls it.
-        data: the points; there may be none.
-        colour: a colour of CSS.
-        dots: whether each point is marked.
-        band: whether to fill from the least to the largest value instead of drawing a line.
+        label: its name in the legend.
+        data: the points; may be empty.
+        colour: a CSS color.
+        dots: whether to mark the points, if there are few.
+        band: whether to fill the area between minimum and maximum instead of drawing a line.
     """
 
     label: str
@@ -34,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line."""
+    """A horizontal line at a value, with its name in the legend and a CSS color."""
 
     label: str
     value: float
@@ -50,22 +52,22 @@ def chart(
     height: int,
     may_be_log: bool = True,
 ) -> str:
-    """Return a figure with its title and legend; nothing where no line has a point.
+    """Return an HTML figure of lines against the step, with title and legend; "" if no line has a point.
 
     Args:
-        title: stands above; with the unit.
-        lines: drawn in this order.
-        levels: drawn where the lines are not squashed by it.
-        width: of the drawing in its own units; the page scales it.
-        height: likewise.
-        may_be_log: whether the axis is logarithmic where values are positive and span a factor of 30.
+        title: the title, with the unit.
+        lines: the lines, the first at the bottom.
+        levels: horizontal lines; those so far away that they would squash the lines are left out.
+        width: of the drawing in SVG units; the page scales it.
+        height: of the drawing in SVG units.
+        may_be_log: whether the axis may be logarithmic: if all values are positive and span LOG_RATIO.
     """
     lines = [line for line in lines if len(line.data.steps)]
     if not lines:
         return ""
     values = np.concatenate([line.data.values for line in lines])
     low, high = float(values.min()), float(values.max())
-    log = may_be_log and low > 0 and high / low > 30
+    log = may_be_log and low > 0 and high / low > LOG_RATIO
     if log:
         levels = [level for level in levels if low / 3 <= level.value <= high * 3]
     else:
@@ -79,7 +81,7 @@ def chart(
     legend = [_entry(line.label, line.colour, "faint" if line.band else "") for line in lines]
     legend += [_entry(f"{level.label}, {level.value:.4g}", level.colour) for level in levels]
     if len(legend) == 1:
-        legend = []  # the title says it
+        legend = []  # the title suffices
     return (
         f"<figure><figcaption>{escape(title)}</figcaption>"
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)} against the step">'
@@ -89,7 +91,7 @@ def chart(
 
 @dataclass(frozen=True)
 class _Axes:
-    """Where a step and a value are in the drawing."""
+    """The axes: they map steps and values to coordinates."""
 
     last_step: int
     low: float
@@ -107,7 +109,7 @@ class _Axes:
         return TOP + (self.height - TOP - BOTTOM) * (high - values) / (high - low)
 
     def drawing(self) -> str:
-        """Return the axes as SVG: ticks, their lines and their numbers."""
+        """Return the axes as SVG: grid lines and numbers."""
         parts = []
         ticks = _decades(self.low, self.high) if self.log else _ticks(self.low, self.high, 5)
         for value in ticks:
@@ -124,9 +126,9 @@ class _Axes:
         return "".join(parts) + f"<text x={middle} y={self.height - 2} text-anchor=middle>step</text>"
 
 
-def _ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Return about so many round numbers in [low, high]."""
-    rough = (high - low) / wanted
+def _ticks(low: float, high: float, n: int) -> list[float]:
+    """Return about `n` round numbers in [low, high], evenly spaced."""
+    rough = (high - low) / n
     power = 10.0 ** math.floor(math.log10(rough))
     distance = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     first, last = math.ceil(low / distance - 1e-9), math.floor(high / distance + 1e-9)
@@ -134,7 +136,7 @@ def _ticks(low: float, high: float, wanted: int) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Return round numbers in [low, high] for a logarithmic axis: powers of ten, or 1, 2, 5 times them."""
+    """Return round numbers in [low, high] for a logarithmic axis: powers of ten, or 1, 2 and 5 times them."""
     exponents = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
     factors = (1,) if len(exponents) > 4 else (1, 2, 5)
     ticks = [
@@ -153,7 +155,7 @@ def _line(axes: _Axes, line: Line) -> str:
     data = thin(line.data, n_columns)
     x, y = axes.x(data.steps), axes.y(data.values)
     drawn = f'<path class=line style="stroke:{line.colour}" d="{_path(x, y)}"/>'
-    if (line.dots and len(x) <= 60) or len(x) == 1:
+    if (line.dots and len(x) <= MAX_DOTS) or len(x) == 1:
         drawn += "".join(
             f'<circle style="fill:{line.colour}" cx={a:.1f} cy={b:.1f} r=3 />'
             for a, b in zip(x.tolist(), y.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Byte-pair encoding, GPT-2's tokenizer: any text, as a sequence of frequent pieces of UTF-8.
+"""Byte-level byte-pair encoding (BPE), GPT-2's tokenizer: any text as frequent sequences of UTF-8 bytes.
 
 Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 2016, arXiv:1508.07909.
 On bytes: Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), 2019.
@@ -12,23 +12,23 @@ from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers.bpe_merging import merge, merge_tables
 from scratchgpt.tokenizers.huggingface_writing import to_json
-from scratchgpt.tokenizers.ids import checked
-from scratchgpt.tokenizers.special_names import check_names, names_pattern
+from scratchgpt.tokenizers.id_checks import checked_ids
+from scratchgpt.tokenizers.special_tokens import check_names, names_pattern, split_at_names
 from scratchgpt.tokenizers.split_patterns import compile_pattern, split
 from scratchgpt.tokenizers.utf8 import utf8_bytes
 
-CACHED_CHUNKS = 2**16
-LONGEST_CACHED = 100  # characters; the few longer chunks are seldom seen again, and could fill the memory
+MAX_CACHED_CHUNKS = 2**16
+MAX_CACHED_LENGTH = 100  # characters; longer chunks seldom recur, and would fill the memory
 
 
 class BPETokenizer:
-    """Cuts text into chunks and merges the bytes of each chunk, pair by pair, in the order of training.
+    """Splits text into chunks, and merges the bytes of each chunk pair by pair in the order of training.
 
     Attributes:
         token_ids: the id of every ordinary token, by its bytes.
         merges: the pairs that become one token, in order of rank.
-        pattern: the regular expression that cuts text into chunks (`split_patterns`).
-        special_ids: the ids of the special tokens.
+        pattern: the regular expression that splits text into chunks (`split_patterns`).
+        special_ids: the ids of the special tokens by name.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class BPETokenizer:
         self.merges, self.pattern = list(merges), pattern
         self._token_bytes = _bytes_of_ids(token_ids, special_ids)
         self._byte_ids, self._ranks, self._results = merge_tables(token_ids, merges)
-        self._chunks = compile_pattern(pattern)
+        self._split_pattern = compile_pattern(pattern)
         self._names = names_pattern(special_ids)
-        self._cache = _Cache(self._encode_chunk)
+        self._cache = _ChunkCache(self._encode_chunk)
 
     @property
     def vocab_size(self) -> int:
@@ -63,56 +63,66 @@ class BPETokenizer:
 
         Args:
             text: any text; it may be empty.
-            allow_special: whether the name of a special token in the text becomes that token.
-            dropout: probability with which a merge is passed over when its turn comes, so that the tokens
-                differ each time (BPE-dropout, arXiv:1910.13267); 1 leaves single bytes.
-            rng: where dropout gets its random numbers.
+            allow_special: parse the names of special tokens in the text as those tokens.
+            dropout: BPE-dropout (arXiv:1910.13267): the probability of skipping a merge when its turn comes,
+                so that the same text is tokenized differently each time; 1 leaves single bytes.
+            rng: random generator for dropout.
 
         Raises:
-            InputError: half of a surrogate pair in the text; a dropout that is no probability, or has no
-                `rng`.
+            InputError: the text has a lone surrogate; dropout is not a probability, or has no `rng`.
         """
-        utf8_bytes(text)  # raises before anything is done
+        utf8_bytes(text)  # raises before any work is done
         if not 0 <= dropout <= 1:
             raise InputError(f"BPE-dropout is {dropout}; expected a probability, from 0 to 1")
         if not dropout:
             return self._encode(text, allow_special, self._cache.__getitem__)
         if rng is None:
-            raise InputError(f"BPE-dropout is {dropout} without rng; expected a random generator")
+            raise InputError(f"BPE-dropout is {dropout}, but there is no random generator; pass rng")
         random = rng.random
         return self._encode(
             text, allow_special, lambda chunk: self._encode_chunk(chunk, lambda: random() < dropout)
         )
 
-    def encode_batch(self, texts: Iterable[str], *, allow_special: bool = False) -> list[Array]:
-        """Return the ids of each text."""
-        return [self.encode(text, allow_special=allow_special) for text in texts]
-
     def encode_bytes(self, data: bytes) -> Array:
-        """Return the ids of any bytes, which `decode_bytes` turns into the same bytes again.
+        r"""Return the ids of arbitrary bytes as an int32 array (N,); `decode_bytes` restores them exactly.
 
-        Where they are UTF-8, the ids are those of the text; a byte that is not is split off like a sign.
+        The ids of valid UTF-8 are those that `encode` gives its text. The split pattern sees an invalid byte
+        as a symbol: not a letter, digit or space. Names of special tokens are ordinary bytes.
+
+            ids = tokenizer.encode_bytes(b"\xff\xfe\x00a")
+            assert tokenizer.decode_bytes(ids) == b"\xff\xfe\x00a"
         """
         return self._encode(data.decode("utf-8", "surrogateescape"), False, self._cache.__getitem__)
 
     def encode_with_offsets(
         self, text: str, *, allow_special: bool = False
     ) -> tuple[Array, list[tuple[int, int]]]:
-        """Return the ids of a text, and of each the characters [start, end) of the text that it stands for.
+        """Return the ids of a text, and for each id the span of characters that it covers.
 
-        A token that holds only some bytes of a character stands for the whole character.
+        A span (start, end) is such that `text[start:end]` is the text of the token. A token that holds only
+        some of a character's bytes covers the whole character, so the spans of neighbors may overlap. This
+        maps predictions per token, such as log-probabilities or labels, back onto the text:
+
+            ids, offsets = tokenizer.encode_with_offsets("hello world")
+            [text[start:end] for start, end in offsets]  # e.g. ["hello", " world"]
+
+        Returns:
+            The int32 array (N,) that `encode` returns, and a list of N spans.
+
+        Raises:
+            InputError: the text has a lone surrogate.
         """
         ids = self.encode(text, allow_special=allow_special)
         data = np.frombuffer(utf8_bytes(text), dtype=np.uint8)
-        begins = (data & 0b1100_0000) != 0b1000_0000  # the other bytes of a character are 0b10......
-        character = np.cumsum(begins) - 1  # of every byte
+        starts_character = (data & 0b1100_0000) != 0b1000_0000  # continuation bytes are 0b10......
+        character = np.cumsum(starts_character) - 1  # the index of every byte's character
         ends = np.cumsum([len(self._token_bytes[i]) for i in ids.tolist()], dtype=np.int64)
         starts = np.concatenate(([0], ends))[:-1]
         spans = zip(character[starts].tolist(), (character[ends - 1] + 1).tolist(), strict=True)
         return ids, list(spans)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of the ids; special tokens appear by their names, what is not UTF-8 as U+FFFD.
+        """Return the text of the ids; special tokens are written as their names, invalid UTF-8 as U+FFFD.
 
         Raises:
             InputError: an id outside [0, vocab_size).
@@ -120,23 +130,23 @@ class BPETokenizer:
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Return the bytes of the ids, whether or not they are UTF-8; special tokens appear by their names.
+        """Return the bytes of the ids, valid UTF-8 or not; special tokens are written as their names.
 
         Raises:
             InputError: an id outside [0, vocab_size).
         """
-        return b"".join(map(self._token_bytes.__getitem__, checked(ids, self.vocab_size)))
+        return b"".join(map(self._token_bytes.__getitem__, checked_ids(ids, self.vocab_size)))
 
     def with_special_tokens(self, names: Sequence[str]) -> "BPETokenizer":
-        """Return this tokenizer with more special tokens, which come after all that it has.
+        """Return this tokenizer with additional special tokens, whose ids follow the existing ones.
 
         Raises:
-            InputError: a name of fewer than two characters, or one that a token has.
+            InputError: a name has fewer than two characters or already belongs to a token.
         """
-        check_names(names)
+        check_names(names, self.special_ids)
         special_ids = self.special_ids | {name: self.vocab_size + i for i, name in enumerate(names)}
         tokenizer = BPETokenizer(self.token_ids, self.merges, self.pattern, special_ids)
-        tokenizer.to_bytes()  # raises for a name that the file has for another token
+        tokenizer.to_bytes()  # raises if the file would write an ordinary token the same way
         return tokenizer
 
     def to_bytes(self) -> bytes:
@@ -144,14 +154,13 @@ class BPETokenizer:
         return to_json(self.token_ids, self.merges, self.pattern, self.special_ids)
 
     def _encode(self, text: str, allow_special: bool, encode_chunk: Callable[[str], bytes]) -> Array:
-        parts: list[bytes] = []
-        start = 0
-        for name in self._names.finditer(text) if allow_special else ():
-            parts += map(encode_chunk, split(self._chunks, text[start : name.start()]))
-            parts.append(_as_int32([self.special_ids[name[0]]]))
-            start = name.end()
-        parts += map(encode_chunk, split(self._chunks, text[start:]))
-        return np.frombuffer(bytearray(b"".join(parts)), dtype=np.int32)
+        encoded: list[bytes] = []
+        for part, is_name in split_at_names(text, self._names if allow_special else None):
+            if is_name:
+                encoded.append(_as_int32([self.special_ids[part]]))
+            else:
+                encoded += map(encode_chunk, split(self._split_pattern, part))
+        return np.frombuffer(bytearray(b"".join(encoded)), dtype=np.int32)
 
     def _encode_chunk(self, chunk: str, drop: Callable[[], bool] | None = None) -> bytes:
         data = chunk.encode("utf-8", "surrogateescape")
@@ -159,43 +168,41 @@ class BPETokenizer:
         return _as_int32(merge(byte_ids, self._ranks, self._results, drop))
 
 
-class _Cache(dict[str, bytes]):
-    """The ids of the chunks that came up lately, so that the words of a language are merged once."""
+class _ChunkCache(dict[str, bytes]):
+    """The ids of recent chunks, so that frequent words are merged only once; emptied when it is full."""
 
     def __init__(self, encode_chunk: Callable[[str], bytes]) -> None:
         self._encode_chunk = encode_chunk
 
     def __missing__(self, chunk: str) -> bytes:
         ids = self._encode_chunk(chunk)
-        if len(chunk) <= LONGEST_CACHED:
-            if len(self) >= CACHED_CHUNKS:
+        if len(chunk) <= MAX_CACHED_LENGTH:
+            if len(self) >= MAX_CACHED_CHUNKS:
                 self.clear()
             self[chunk] = ids
         return ids
 
 
 def _as_int32(ids: list[int]) -> bytes:
-    """Return ids as they lie in an int32 array: such pieces are joined much faster than lists or arrays."""
+    """Return the ids as the bytes of an int32 array, which join much faster than lists or arrays."""
     return np.array(ids, dtype=np.int32).tobytes()
 
 
 def _bytes_of_ids(token_ids: Mapping[bytes, int], special_ids: Mapping[str, int]) -> dict[int, bytes]:
-    """Return what each id stands for, a special token for its name.
+    """Return the bytes of each id, which for a special token are its name.
 
     Raises:
-        InputError: an id that two tokens have, or none; a special token without a name.
+        InputError: an id has two tokens or none, or a special token has an empty name.
     """
     tokens: dict[int, bytes] = {}
     names = [(utf8_bytes(name), i) for name, i in special_ids.items()]
     for token, i in [*token_ids.items(), *names]:
         if i in tokens:
-            raise InputError(
-                f"token id {i} is that of {tokens[i]!r} and of {token!r}; expected one token for each"
-            )
+            raise InputError(f"tokens {tokens[i]!r} and {token!r} share id {i}; expected distinct ids")
         tokens[i] = token
     for i in range(len(tokens)):
         if i not in tokens:
             raise InputError(f"no token has id {i}; expected one for every id in [0, {len(tokens)})")
     if "" in special_ids:
-        raise InputError(f"special token {special_ids['']} has an empty name; expected some text")
+        raise InputError(f"special token {special_ids['']} has an empty name; give it one")
     return tokens

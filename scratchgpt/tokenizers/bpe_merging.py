@@ -1,4 +1,4 @@
-"""Merging the tokens of one chunk, in time n log n.
+"""Merging the tokens of one chunk in O(n log n) time.
 
 Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 2016, arXiv:1508.07909.
 Dropout: Provilkov et al., "BPE-Dropout: Simple and Effective Subword Regularization", 2020, arXiv:1910.13267.
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from scratchgpt.errors import InputError
 
-GONE = -1  # in place of a token that its left neighbour has swallowed, and of a neighbour that there is not
+GONE = -1  # replaces a token merged into its left neighbor, and stands beyond both ends of the chunk
 
 
 def merge(
@@ -19,26 +19,27 @@ def merge(
     results: Sequence[int],
     drop: Callable[[], bool] | None = None,
 ) -> list[int]:
-    """Return the tokens that are left when no neighbours can be merged any more.
+    """Return the tokens that remain when no two neighbors can be merged.
 
-    Two neighbours are merged at a time: of all pairs that have a rank, the leftmost of the lowest rank.
+    Each step merges one pair of neighbors: the pair of the lowest rank, and of equal pairs the leftmost.
 
-    A heap holds every pair that can be merged. A merge does not look for the entries that it makes untrue:
-    they are recognised when they come up, for the tokens at their place are no longer a pair of their rank.
+    A heap holds every pair that can be merged. A merge does not search the heap for entries that it makes
+    stale: they are recognized when popped, because the tokens at their place no longer form a pair of their
+    rank.
 
     Args:
         tokens: ids of a chunk's bytes.
-        ranks: of every pair of ids that merges.
+        ranks: the rank of every pair of ids that merges.
         results: the id that the pair of each rank becomes.
-        drop: for BPE-dropout, whether to pass over the best pair now. It is asked about anew once another has
-            been merged; when every pair has been passed over, merging ends.
+        drop: for BPE-dropout: called for the best pair, returns whether to skip it. Skipped pairs are tried
+            again after the next merge; merging ends when every remaining pair has been skipped.
     """
     n = len(tokens)
     size = n + 1
-    tokens = [*tokens, GONE]  # at n, and so at -1: beyond either end
-    before, after = list(range(-1, n)), list(range(1, n + 2))  # places of the neighbours
+    tokens = [*tokens, GONE]  # index n, and so also index -1: beyond either end
+    before, after = list(range(-1, n)), list(range(1, n + 2))  # places of the neighbors
     rank_of = ranks.get
-    # An entry is rank * size + place: one number is compared faster than a tuple of two.
+    # An entry is rank * size + place: comparing ints is faster than comparing pairs.
     heap = [rank * size + i for i, pair in enumerate(pairwise(tokens)) if (rank := rank_of(pair)) is not None]
     heapify(heap)
     dropped: list[int] = []
@@ -67,10 +68,10 @@ def merge(
 def merge_tables(
     token_ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]]
 ) -> tuple[list[int], dict[tuple[int, int], int], list[int]]:
-    """Return the id of each byte, the rank of each pair of ids that merges, and by rank what it becomes.
+    """Return the id of each byte, the rank of each pair of ids that merges, and the resulting id by rank.
 
     Raises:
-        InputError: a byte without a token; a merge of or to what is no token, or one that is there twice.
+        InputError: a byte has no token, a merge uses or makes an unknown token, or a merge is repeated.
     """
     for byte in range(256):
         if bytes([byte]) not in token_ids:
@@ -80,10 +81,10 @@ def merge_tables(
         for token in (left, right, left + right):
             if token not in token_ids:
                 raise InputError(
-                    f"merge {rank} is {left!r} and {right!r}, but {token!r} is no token; expected tokens only"
+                    f"merge {rank} is {left!r} + {right!r}, but {token!r} is not in the vocabulary"
                 )
         first = ranks.setdefault((token_ids[left], token_ids[right]), rank)
         if first != rank:
-            raise InputError(f"merge {rank} is {left!r} and {right!r}, as is merge {first}; expected it once")
+            raise InputError(f"merge {rank} repeats merge {first}, {left!r} + {right!r}; remove one of them")
     byte_ids = [token_ids[bytes([byte])] for byte in range(256)]
     return byte_ids, ranks, [token_ids[left + right] for left, right in merges]

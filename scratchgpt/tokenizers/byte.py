@@ -1,4 +1,4 @@
-"""The byte tokenizer: one token for each of the 256 bytes of UTF-8, so that it can encode any text."""
+"""The byte tokenizer: one token for each of the 256 byte values, so that it can encode any UTF-8 text."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,23 +7,23 @@ import numpy as np
 
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
-from scratchgpt.tokenizers.contents import json_object, named
-from scratchgpt.tokenizers.ids import checked
-from scratchgpt.tokenizers.special_names import names_pattern
+from scratchgpt.tokenizers.file_content import json_object, prefix_errors
+from scratchgpt.tokenizers.id_checks import checked_ids
+from scratchgpt.tokenizers.special_tokens import names_pattern, split_at_names
 from scratchgpt.tokenizers.utf8 import utf8_bytes
 
 
 class ByteTokenizer:
-    """A byte is its own id; the special tokens come after the 256 bytes, in their order.
+    """Each byte is its own id; special tokens follow from id 256, in the order given.
 
     Attributes:
-        special_ids: the ids of the special tokens.
+        special_ids: the ids of the special tokens by name.
     """
 
     def __init__(self, special_tokens: Sequence[str] = ()) -> None:
         for name in special_tokens:
             if not isinstance(name, str) or not name or special_tokens.count(name) > 1:
-                raise InputError(f"special token is {name!r}; expected names, each of them once")
+                raise InputError(f"special token is {name!r}; expected distinct names that are not empty")
         self.special_ids = {name: 256 + i for i, name in enumerate(special_tokens)}
         self._names = names_pattern(self.special_ids)
         self._token_bytes = [bytes([i]) for i in range(256)]
@@ -31,25 +31,26 @@ class ByteTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Number of ids."""
+        """Number of ids: 256 bytes plus the special tokens."""
         return len(self._token_bytes)
 
     def encode(self, text: str, *, allow_special: bool = False) -> Array:
-        """Return the bytes of the text's UTF-8 as an int32 array (N,).
+        """Return the UTF-8 bytes of a text as an int32 array (N,).
 
         Args:
             text: any text; it may be empty.
-            allow_special: whether the name of a special token in the text becomes that token.
+            allow_special: parse the names of special tokens in the text as those tokens.
 
         Raises:
-            InputError: half of a surrogate pair, which is no character.
+            InputError: the text has a lone surrogate.
         """
-        parts: list[Array] = []
-        start = 0
-        for name in self._names.finditer(text) if allow_special else ():
-            parts += [_byte_ids(text[start : name.start()]), np.array([self.special_ids[name[0]]])]
-            start = name.end()
-        return np.concatenate([*parts, _byte_ids(text[start:])], dtype=np.int32)
+        parts = [np.empty(0, dtype=np.int32)]
+        for part, is_name in split_at_names(text, self._names if allow_special else None):
+            if is_name:
+                parts.append(np.array([self.special_ids[part]], dtype=np.int32))
+            else:
+                parts.append(np.frombuffer(utf8_bytes(part), dtype=np.uint8))
+        return np.concatenate(parts, dtype=np.int32)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of the ids; bytes that are not UTF-8 become U+FFFD.
@@ -60,40 +61,36 @@ class ByteTokenizer:
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Return the bytes of the ids, whether or not they are UTF-8; special tokens appear by their names.
+        """Return the bytes of the ids, valid UTF-8 or not; special tokens are written as their names.
 
         Raises:
             InputError: an id outside [0, vocab_size).
         """
-        return b"".join(self._token_bytes[i] for i in checked(ids, self.vocab_size))
+        return b"".join(self._token_bytes[i] for i in checked_ids(ids, self.vocab_size))
 
     def with_special_tokens(self, names: Sequence[str]) -> "ByteTokenizer":
-        """Return this tokenizer with more special tokens, which come after all that it has.
+        """Return this tokenizer with additional special tokens, whose ids follow the existing ones.
 
         Raises:
-            InputError: a name that is empty, or one that it has.
+            InputError: a name is empty or already in use.
         """
         return ByteTokenizer([*self.special_ids, *names])
 
     def to_bytes(self) -> bytes:
-        """Return the JSON that holds this tokenizer."""
+        """Return the content of the tokenizer's JSON file."""
         content = {"type": "byte", "special_tokens": list(self.special_ids)}
         return json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8")
 
     @classmethod
     def from_bytes(cls, content: bytes, name: str) -> "ByteTokenizer":
-        """Return the tokenizer in the content of the file called `name`.
+        """Return the tokenizer stored in the content of the file called `name`.
 
         Raises:
-            InputError: damaged, or not a byte tokenizer.
+            InputError: the content is damaged or is not a byte tokenizer.
         """
         found = json_object(content, name)
         special_tokens = found.get("special_tokens")
         if found.get("type") != "byte" or not isinstance(special_tokens, list):
             raise InputError(f"{name} is not a byte tokenizer; expected 'type': 'byte' and 'special_tokens'")
-        with named(name):
+        with prefix_errors(name):
             return cls(special_tokens)
-
-
-def _byte_ids(text: str) -> Array:
-    return np.frombuffer(utf8_bytes(text), dtype=np.uint8)

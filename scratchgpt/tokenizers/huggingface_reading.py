@@ -1,8 +1,8 @@
-"""BPE tokenizers from Hugging Face's tokenizer.json: same ids, same text.
+"""Reading BPE tokenizers from Hugging Face's tokenizer.json: same ids, same text.
 
-A tokenizer.json can say more than a BPETokenizer can do. What would change an id or a text is refused by
-name. What comes after the ids of a text, such as a token put before it (`post_processor`), is left to the
-program.
+A tokenizer.json can describe more than a BPETokenizer can do. A setting that would change an id or a text
+raises an error that names it. Steps applied to the ids afterwards, such as adding a token at the beginning
+(`post_processor`), are ignored: they are up to the program.
 """
 
 import json
@@ -13,16 +13,16 @@ from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.bpe import BPETokenizer
 from scratchgpt.tokenizers.bpe_merging import merge
 from scratchgpt.tokenizers.byte_letters import letters_of
-from scratchgpt.tokenizers.contents import json_object, named
-from scratchgpt.tokenizers.gpt2_files import checked_ids, tokenizer_of
+from scratchgpt.tokenizers.file_content import json_object, prefix_errors
+from scratchgpt.tokenizers.gpt2_files import build_tokenizer, checked_vocabulary
 from scratchgpt.tokenizers.split_patterns import GPT2
 from scratchgpt.tokenizers.utf8 import utf8_bytes
 
 NO_NORMALIZER = (None, {"type": "Sequence", "normalizers": []})
-# Fields of the model, with the values that mean "no such thing". `unk_token` does not matter: with all 256
+# Fields of the model, with the values that turn the feature off. `unk_token` does not matter: with all 256
 # bytes in the vocabulary, it never occurs.
 MODEL_FIELDS = {
-    "type": ("BPE", None),  # old files do not say it
+    "type": ("BPE", None),  # old files omit it
     "dropout": (None, 0),
     "continuing_subword_prefix": (None, ""),
     "end_of_word_suffix": (None, ""),
@@ -31,12 +31,12 @@ MODEL_FIELDS = {
 
 
 def from_json(content: bytes, name: str) -> BPETokenizer:
-    """Return the tokenizer in the content of the tokenizer.json called `name`: any BPE on bytes.
+    """Return the tokenizer in the content of the tokenizer.json called `name`: any byte-level BPE.
 
-    Every added token becomes a special token, those that the file does not call special, too.
+    Every added token becomes a special token, even if the file does not mark it as special.
 
     Raises:
-        InputError: damaged, or something that a BPETokenizer cannot represent; the message names it.
+        InputError: the content is damaged, or has a feature that a BPETokenizer lacks; the message names it.
     """
     found = json_object(content, name)
     for key in ("truncation", "padding"):
@@ -53,15 +53,15 @@ def from_json(content: bytes, name: str) -> BPETokenizer:
     special_ids = _added_tokens(found.get("added_tokens") or [], name)
     for token, i in special_ids.items():
         _expect(name, f"the id of added token {token!r}", i, (vocabulary.get(token, i),))
-    ids = checked_ids({**vocabulary, **special_ids}, name)
-    tokenizer = tokenizer_of(ids, _merges(model.get("merges"), name), pattern, name, special_ids)
+    ids = checked_vocabulary({**vocabulary, **special_ids}, name)
+    tokenizer = build_tokenizer(ids, _merges(model.get("merges"), name), pattern, name, special_ids)
     if model.get("ignore_merges"):
-        _check_merges_reach_all(tokenizer, name)
+        _check_every_token_is_reachable(tokenizer, name)
     return tokenizer
 
 
 def _pattern(pre_tokenizer: Any, name: str) -> str:
-    """Return the split pattern: that of ByteLevel itself, which is GPT-2's, or of a Split before it."""
+    """Return the split pattern: GPT-2's, which ByteLevel contains, or that of a Split step before it."""
     part = _mapping(name, "pre_tokenizer", pre_tokenizer)
     parts = part.get("pretokenizers") if part.get("type") == "Sequence" else [part]
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
@@ -81,8 +81,8 @@ def _pattern(pre_tokenizer: Any, name: str) -> str:
     regex = _mapping(name, "pre_tokenizer.pattern", split.get("pattern")).get("Regex")
     if not isinstance(regex, str):
         raise InputError(f"{name}: pre_tokenizer.pattern is {split['pattern']!r}; expected a Regex")
-    with named(name):
-        utf8_bytes(regex)  # raises for what JSON can hold and UTF-8 cannot
+    with prefix_errors(name):
+        utf8_bytes(regex)  # raises for a lone surrogate, which JSON can hold and UTF-8 cannot
     return regex
 
 
@@ -94,7 +94,7 @@ def _added_tokens(added: Any, name: str) -> dict[str, int]:
         text, i = token.get("content"), token.get("id")
         if not isinstance(text, str) or not text or text in ids:
             raise InputError(
-                f"{name}: the content of added token {i!r} is {text!r}; expected a name of its own"
+                f"{name}: the content of added token {i!r} is {text!r}; expected a distinct, non-empty name"
             )
         for flag in ("single_word", "lstrip", "rstrip"):
             _expect(name, f"{flag} of added token {text!r}", token.get(flag, False), (False,))
@@ -103,7 +103,7 @@ def _added_tokens(added: Any, name: str) -> dict[str, int]:
 
 
 def _merges(merges: Any, name: str) -> list[tuple[str, tuple[str, str]]]:
-    """Return the merges with the place of each; a file has them as "a b" or, newer ones, as ["a", "b"]."""
+    """Return the merges, each with its place for messages; old files write "a b", newer ones ["a", "b"]."""
     if not isinstance(merges, list):
         raise InputError(f"{name}: model.merges is {merges!r:.60}; expected a list")
     pairs = []
@@ -114,21 +114,21 @@ def _merges(merges: Any, name: str) -> list[tuple[str, tuple[str, str]]]:
             or len(halves) != 2
             or not all(isinstance(half, str) and half for half in halves)
         ):
-            raise InputError(f"{name}: model.merges[{i}] is {pair!r:.60}; expected the two halves of a merge")
+            raise InputError(f"{name}: model.merges[{i}] is {pair!r:.60}; expected two tokens to merge")
         pairs.append((f"{name}: model.merges[{i}]", (halves[0], halves[1])))
     return pairs
 
 
-def _check_merges_reach_all(tokenizer: BPETokenizer, name: str) -> None:
-    """See that the merges make every token of its bytes, for then `ignore_merges` changes nothing."""
+def _check_every_token_is_reachable(tokenizer: BPETokenizer, name: str) -> None:
+    """Check that the merges can build every token from its bytes; then `ignore_merges` has no effect."""
     ids = tokenizer.token_ids
     ranks = {(ids[left], ids[right]): rank for rank, (left, right) in enumerate(tokenizer.merges)}
     results = [ids[left + right] for left, right in tokenizer.merges]
     for token, i in ids.items():
         if merge([ids[bytes([byte])] for byte in token], ranks, results) != [i]:
             raise InputError(
-                f"{name}: model.ignore_merges is True, and merges do not make token {letters_of(token)!r}; "
-                "expected ignore_merges False"
+                f"{name}: model.ignore_merges is true, and no merges build the token {letters_of(token)!r}; "
+                "expected ignore_merges false"
             )
 
 

@@ -1,7 +1,7 @@
-"""A BPE tokenizer as a tokenizer.json for Hugging Face's library `tokenizers`: same ids, same text.
+"""Writing a BPE tokenizer as a tokenizer.json for Hugging Face's library `tokenizers`: same ids, same text.
 
-One thing differs in use: that library turns the name of a special token into the token wherever a text has
-it, ours only with `allow_special`.
+One difference remains: that library always parses the names of special tokens in a text, ours only with
+`allow_special`.
 """
 
 import json
@@ -22,16 +22,17 @@ def to_json(
 
     The arguments are the attributes of a `BPETokenizer`.
 
-    The other library reads split patterns as Oniguruma does: there `{1,3}+` is not possessive, for one thing.
+    Hugging Face compiles split patterns with Oniguruma, whose syntax differs in places: `{1,3}+` is not
+    possessive there.
 
     Raises:
-        InputError: a special token's name is how the file writes an ordinary token.
+        InputError: the file would write a special token and an ordinary token the same way.
     """
     ids = {letters_of(token): i for token, i in token_ids.items()}
     for name in special_ids:
         if name in ids:
             raise InputError(
-                f"special token {name!r} has the name of token {ids[name]}; expected another name"
+                f"special token {name!r} is spelled like ordinary token {ids[name]}; choose another name"
             )
     ids |= special_ids
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

@@ -1,4 +1,4 @@
-"""Training a SentencePiece model, and the library that does it.
+"""Training a SentencePiece model with Google's library.
 
 The model is Kudo's unigram language model: "Subword Regularization", 2018, arXiv:1804.10959.
 """
@@ -10,25 +10,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from scratchgpt.errors import InputError
-from scratchgpt.tokenizers.base import BOS, EOS, PAD, UNK
+from scratchgpt.tokenizers.special_tokens import BOS, EOS, PAD, UNK
 from scratchgpt.tokenizers.utf8 import utf8_bytes
 
-SPACE = "\u2581"  # how a piece writes a space
+SPACE = "\u2581"  # stands for a space in the model's tokens
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int, special_tokens: Sequence[str]) -> bytes:
-    """Return the content of a new .model file; see `SentencePieceTokenizer.train`.
+    """Train a model and return the content of its .model file; see `SentencePieceTokenizer.train`.
 
     Raises:
-        InputError: no text, a vocabulary too small, a special token that the library cannot have, or no
-        library.
+        InputError: there is no text, the vocabulary is too small, the library does not allow a special token,
+            or it is not installed.
     """
     if vocab_size < 1:
         raise InputError(f"vocabulary size is {vocab_size}; expected at least 1")
     names = [name for name in dict.fromkeys(special_tokens) if name not in (PAD, UNK, BOS, EOS)]
     for name in names:
         if not name or SPACE in name or any(map(str.isspace, name)):
-            raise InputError(f"special token is {name!r}; SentencePiece expects a name without white space")
+            raise InputError(f"special token is {name!r}; SentencePiece allows no empty names or white space")
     model, lines = io.BytesIO(), _Lines(texts)
     trainer = library().SentencePieceTrainer
     try:
@@ -53,7 +53,7 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int, special_tokens: S
     except (RuntimeError, ValueError) as error:
         if lines.failure:
             raise lines.failure from None
-        reason = one_line(error) if lines.any else "there is no text; expected some"
+        reason = one_line(error) if lines.any else "there is no text to train on"
         if too_small := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
             raise InputError(
                 f"vocabulary size is {vocab_size}; expected at least {too_small[1]} "
@@ -64,11 +64,11 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int, special_tokens: S
 
 
 class _Lines:
-    """Texts as the library wants them: in lines, since it leaves out what is longer than 4192 bytes.
+    """The texts in short lines, because the library skips sentences of more than 4192 bytes.
 
     Attributes:
-        any: whether there has been a line yet.
-        failure: what reading the texts has raised; the library would make a RuntimeError of it.
+        any: whether there has been a line.
+        failure: the exception that reading the texts raised; the library replaces it by a RuntimeError.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -88,21 +88,21 @@ class _Lines:
 
 
 def library(name: str = "sentencepiece") -> Any:
-    """Return a module of the library, which nobody needs who uses none of its models.
+    """Import a module of the library, which is an optional dependency.
 
     Raises:
         InputError: it is not installed.
     """
     try:
         return importlib.import_module(name)
-    except Exception as error:  # missing, or protobuf is older than the one that the library was built with
+    except Exception as error:  # missing, or protobuf is older than the version the library was built with
         raise InputError(
             f"cannot import {name}: {one_line(error)}; "
-            "expected it from pip install 'scratchgpt[sentencepiece]'"
+            "install it with pip install 'scratchgpt[sentencepiece]'"
         ) from None
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of the library, without the place in its source where there is more than that."""
+    """Return the library's error message on one line, without the location in its source code."""
     message = " ".join(str(error).split())
     return re.sub(r"^\w+: \S+\(\d+\) \[.*?\] (?=\S)", "", message) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The text of tokens as they come, in whole characters."""
+"""Decoding one token at a time, in whole characters."""
 
 import codecs
 from collections.abc import Iterable, Iterator
@@ -9,33 +9,36 @@ from scratchgpt.tokenizers.byte import ByteTokenizer
 from scratchgpt.tokenizers.sentencepiece import SentencePieceTokenizer
 
 
-def stream_text(tokenizer: Tokenizer, ids: Iterable[int], *, goes_on: bool = False) -> Iterator[str]:
+def stream_text(tokenizer: Tokenizer, ids: Iterable[int], *, continuation: bool = False) -> Iterator[str]:
     """Yield the text of tokens as soon as it is certain; the pieces joined are `tokenizer.decode(ids)`.
 
-    A token may end within a character. What is there of it, 3 bytes at most, is held back until the character
-    is complete or cannot become one any more, and that is all that is kept: a token costs the same after any
-    number of others. Nothing is yielded for a token that adds no text.
+    A token may end in the middle of a character. Its bytes, 3 at most, are held back until the character is
+    complete or can no longer become one. Nothing else is buffered, so the cost per token does not grow. A
+    token that adds no text yields nothing.
 
     Args:
-        tokenizer: of any kind.
-        ids: the tokens; they are read one at a time, each not before it is needed.
-        goes_on: whether they continue a text. Then the first token of a SentencePiece model keeps its space.
+        tokenizer: any kind.
+        ids: the tokens, consumed lazily, one at a time.
+        continuation: whether they continue an earlier text. Then the first token of a SentencePiece model
+            keeps its leading space.
 
     Raises:
         InputError: an id outside [0, vocab_size).
     """
     utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for token in bytes_by_token(tokenizer, ids, goes_on=goes_on):
+    for token in bytes_by_token(tokenizer, ids, continuation=continuation):
         if text := utf8.decode(token):
             yield text
     if rest := utf8.decode(b"", final=True):
         yield rest
 
 
-def bytes_by_token(tokenizer: Tokenizer, ids: Iterable[int], *, goes_on: bool = False) -> Iterator[bytes]:
-    """Yield the bytes of one token after the other; the arguments are those of `stream_text`."""
+def bytes_by_token(
+    tokenizer: Tokenizer, ids: Iterable[int], *, continuation: bool = False
+) -> Iterator[bytes]:
+    """Yield the bytes of each token in turn; the arguments are those of `stream_text`."""
     if isinstance(tokenizer, SentencePieceTokenizer):
-        return tokenizer.bytes_by_token(ids, goes_on=goes_on)
+        return tokenizer.bytes_by_token(ids, continuation=continuation)
     if isinstance(tokenizer, BPETokenizer | ByteTokenizer):
         return (tokenizer.decode_bytes([i]) for i in ids)
     return (tokenizer.decode([i]).encode("utf-8") for i in ids)  # its tokens are whole characters

@@ -1,1 +1,1 @@
-"""What happens between two checkpoints: the step, its state, evaluation, and what is measured meanwhile."""
+"""Training: the loop, one step of it, the state a checkpoint stores, settings, evaluation, and loggers."""

@@ -1,23 +1,23 @@
-"""What is trained, in a few lines."""
+"""The summary that a run prints before training."""
 
 from scratchgpt.backends import Backend
 from scratchgpt.data import Part, n_longer_than_a_row
 from scratchgpt.nn.model import GPT
-from scratchgpt.training.activation_memory import activations_in_words
+from scratchgpt.training.activation_memory import activation_summary
 from scratchgpt.training.settings import RunSettings
 
 
 def describe(settings: RunSettings, model: GPT, train: Part, val: Part, backend: Backend) -> str:
-    """Return the size of model and text, the memory that a step takes, and who computes."""
+    """Return the sizes of model and text, the memory for activations, and the backend, on a few lines."""
     config, training = model.config, settings.training
     n_long = n_longer_than_a_row(train, config.block_size) if train.padded else 0
-    long = f"{n_long:,} examples are longer than a block and go on in the next row\n" if n_long else ""
+    long = f"{n_long:,} examples are longer than a block and continue in the next row\n" if n_long else ""
     held_out = "held-out" if training.val_fraction else "whole-text"
     return (
         f"{model.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
         f"n_embd {config.n_embd}, block_size {config.block_size}, vocab_size {config.vocab_size}\n"
         f"{len(train):,} training tokens, {len(val):,} {held_out}, from {settings.data}\n"
         f"{long}"
-        f"{activations_in_words(model, backend, training.batch_size, accumulate=training.accumulate)}\n"
+        f"{activation_summary(model, backend, training.batch_size, accumulate=training.accumulate)}\n"
         f"{backend.describe()}"
     )

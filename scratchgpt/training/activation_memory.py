@@ -1,4 +1,4 @@
-"""How much memory activations take: what forward keeps for backward, counted array by array."""
+"""How much memory activations take: the arrays that forward saves for backward, counted one by one."""
 
 import numpy as np
 
@@ -6,17 +6,18 @@ from scratchgpt.backends import Backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.nn.accumulation import cut_batch
 from scratchgpt.nn.model import GPT
+from scratchgpt.utils.words import memory_size
 
-ID = 8  # bytes of a token id
+ID_BYTES = 8  # size of a token id
 
 
 def activation_bytes(
     config: GPTConfig, n_rows: int, n_time: int, *, itemsize: int = 4, recompute: bool = False
 ) -> int:
-    """Return the bytes that the stack of saved arrays holds at its peak, in a pass on (B, T) tokens.
+    """Return the peak size in bytes of the stack of saved arrays, in a pass on (B, T) tokens.
 
-    Counted is what the textbook's ops save (backend `reference`), an array that two ops save once. For each
-    token these are so many numbers, and what stands in brackets with dropout only:
+    This counts what the ops of backend `reference` save; an array that two ops save counts once. Per token
+    these are (in brackets: with dropout only):
 
         embedding   the id (8 bytes) [mask C]
         a block     LayerNorm x̂ and 1/σ, 2 (C + 1);  inputs of c_attn and c_fc, 2 C;  q, k, v, 3 C;
@@ -25,41 +26,41 @@ def activation_bytes(
         ln_f        x̂ and 1/σ, C + 1
         head        its input C, probs V, the target's id and whether it counts (9 bytes)
 
-    The peak is the end of forward. With `recompute` a block keeps C numbers, and the peak may also be the
-    moment when the last block has been computed again, with head and ln_f gone.
+    The peak is at the end of forward. With `recompute`, a block saves C numbers, and the peak may also come
+    in backward, when the last block has been recomputed and head and ln_f have been freed.
 
-    Not counted: weights and gradients, what an op needs only while it runs, and dropout's random state.
-    An adaptive head is counted as a full one. Other backends keep less: `numpy` half of attention's probs,
-    `cupy` none of them, and neither keeps the head's.
+    Not counted: weights and gradients, temporary arrays inside an op, and dropout's random state. An adaptive
+    head counts like a full one. Other backends save less: `numpy` half of attention's probs, `cupy` none of
+    them, and neither saves the head's.
 
     Args:
-        config: the shape.
-        n_rows: rows that are in memory at once, B.
-        n_time: tokens of a row, T.
-        itemsize: bytes of a number.
-        recompute: as for `GPT`.
+        config: the model's configuration.
+        n_rows: rows in memory at once, B.
+        n_time: tokens per row, T.
+        itemsize: bytes per number.
+        recompute: activation checkpointing, as for `GPT`.
     """
     C, F, HT, V = config.n_embd, config.mlp_width, config.n_head * n_time, config.vocab_size
     dropout = config.dropout > 0.0
-    embedding = ID + itemsize * (C if dropout else 0)
+    embedding = ID_BYTES + itemsize * (C if dropout else 0)
     block = itemsize * (8 * C + 3 * F + HT + 2 + (2 * C + 2 * HT if dropout else 0))
     ln_f = itemsize * (C + 1)
-    head = itemsize * (C + V) + ID + 1
+    head = itemsize * (C + V) + ID_BYTES + 1
 
     end_of_forward = embedding + config.n_layer * (itemsize * C if recompute else block) + ln_f + head
     last_block_again = embedding + config.n_layer * itemsize * C + block
     return n_rows * n_time * (max(end_of_forward, last_block_again) if recompute else end_of_forward)
 
 
-def activations_in_words(model: GPT, backend: Backend, batch_size: int, *, accumulate: int = 1) -> str:
-    """Say in a line how much memory the activations of a training step take, and what would make it less.
+def activation_summary(model: GPT, backend: Backend, batch_size: int, *, accumulate: int = 1) -> str:
+    """Return a line on the memory that activations take in a training step, and how to reduce it.
 
     Args:
-        model: the structure, which knows whether blocks are recomputed.
-        backend: cuts the batch into micro-batches, of which each thread has one in memory, and knows in
-            which type passes compute if weights are float32.
-        batch_size: rows of a batch, each of block_size tokens.
-        accumulate: as for `loss_and_grads`.
+        model: the structure, which also says whether blocks are recomputed.
+        backend: splits the batch into micro-batches, one per thread in memory at a time, and decides the
+            dtype that passes compute in when the weights are float32.
+        batch_size: rows per batch, each of block_size tokens.
+        accumulate: gradient accumulation, as for `loss_and_grads`.
     """
     n_time = model.config.block_size
     micro_batches = cut_batch(batch_size, n_time, model.size, backend, accumulate)
@@ -69,7 +70,7 @@ def activations_in_words(model: GPT, backend: Backend, batch_size: int, *, accum
 
     def up_to(recompute: bool) -> str:
         n_bytes = activation_bytes(model.config, n_rows, n_time, itemsize=itemsize, recompute=recompute)
-        return f"up to {in_words(n_bytes)}"
+        return f"up to {memory_size(n_bytes)}"
 
     if model.recompute:
         return f"activations {up_to(True)} ({n_rows} x {n_time} tokens at once, blocks recomputed)"
@@ -77,8 +78,3 @@ def activations_in_words(model: GPT, backend: Backend, batch_size: int, *, accum
         f"activations {up_to(False)} ({n_rows} x {n_time} tokens at once); "
         f"with --training.recompute true {up_to(True)}"
     )
-
-
-def in_words(n_bytes: int) -> str:
-    """Return a number of bytes as people say it, in GiB or MiB."""
-    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"

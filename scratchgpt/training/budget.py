@@ -1,4 +1,4 @@
-"""How long to train: optimizer steps, counted directly or by what they read."""
+"""How long to train: the number of optimizer steps, given directly or as epochs or tokens."""
 
 import dataclasses
 import math
@@ -7,18 +7,18 @@ from scratchgpt.data import Rows
 from scratchgpt.errors import InputError
 from scratchgpt.training.settings import TrainingSettings
 
-LARGEST = 2**31  # steps
+MAX_STEPS = 2**31
 
 
 def with_steps(training: TrainingSettings, rows: Rows) -> TrainingSettings:
-    """Return the settings with the `max_steps` that their budget comes to on a training text.
+    """Return the settings with `max_steps` set to what `max_epochs` or `max_tokens` amount to.
 
-    `max_epochs` and `max_tokens` decide if they are given, the one that is reached first, and else
-    `max_steps` stays what it is. An epoch is as many rows as the text has, a row is block_size tokens,
-    padding included; the last step is the one that completes the budget.
+    If both are given, the one reached first decides; if neither is, `max_steps` stays. An epoch is one pass
+    over the rows of the training text. A row counts block_size tokens, padding included. The last step is the
+    one that completes the budget.
 
     Raises:
-        InputError: more than 2**31 steps.
+        InputError: the budget amounts to 2**31 steps or more.
     """
     budgets = {}
     if training.max_epochs is not None:
@@ -28,7 +28,7 @@ def with_steps(training: TrainingSettings, rows: Rows) -> TrainingSettings:
     if not budgets:
         return training
     name, steps = min(budgets.items(), key=lambda budget: budget[1])
-    if steps >= LARGEST:
+    if steps >= MAX_STEPS:
         given = getattr(training, name)
-        raise InputError(f"training.{name} is {given}, which is {steps:.3g} steps; expected fewer than 2**31")
+        raise InputError(f"training.{name} = {given} amounts to {steps:.3g} steps; the limit is 2**31")
     return dataclasses.replace(training, max_steps=max(1, math.ceil(steps)))

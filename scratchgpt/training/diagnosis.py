@@ -1,4 +1,4 @@
-"""Why a step was not finite: the first layer whose numbers are not, found by walking through it again."""
+"""Find out why a step produced NaN or inf: repeat its passes and name the first layer that did."""
 
 import dataclasses
 from typing import Any
@@ -22,16 +22,17 @@ def first_not_finite(
     streams: RowStreams | None,
     accumulate: int = 1,
 ) -> str:
-    """Return a sentence on the first numbers of a training step that are not finite.
+    """Return a sentence that names the first numbers of a training step that are NaN or inf.
 
-    Forward comes first, op by op; then the gradients, from the loss down.
+    Repeats the step's passes and checks forward op by op, then the gradients from the loss down.
 
     Args:
-        bound: the model with the weights of the step, which an infinite gradient has not changed.
-        tokens: (B, T), as the step had them.
-        targets: (B, T), likewise.
-        streams: draw the dropout masks; None means no dropout.
-        accumulate: parts of the batch, as the step had them.
+        bound: the model with the weights before the step. They are the same after it, because a step whose
+            gradient is not finite changes nothing.
+        tokens: the step's tokens, (B, T).
+        targets: the step's targets, (B, T).
+        streams: the step's random streams for dropout; None means no dropout.
+        accumulate: gradient accumulation, as in the step.
     """
     model, backend = bound.model, bound.backend
     watch = _Watch(bound.context().params, backend)
@@ -48,22 +49,22 @@ def first_not_finite(
     if watch.sum_of_squares > float(np.finfo(bound.params.flat.dtype).max):
         return (
             "every gradient is finite, but the sum of their squares is not: "
-            f"that of {watch.largest_name} has a value of {watch.largest:.1e}"
+            f"that of {watch.largest_name} contains {watch.largest:.1e}"
         )
     return (
-        "everything is finite now, as later steps have changed the weights; "
-        "with --training.log_interval 1 the layer can be named"
+        "everything is finite now, because later steps have changed the weights; "
+        "run with --training.log_interval 1 to find the layer"
     )
 
 
 class _Found(Exception):
-    """Ends the walk."""
+    """Ends the passes: the first number that is not finite has been found."""
 
 
 class _Watch:
-    """Sees every parameter that is read, every array that goes into an op or comes out, every gradient.
+    """Checks every parameter that is read, every input and output of an op, and every gradient.
 
-    Layers need not tell who they are: an op belongs to the parameters that were read just before it.
+    Ops do not know which layer calls them, so an op is attributed to the parameters read just before it.
     """
 
     def __init__(self, params: ParamVector, backend: Backend) -> None:
@@ -73,15 +74,15 @@ class _Watch:
         )
         self.sum_of_squares, self.largest, self.largest_name = 0.0, 0.0, ""
         self._backend = backend
-        self._weights: dict[str, Array] = {}  # read since the last op
-        self._layer = ""  # the last one that has parameters
+        self._weights: dict[str, Array] = {}  # parameters read since the last op
+        self._layer = ""  # the last layer that read parameters
 
     def reads(self, name: str, weight: Array) -> None:
-        """Hear that a parameter is read."""
+        """Note that a parameter is read."""
         self._weights[name] = weight
 
     def op_begins(self, op: str, args: tuple[Any, ...]) -> str:
-        """Look at the weights, then at the other inputs; return what to say of the output, if that is bad."""
+        """Check the weights, then the other inputs; return the message for an output that is not finite."""
         weights, self._weights = self._weights, {}
         if weights:
             self._layer = " and ".join(dict.fromkeys(name.rpartition(".")[0] for name in weights))
@@ -89,7 +90,7 @@ class _Watch:
         for name, weight in weights.items():
             self._check(f"the weight {name} is not finite before the step", weight)
         inputs = [arg for arg in _arrays(args) if not any(arg is weight for weight in weights.values())]
-        for array in inputs:  # every op's output was finite, so it is a sum of two of them
+        for array in inputs:  # all outputs so far were finite, so this is the sum of two of them
             self._check(f"the input of {place} is not finite, a sum of finite outputs", array)
         sizes = [
             f"its {what} are at most {max(map(self._size, arrays)):.1e}"
@@ -99,12 +100,12 @@ class _Watch:
         return f"the output of {place} is not finite ({', '.join(sizes)})"
 
     def op_ends(self, y: Any, problem: str) -> None:
-        """Look at the output."""
+        """Check the output of an op."""
         for array in _arrays(y):
             self._check(problem, array)
 
     def add(self, param: Param, gradient: Array | RowGradient) -> None:
-        """Look at a gradient; so this is also what the walk has for `Context.grads`."""
+        """Check a gradient. With this method the watch serves as the pass's `Context.grads`."""
         if isinstance(gradient, RowGradient):
             gradient = gradient.values
         self._check(f"every output is finite, but the gradient of {param.name} is not", gradient)
@@ -122,12 +123,12 @@ class _Watch:
         return float(np.abs(self._on_host(array)).max(initial=0.0))
 
     def _on_host(self, array: Array) -> Array:
-        """Return the array in NumPy, in a type that holds every number of any."""
+        """Return the array in host memory as float64, which represents every value of the other types."""
         return np.asarray(self._backend.to_host(array)).astype(np.float64)
 
 
 class _WatchedParams(ParamVector):
-    """Weights that say when they are read."""
+    """Weights that report when they are read."""
 
     def __init__(self, params: ParamVector, watch: _Watch) -> None:
         super().__init__(params.layout, params.flat)
@@ -140,7 +141,7 @@ class _WatchedParams(ParamVector):
 
 
 class _WatchedOp:
-    """An op that shows what goes in and what comes out."""
+    """An op whose inputs and outputs are checked."""
 
     def __init__(self, name: str, op: Op, watch: _Watch) -> None:
         self._name, self._watch = name, watch
@@ -148,7 +149,7 @@ class _WatchedOp:
         self.backward = op.backward
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Compute `(y, saved)`, and look at y."""
+        """Compute `(y, saved)`, and check the inputs and y."""
         problem = self._watch.op_begins(self._name, args)
         y, saved = self._forward(*args, **kwargs)
         self._watch.op_ends(y, problem)
@@ -156,6 +157,6 @@ class _WatchedOp:
 
 
 def _arrays(values: Any) -> list[Array]:
-    """Return the arrays of real numbers among the arguments or results of an op."""
+    """Return the floating-point arrays among the arguments or results of an op."""
     each = values if isinstance(values, tuple | list) else [values]
     return [value for value in each if hasattr(value, "dtype") and value.dtype.kind not in "iub"]

@@ -1,4 +1,4 @@
-"""Going on from a trained model with another text: its shape and its weights."""
+"""Fine-tuning: start from the configuration and weights of a trained model."""
 
 import dataclasses
 
@@ -13,19 +13,19 @@ from scratchgpt.training.settings import RunSettings
 from scratchgpt.training.state import TrainingState
 
 MAY_DIFFER = ("block_size", "dropout", "init_std")
-TABLES = ("wte.weight", "lm_head.weight", "wpe.weight")  # a row for each token or position
+TABLES = ("wte.weight", "lm_head.weight", "wpe.weight")  # one row per token or position
 
 
-def shape_of(settings: RunSettings, vocab_size: int, source: LanguageModel | None) -> GPTConfig:
-    """Return the shape of a run's model: as the settings say, or that of the model that it begins with.
+def model_config(settings: RunSettings, vocab_size: int, source: LanguageModel | None) -> GPTConfig:
+    """Return the configuration of a run's model: the settings', or that of the model being fine-tuned.
 
     Args:
-        settings: what somebody has asked for.
-        vocab_size: of the tokenizer; a vocabulary larger than the source's gets new rows.
-        source: the model that the run begins with, if any.
+        settings: the run's settings.
+        vocab_size: the tokenizer's; if it is larger than the source's, the tables get new rows.
+        source: the model to fine-tune, if any.
 
     Raises:
-        InputError: a bad shape, or one that does not fit the source's weights.
+        InputError: the configuration is invalid, or does not fit the source's weights.
     """
     asked = {name: value for name, value in settings.model.items() if value is not None}
     if source is None:
@@ -34,31 +34,33 @@ def shape_of(settings: RunSettings, vocab_size: int, source: LanguageModel | Non
     for field, value in dataclasses.asdict(GPTConfig.from_dict(dataclasses.asdict(theirs) | asked)).items():
         expected = getattr(theirs, field)
         if field not in (*MAY_DIFFER, "vocab_size") and value != expected:
-            raise InputError(f"model.{field} is {value!r}; expected {expected!r}, as {name} has it")
+            raise InputError(
+                f"model.{field} is {value!r}, but {name} has {expected!r}; fine-tuning cannot change it"
+            )
     if theirs.adaptive_cutoffs and vocab_size > theirs.vocab_size:
         raise InputError(
-            f"the tokenizer has {vocab_size:,} tokens; expected at most {theirs.vocab_size:,}, as many as "
-            f"{name} has, whose adaptive head cannot grow"
+            f"the tokenizer has {vocab_size:,} tokens, but {name} has only {theirs.vocab_size:,}, and its "
+            "adaptive head cannot grow; do not add special tokens"
         )
     vocab_size = max(theirs.vocab_size, vocab_size)
     if asked.get("vocab_size", vocab_size) != vocab_size:
         raise InputError(
-            f"model.vocab_size is {asked['vocab_size']!r}; expected nothing, or {vocab_size}, as {name} and "
-            "the tokenizer need"
+            f"model.vocab_size is {asked['vocab_size']!r}, but {name} and the tokenizer need {vocab_size}; "
+            "leave it out"
         )
     changes = {field: asked[field] for field in MAY_DIFFER if field in asked}
     return dataclasses.replace(theirs, vocab_size=vocab_size, **changes)
 
 
-def first_weights(model: GPT, seed: int, source: LanguageModel | None = None) -> ParamVector:
-    """Return the weights, in host memory, that training begins with: freshly drawn, or those of a source.
+def initial_weights(model: GPT, seed: int, source: LanguageModel | None = None) -> ParamVector:
+    """Return the weights that training starts from, in host memory: random, or copied from a source.
 
-    Tables with a row for each token or position keep the fresh rows where the source has none.
+    Embedding tables keep their random rows for tokens and positions that the source does not have.
 
     Args:
-        model: the structure; with a source, one whose shape is that of `shape_of`.
-        seed: draws the weights.
-        source: the model to go on from, if any.
+        model: the structure; with a source, built from `model_config`.
+        seed: random seed of the weights.
+        source: the model to fine-tune, if any.
     """
     params = model.init(seed)
     if source:
@@ -69,9 +71,9 @@ def first_weights(model: GPT, seed: int, source: LanguageModel | None = None) ->
     return params
 
 
-def keep_start(run: Run, state: TrainingState, held_out: HeldOut, name: str) -> str:
-    """Evaluate and save what training begins with, the best until it is beaten; return how good it is."""
+def save_starting_point(run: Run, state: TrainingState, held_out: HeldOut, name: str) -> str:
+    """Evaluate the model to fine-tune and save it as the best so far; return a line with its loss."""
     figures = held_out.evaluate(state.evaluated())
     run.record.log_evaluation(0, held_out.label, **figures)
     run.save(state, 0, figures["val_loss"])
-    return f"{name} begins with a {held_out.label} loss of {figures['val_loss']:.4f}"
+    return f"{name} starts with a {held_out.label} loss of {figures['val_loss']:.4f}"

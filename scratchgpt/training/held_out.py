@@ -1,4 +1,4 @@
-"""The held-out text of a run, and what it says of a model."""
+"""The held-out text of a run, and the metrics of a model on it."""
 
 import math
 
@@ -9,35 +9,36 @@ from scratchgpt.evaluation.text_loss import score
 from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training.settings import TrainingSettings
-from scratchgpt.training.text import nats_per_token
+from scratchgpt.training.text import entropy_per_token
 
 
 class HeldOut:
-    """The text that a run is evaluated on: a part that it does not train on, or the whole text.
+    """The text that a run is evaluated on: the part it does not train on, or the whole text.
 
     Args:
-        corpus: what it is a part of.
-        part: its tokens.
-        tokenizer: what they mean.
-        training: says how much of it to read, and how many rows at once.
+        corpus: the whole text.
+        part: the tokens to evaluate on.
+        tokenizer: the tokenizer they come from.
+        training: has the batch size and the number of tokens to evaluate on.
 
     Attributes:
-        label: what to call it, "held-out" or "whole-text".
-        floor: its entropy in nats per token, where that is known: no model is better.
+        label: "held-out" or "whole-text", for messages and plots.
+        floor: the entropy of the text in nats per token, if known; no model can have a lower loss.
     """
 
     def __init__(self, corpus: Corpus, part: Part, tokenizer: Tokenizer, training: TrainingSettings) -> None:
         self.label = "held-out" if training.val_fraction else "whole-text"
-        self.floor = nats_per_token(corpus, part)
+        self.floor = entropy_per_token(corpus, part)
         self._part = part
         self._tokenizer = tokenizer
         self._training = training
 
     def evaluate(self, bound: BoundModel) -> dict[str, float]:
-        """Return what an evaluation records.
+        """Return the metrics by name.
 
-        That is val_loss in nats per token, the same as perplexity and bits_per_byte, the accuracy, and where
-        the floor is known bits_above_floor, per token.
+        val_loss is in nats per token; perplexity and bits_per_byte are the same loss in other units; accuracy
+        is the share of targets that were the most likely token; bits_above_floor, only if the entropy of the
+        text is known, is how far the loss is above it, in bits per token.
         """
         training = self._training
         val_loss, accuracy, _ = score(

@@ -1,4 +1,8 @@
-"""How near training comes to what the machine could do if it did nothing but multiply matrices."""
+"""Model FLOPs utilization (MFU): training speed as a share of what the machine's matrix products allow.
+
+Source: Chowdhery et al., "PaLM" (2022), section 4.1, https://arxiv.org/abs/2204.02311. Where the paper
+divides by the hardware's theoretical peak, we divide by the measured rate of large matrix products.
+"""
 
 import time
 
@@ -8,25 +12,24 @@ from scratchgpt.backends import Backend
 from scratchgpt.config import GPTConfig
 from scratchgpt.shapes import Array
 
-SIZE = 1024  # of the matrices that are multiplied
-TRIES = 4  # the first one is slower, and none is faster than the machine
+MATRIX_SIZE = 1024
+N_MEASUREMENTS = 4  # the fastest counts: the first one is slower, and noise only ever slows one down
 
 
 def ideal_seconds_per_token(config: GPTConfig, backend: Backend) -> float:
-    """Return how long a training token takes if its matrix products are all there is, at the machine's rate.
+    """Return the seconds per training token at an MFU of 1: its matrix products alone, at the machine's rate.
 
-    Times tokens per second this is the share of the machine's matrix rate that training reaches ("model FLOPs
-    utilization": Chowdhery et al., "PaLM" (2022), section 4.1, https://arxiv.org/abs/2204.02311).
+    Multiplied by tokens per second, this is the MFU.
     """
-    return training_operations(config) / matrix_rate(backend)
+    return training_flops(config) / matrix_rate(backend)
 
 
-def training_operations(config: GPTConfig) -> float:
-    """Return the operations of the matrix products for one token of a full block, forward and backward.
+def training_flops(config: GPTConfig) -> float:
+    """Return the FLOPs of all matrix products for one token of a full block, forward and backward.
 
-    A product of a row with a matrix of n weights is 2 n operations forward and 4 n backward. Matrices are
-    those of the blocks (4 C² of attention, 2 C F of the MLP) and of the head (C V). Attention's own products,
-    scores and values, are 2 T C each, of which the causal mask leaves half.
+    Multiplying a row by a matrix of n weights takes 2 n FLOPs forward and 4 n backward. The matrices are
+    those of the blocks (4 C² in attention, 2 C F in the MLP) and the head (C V). Attention's own products,
+    scores and weighted values, take 2 T C each forward; the causal mask halves that.
     """
     C, F, T, V = config.n_embd, config.mlp_width, config.block_size, config.vocab_size
     block = 4 * C * C + 2 * C * F + T * C
@@ -34,24 +37,23 @@ def training_operations(config: GPTConfig) -> float:
 
 
 def matrix_rate(backend: Backend) -> float:
-    """Return the operations per second of matrix products in the type that passes compute in, measured now.
+    """Measure the FLOPs per second of matrix products, in the dtype that passes compute in.
 
-    Products of (1024, 1024) matrices, as many side by side as the backend has threads; it takes about a tenth
-    of a second.
+    Multiplies (1024, 1024) matrices, one per thread of the backend at a time, for about a tenth of a second.
     """
     n = backend.threads or 1
     rng = np.random.default_rng(0)
-    flat = backend.to_compute(backend.to_device(rng.standard_normal(SIZE * SIZE, dtype=np.float32)))
-    matrix = flat.reshape(SIZE, SIZE)
+    flat = backend.to_compute(backend.to_device(rng.standard_normal(MATRIX_SIZE**2, dtype=np.float32)))
+    matrix = flat.reshape(MATRIX_SIZE, MATRIX_SIZE)
 
     def product(_: int) -> Array:
         return backend.matmul(matrix, matrix)
 
     seconds = []
     with backend.active(parallel=True):
-        for _ in range(TRIES):
+        for _ in range(N_MEASUREMENTS):
             started = time.perf_counter()
             results = backend.map(product, range(n))
-            backend.to_host(results[-1][:1, :1].copy())  # waits for a device
+            backend.to_host(results[-1][:1, :1].copy())  # waits for the device
             seconds.append(time.perf_counter() - started)
-    return 2.0 * SIZE**3 * n / min(seconds)
+    return 2.0 * MATRIX_SIZE**3 * n / min(seconds)

@@ -1,4 +1,4 @@
-"""What the training loop needs from a run. `runs.folder.RunFolder` keeps all of it on disk."""
+"""What the training loop needs of a run, as protocols. `runs.folder.RunFolder` stores all of it on disk."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,39 +10,39 @@ from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training.loggers import Logger
 from scratchgpt.training.settings import RunSettings
 from scratchgpt.training.state import TrainingState
-from scratchgpt.training.step import Taken
+from scratchgpt.training.step import StepResult
 
 
 class Record(Protocol):
     """The metrics of every step, evaluation and sample.
 
     Attributes:
-        loggers: the other places that receive each metric.
+        loggers: also receive every metric, e.g. TensorBoard.
     """
 
     loggers: Sequence[Logger]
 
     @property
     def seconds(self) -> float:
-        """Return how long the steps recorded so far took, in seconds."""
+        """Return the training time of the steps recorded so far, in seconds."""
 
-    def log_steps(self, last: int, steps: Sequence[Taken], on_not_finite: str = "stop") -> float:
+    def log_steps(self, last: int, steps: Sequence[StepResult], on_not_finite: str = "stop") -> float:
         """Record the steps up to number `last`; return the loss of the last finite one, in nats per token."""
 
     def log_evaluation(self, step: int, label: str, val_loss: float, **others: Any) -> None:
-        """Record an evaluation after a step."""
+        """Record the metrics of an evaluation after a step."""
 
     def log_sample(self, step: int, write: Callable[[], str]) -> str:
-        """Record the text that `write` generates, and return it."""
+        """Record the text that `write` generates; return it."""
 
 
 class Run(Protocol):
-    """A run: its record, its checkpoints and its pictures.
+    """A run: its metrics, checkpoints and plots.
 
     Attributes:
         path: the folder.
         step: optimizer steps taken up to the last checkpoint.
-        about: a few lines on what is trained.
+        about: a few lines that describe model, text and backend.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class Run(Protocol):
         """Write a checkpoint; return whether `val_loss` is the lowest so far."""
 
     def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
-        """Draw the curves so far."""
+        """Plot the curves so far."""
 
     def has_stalled(self, patience: int | None) -> bool:
         """Return whether the last `patience` evaluations brought no improvement."""

@@ -1,6 +1,10 @@
-"""The settings of a run, section by section: what a YAML file and the command line can say."""
+"""The settings of a run, one class per section of the YAML file.
+
+`train.py --help` prints the descriptions of most attributes, so they say null, YAML's word for None.
+"""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,6 +13,7 @@ import yaml
 from scratchgpt.corpora.corpus import Errors, Format
 from scratchgpt.errors import InputError
 from scratchgpt.generation.settings import GenerationSettings as GenerationSettings
+from scratchgpt.optim import default_hyperparameters
 from scratchgpt.tokenizers.training import Kind
 from scratchgpt.training.loggers import logger_names
 from scratchgpt.utils.validation import check_types
@@ -16,14 +21,14 @@ from scratchgpt.utils.validation import check_types
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """How the text is read.
+    """How to read the text.
 
     Attributes:
-        format: what the files hold; "auto" goes by their names, "lines" is one example per line.
-        text_field: the field of JSON lines that holds the text.
-        errors: what becomes of bytes that are not UTF-8.
-        bot_only: whether in dialogues only what the bot says counts in the loss.
-        allow_special: whether the name of a special token in the text is that token, instead of characters.
+        format: format of the files; "auto" decides by their names, "lines" makes every line an example.
+        text_field: in JSON Lines, the field with the text.
+        errors: how to handle bytes that are not valid UTF-8.
+        bot_only: in dialogues, compute the loss on the bot's turns only.
+        allow_special: parse names of special tokens in the text as these tokens, not as characters.
     """
 
     format: Format = "auto"
@@ -38,17 +43,16 @@ class CorpusSettings:
 
 @dataclass(frozen=True)
 class TokenizerSettings:
-    """Which tokenizer: one that exists, or one that is made for the text.
+    """Which tokenizer to load, or how to train one on the text.
 
     Attributes:
-        path: a tokenizer to load, as a file or a folder; null makes one for the text. It keeps its ids, and
-            gets the special tokens that the text needs and it lacks.
-        kind: which one to make.
-        vocab_size: of "bpe" and "sentencepiece", special tokens included.
-        pattern: how "bpe" splits text: "gpt2", "gpt4", or a regular expression of the package regex.
-        special_tokens: names of special tokens, besides those that the text needs.
-        pad: add <pad>, which no text produces.
-        unk: add <unk>, which stands for characters that the training text lacks; of "char" only.
+        path: file or folder of an existing tokenizer; missing special tokens are added. null: train one.
+        kind: kind of tokenizer to train.
+        vocab_size: vocabulary size for "bpe" and "sentencepiece", special tokens included.
+        pattern: how "bpe" splits text before merging: "gpt2", "gpt4" or a regular expression (package regex).
+        special_tokens: special tokens to add to those that the text needs.
+        pad: add <pad>, for padding; no text encodes to it.
+        unk: add <unk>, for characters that are out of vocabulary; "char" only.
     """
 
     path: str | None = None
@@ -64,7 +68,8 @@ class TokenizerSettings:
         for name in self.special_tokens:
             good = isinstance(name, str) and len(name) > 1
             _expect(self, "special_tokens", good, "names of two or more characters")
-        _expect(self, "unk", not self.unk or self.kind == "char", "false; this kind knows every character")
+        expected = f"false: {self.kind!r} encodes every character"
+        _expect(self, "unk", not self.unk or self.kind == "char", expected)
 
 
 @dataclass(frozen=True)
@@ -72,35 +77,36 @@ class TrainingSettings:
     """How to train.
 
     Attributes:
-        seed: determines initial weights, batches and dropout.
-        max_steps: optimizer steps in all, unless one of the next two says how many.
-        max_epochs: so many times the training text; may be a fraction. null: max_steps decides.
-        max_tokens: so many tokens of batches, padding included; with max_epochs, what is reached first.
-            null: max_steps decides.
-        batch_size: windows of text per step.
-        batches: how they are chosen: "random" windows, or "epochs", in which each one comes exactly once.
-        accumulate: parts that a batch is cut into, one after the other, to save memory.
-        recompute: whether backward computes activations of a block again, to save memory.
+        seed: random seed of the initial weights, batches and dropout.
+        max_steps: number of optimizer steps, unless max_epochs or max_tokens is set.
+        max_epochs: train for this many passes over the text, e.g. 0.5; null: max_steps decides.
+        max_tokens: train on this many tokens, padding included; null: max_steps decides. If max_epochs is
+            set, too, whichever is reached first decides.
+        batch_size: sequences of block_size tokens per optimizer step.
+        batches: how to draw sequences: "random" windows of the text, or "epochs", each once per epoch.
+        accumulate: gradient accumulation: split each batch into this many parts, one after the other.
+        recompute: activation checkpointing: recompute each block's activations in backward to save memory.
         optimizer: "adamw", "lion" or "muon".
-        learning_rate: the peak of the schedule.
-        min_learning_rate: where the schedule ends.
-        schedule: how the rate goes from one to the other: "constant", "linear", "cosine" or "wsd".
-        warmup_steps: steps of linear warm-up.
-        weight_decay: decoupled decay, on matrices only.
-        beta1: decay of the mean gradient.
-        beta2: decay of the mean squared gradient.
-        adam_eps: AdamW's epsilon; Lion has none.
-        ema_decay: of the running mean of the weights, which is then what is evaluated and kept; null: none.
-        on_not_finite: what follows a step whose loss or gradient is not finite: "stop", or "skip" it.
-        patience: stop after so many evaluations that were not the best; null: never.
-        max_minutes: stop after so many minutes of this process; null: never.
-        grad_clip: largest global gradient norm; null leaves gradients alone.
-        val_fraction: share of the text, at its end, that is held out; 0 evaluates on the training text.
-        eval_interval: steps between evaluations, each followed by a checkpoint.
-        keep_checkpoints: how many evaluations' training states to keep besides the last.
-        sample_tokens: write a sample of so many tokens at every evaluation; 0: none.
-        log_interval: steps between readings of the loss; a GPU is waited for only then.
-        eval_tokens: evaluate on so many tokens, in whole windows (at least one) over the text; null: all.
+        learning_rate: peak learning rate.
+        min_learning_rate: learning rate at the end of the schedule.
+        schedule: learning rate schedule: "constant", "linear", "cosine" or "wsd" (warm-up, stable, decay).
+        warmup_steps: steps of linear learning rate warm-up.
+        weight_decay: decoupled weight decay, on matrices only; null: the optimizer's default (0.1, Lion 0.3).
+        beta1: decay rate of the mean gradient (Lion: in the update); null: the optimizer's default (0.9).
+        beta2: decay rate of the mean squared gradient (Lion: of the mean gradient); null: the optimizer's
+            default (0.95, Lion 0.99).
+        adam_eps: AdamW's epsilon, also Muon's; null: the optimizer's default (1e-8). Lion has none.
+        ema_decay: decay of an EMA of the weights, used by evaluations and the best checkpoint; null: no EMA.
+        on_not_finite: what to do if a step's loss or gradient is NaN or inf: "stop", or "skip" the step.
+        patience: early stopping after this many evaluations without a new best loss; null: never.
+        max_minutes: time limit of this process, after which it saves and stops; null: none.
+        grad_clip: clip the global gradient norm to this value; null: no clipping.
+        val_fraction: share of the text to hold out, taken from its end; 0: evaluate on the training text.
+        eval_interval: steps between evaluations; each also saves a checkpoint.
+        keep_checkpoints: keep this many training states, the newest, as step-*.safetensors besides the last.
+        sample_tokens: length in tokens of the sample generated at every evaluation; 0: no sample.
+        log_interval: steps between readings of the loss; a GPU is synchronized only then.
+        eval_tokens: evaluate on this many tokens, in evenly spaced sequences (at least one); null: all.
     """
 
     seed: int = 1337
@@ -116,10 +122,10 @@ class TrainingSettings:
     min_learning_rate: float = 1e-4
     schedule: Literal["constant", "linear", "cosine", "wsd"] = "cosine"
     warmup_steps: int = 100
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    adam_eps: float = 1e-8
+    weight_decay: float | None = None
+    beta1: float | None = None
+    beta2: float | None = None
+    adam_eps: float | None = None
     ema_decay: float | None = None
     on_not_finite: Literal["stop", "skip"] = "stop"
     patience: int | None = None
@@ -137,25 +143,25 @@ class TrainingSettings:
         for name in ("max_steps", "batch_size", "accumulate", "eval_interval", "log_interval"):
             _expect(self, name, 1 <= getattr(self, name) < 2**31, "at least 1, and less than 2**31")
         _expect(self, "seed", 0 <= self.seed < 2**63, "a whole number in [0, 2**63)")
-        not_negative = ("warmup_steps", "weight_decay", "learning_rate", "min_learning_rate")
+        not_negative = ("warmup_steps", "learning_rate", "min_learning_rate")
         for name in (*not_negative, "keep_checkpoints", "sample_tokens"):
             _expect(self, name, getattr(self, name) >= 0, "at least 0")
-        for name in ("beta1", "beta2", "val_fraction"):
-            _expect(self, name, 0 <= getattr(self, name) < 1, "a number in [0, 1)")
-        decay = self.ema_decay
-        _expect(self, "ema_decay", decay is None or 0 <= decay < 1, "a number in [0, 1), or null")
-        _expect(self, "adam_eps", self.adam_eps > 0, "a positive number")
-        _expect(self, "grad_clip", self.grad_clip is None or self.grad_clip > 0, "a positive number, or null")
-        _expect(self, "eval_tokens", self.eval_tokens is None or self.eval_tokens >= 1, "at least 1, or null")
+        _expect(self, "val_fraction", 0 <= self.val_fraction < 1, "a number in [0, 1)")
 
-        _expect(self, "patience", self.patience is None or self.patience >= 1, "at least 1, or null")
-        for name in ("max_epochs", "max_tokens", "max_minutes"):
-            value = getattr(self, name)
-            _expect(self, name, value is None or value > 0, "a positive number, or null")
+        def expect_if_set(names: tuple[str, ...], is_good: Callable[[Any], bool], expected: str) -> None:
+            for name in names:
+                value = getattr(self, name)
+                _expect(self, name, value is None or is_good(value), f"{expected}, or null")
+
+        expect_if_set(("weight_decay",), lambda value: value >= 0, "at least 0")
+        expect_if_set(("beta1", "beta2", "ema_decay"), lambda value: 0 <= value < 1, "a number in [0, 1)")
+        expect_if_set(("eval_tokens", "patience"), lambda value: value >= 1, "at least 1")
+        positive = ("adam_eps", "grad_clip", "max_epochs", "max_tokens", "max_minutes")
+        expect_if_set(positive, lambda value: value > 0, "a positive number")
 
     @property
-    def rates(self) -> dict[str, Any]:
-        """What `optim.learning_rate` takes of these."""
+    def schedule_settings(self) -> dict[str, Any]:
+        """The keyword arguments of `optim.learning_rate`."""
         return {
             "peak": self.learning_rate,
             "floor": self.min_learning_rate,
@@ -165,32 +171,50 @@ class TrainingSettings:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What the optimizer takes of these."""
-        eps = None if self.optimizer == "lion" else self.adam_eps
-        return {"betas": (self.beta1, self.beta2), "eps": eps, "weight_decay": self.weight_decay}
+        """The optimizer's betas, eps (unless it has none) and weight decay: as set, else its own defaults."""
+        defaults = default_hyperparameters(self.optimizer)
+        beta1, beta2 = defaults["betas"]
+        chosen = {
+            "betas": (_first_set(self.beta1, beta1), _first_set(self.beta2, beta2)),
+            "eps": self.adam_eps,
+            "weight_decay": self.weight_decay,
+        }
+        return {name: _first_set(chosen[name], default) for name, default in defaults.items()}
+
+    def with_optimizer_defaults(self) -> "TrainingSettings":
+        """Return the settings with the optimizer's own defaults in place of None, for the record of a run."""
+        chosen = self.hyperparameters
+        beta1, beta2 = chosen["betas"]
+        return dataclasses.replace(
+            self,
+            beta1=beta1,
+            beta2=beta2,
+            adam_eps=chosen.get("eps"),
+            weight_decay=chosen["weight_decay"],
+        )
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that `train.py` can be told.
+    """All settings of `train.py`.
 
     Attributes:
-        data: the text to train on: a built-in set, a file, a folder, a pattern of names, or "-".
-        out: the folder of the run; None means one in runs/ with the name of the text.
-        backend: who computes, "numpy", "reference" or "cupy".
-        threads: how many threads it may use on a CPU; None means all cores.
-        precision: of a GPU's arithmetic, "float32", "tf32", "bf16" or "float16".
-        graph: whether a GPU records the training step once and replays it.
-        device: the number of the GPU; None means the first.
-        resume: the folder of a run to go on with, or None.
-        init_from: a model to begin with, as `sg.load` takes it, or None; it brings its shape and tokenizer.
-        logger: who else hears of a run while it trains: "none", "tensorboard", "wandb", or both with a comma.
-        corpus: how the text is read.
-        tokenizer: how text becomes tokens.
-        model: fields of GPTConfig; a vocab_size of None means the tokenizer's. With `init_from` only those
-            that somebody has set.
+        data: the text to train on: a built-in set, a file, a folder, a glob pattern, or "-" (standard input).
+        out: folder of the run; None means runs/NAME, where NAME is the name of the text.
+        backend: "numpy", "reference" or "cupy".
+        threads: number of CPU threads; None means one per core.
+        precision: number format on a GPU: "float32", "tf32", "bf16" or "float16".
+        graph: capture the training step as a CUDA graph and replay it.
+        device: index of the GPU; None means the first.
+        resume: folder of a run to resume, or None.
+        init_from: a model to fine-tune (anything `sg.load` takes), or None. Its shape and tokenizer are kept.
+        logger: loggers that also receive the metrics: "none", "tensorboard", "wandb", or "tensorboard,wandb".
+        corpus: how to read the text.
+        tokenizer: how to tokenize it.
+        model: fields of GPTConfig; a vocab_size of None means the tokenizer's. With `init_from`, only those
+            that the user has set.
         training: how to train.
-        generation: how to write the sample at the end.
+        generation: how to generate samples.
     """
 
     data: str
@@ -213,15 +237,19 @@ class RunSettings:
         logger_names(self.logger)
 
     @property
-    def computing(self) -> dict[str, Any]:
-        """What `get_backend` takes of these, besides the name."""
+    def backend_settings(self) -> dict[str, Any]:
+        """The keyword arguments of `get_backend`."""
         return {name: getattr(self, name) for name in ("threads", "precision", "graph", "device")}
 
     def as_yaml(self) -> str:
-        """Return all settings as a file for `--config`, but for `resume`, which belongs to one command."""
+        """Return the settings as a YAML file for `--config`; `resume`, meant for one command, is left out."""
         content = dataclasses.asdict(self)
         del content["resume"]
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _first_set(chosen: Any, default: Any) -> Any:
+    return default if chosen is None else chosen
 
 
 def _expect(settings: object, name: str, good: bool, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""What training changes: all that a checkpoint must keep so that a run goes on as if it had never stopped."""
+"""The state of training: what a checkpoint must store so that a run can be resumed exactly."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from scratchgpt.optim import EMA, Optimizer
 
 @dataclass
 class TrainingState:
-    """What training changes.
+    """Everything that training changes, and the model it belongs to.
 
     Attributes:
         model: the structure, which does not change.
-        optimizer: weights, moments and how many steps it has taken.
-        ema: the running mean of the weights, or None.
-        batches: how far in the text it is.
-        text_key: what text and tokenizer are called in the cache.
+        optimizer: the weights, the moments and the number of steps taken.
+        ema: the exponential moving average of the weights, or None.
+        batches: the position in the text.
+        text_key: the cache key of text and tokenizer.
     """
 
     model: GPT
@@ -29,11 +29,11 @@ class TrainingState:
 
     @property
     def params(self) -> ParamVector:
-        """The weights that training changes."""
+        """The weights, which the optimizer updates in place."""
         return self.optimizer.params
 
-    def update_mean(self) -> None:
-        """Take the weights after a step into their running mean, if there is one."""
+    def update_ema(self) -> None:
+        """Add the weights after a step to their EMA, if there is one."""
         if self.ema:
             self.ema.update()
 
@@ -42,5 +42,5 @@ class TrainingState:
         return BoundModel(self.model, self.weights(), self.optimizer.backend)
 
     def weights(self) -> ParamVector:
-        """Return the weights to evaluate and to keep as the best: their running mean, if there is one."""
+        """Return the weights to evaluate and to save as the best: their EMA, if there is one."""
         return self.ema.weights() if self.ema else self.params

@@ -1,4 +1,4 @@
-"""One step of training: loss, gradients, clipping, the optimizer."""
+"""One training step: forward, backward, gradient clipping, optimizer."""
 
 import math
 from collections.abc import Callable
@@ -16,14 +16,19 @@ from scratchgpt.optim import Optimizer
 from scratchgpt.shapes import Array, Tokens
 from scratchgpt.training.diagnosis import first_not_finite
 
-MAX_UNREAD = 128  # steps whose batches are kept, in case that one of them was not finite
+MAX_UNREAD = 128  # steps whose batches are kept so that a NaN can still be traced to its layer
 
 
-class Taken(NamedTuple):
-    """What a step was: its learning rate, its loss in nats per token, the norm of its gradient.
+class StepResult(NamedTuple):
+    """The outcome of a step.
 
-    No norm means that the gradient left the range of float16, so that the step changed nothing. If loss or
-    norm are not finite otherwise, `why_not_finite` looks for the layer; call it before the next step.
+    Attributes:
+        lr: learning rate.
+        loss: mean loss in nats per token.
+        grad_norm: gradient norm before clipping; None if the gradient overflowed float16, in which case the
+            step changed nothing.
+        why_not_finite: if loss or norm is NaN or inf, a function that finds the layer that caused it, to be
+            called before the next step; else None.
     """
 
     lr: float
@@ -33,13 +38,13 @@ class Taken(NamedTuple):
 
 
 class TrainingStep:
-    """Takes steps without waiting for the device; `read` tells later what they were.
+    """Takes steps without waiting for the device; `read` returns their losses later.
 
     Args:
         model: the structure.
-        optimizer: holds the weights and moments, which change in place.
-        grad_clip: the largest norm of all gradients together; None leaves them alone.
-        accumulate: parts that a batch is cut into, one after the other, to save memory.
+        optimizer: holds the weights and moments, which it updates in place.
+        grad_clip: the largest global gradient norm; None means no clipping.
+        accumulate: gradient accumulation: number of parts a batch is split into, one after the other.
     """
 
     def __init__(
@@ -51,42 +56,42 @@ class TrainingStep:
         self._max_norm = math.inf if grad_clip is None else grad_clip
         self._backend: Backend = optimizer.backend
         self._losses = self._backend.losses()
-        # Rates and batches of the steps that nobody has read.
+        # Learning rates and batches of the steps since the last `read`.
         self._unread: list[tuple[float, Tokens, Tokens, RowStreams | None]] = []
-        self._read: list[Taken] = []  # what had to be read before anybody asked
+        self._read: list[StepResult] = []  # read early because the buffer of losses was full
         self._on_device = self._backend.capture_step(self._step)
 
     def __call__(self, tokens: Tokens, targets: Tokens, lr: float, rng: np.random.Generator) -> None:
-        """Take a step on a batch (B, T); targets of IGNORE_INDEX do not count.
+        """Take a step on a batch (B, T); targets equal to IGNORE_INDEX do not count.
 
-        A step whose gradient is not finite changes nothing; `read` shows it.
+        If the gradient norm is not finite, no weight changes, and `read` reports it.
 
         Raises:
-            InputError: as `loss_and_grads`.
+            InputError: see `loss_and_grads`.
         """
         if len(self._unread) == min(MAX_UNREAD, self._losses.capacity):
             self._read = self.read()
         tokens = check_tokens(tokens, self._bound.config)
         targets = check_targets(targets, tokens, self._bound.config)
         streams = self._bound.dropout_streams(rng, len(tokens))
-        with self._backend.active(parallel=True):  # the norm, too, on one thread
+        with self._backend.active(parallel=True):  # one BLAS thread each, for the gradient norm, too
             self._on_device(tokens, targets, streams, self._optimizer.next_scalars(lr))
         self._unread.append((lr, tokens, targets, streams))
 
-    def read(self) -> list[Taken]:
-        """Return every step since the last call, in their order."""
+    def read(self) -> list[StepResult]:
+        """Return the outcomes of all steps since the last call, in order; wait for the device."""
         unread, self._unread = self._unread, []
         before, self._read = self._read, []
         losses = self._losses.read(len(unread))
-        taken = []
+        results = []
         for (lr, tokens, targets, streams), (loss, norm) in zip(unread, losses, strict=True):
             is_finite = math.isfinite(loss) and (norm is None or math.isfinite(norm))
             why = partial(first_not_finite, self._bound, tokens, targets, streams, self._accumulate)
-            taken.append(Taken(lr, loss, norm, None if is_finite else why))
-        return before + taken
+            results.append(StepResult(lr, loss, norm, None if is_finite else why))
+        return before + results
 
     def _step(self, tokens: Tokens, targets: Tokens, streams: RowStreams | None, scalars: Array) -> None:
-        """Do the work of a step where the backend computes."""
+        """Run the part of a step that happens on the device, which a GPU can capture as a graph."""
         parts, grads = self._bound.run(tokens, targets, streams, with_grads=True, accumulate=self._accumulate)
         assert grads is not None
         norm = self._backend.clip(grads.flat, self._max_norm)

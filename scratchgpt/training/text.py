@@ -1,4 +1,4 @@
-"""Reading the text of a run: its tokenizer, its tokens, and what to ask of its model."""
+"""The text of a run: its tokenizer, its tokens, and the settings that depend on them."""
 
 import dataclasses
 import time
@@ -12,10 +12,9 @@ from scratchgpt import data, tokenizers
 from scratchgpt.config import GPTConfig
 from scratchgpt.corpora import Corpus
 from scratchgpt.corpora.special_tokens import with_special_tokens
-from scratchgpt.data.prepare import SMALL
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.base import PAD, UNK
+from scratchgpt.tokenizers.special_tokens import PAD, UNK
 from scratchgpt.tokenizers.training import train_tokenizer
 from scratchgpt.training.budget import with_steps
 from scratchgpt.training.settings import RunSettings
@@ -23,51 +22,57 @@ from scratchgpt.utils.cache_folder import cache_folder
 from scratchgpt.utils.progress_bar import progress_bar
 from scratchgpt.utils.words import counted
 
+ANNOUNCED_CHARACTERS = 4 * 2**20  # texts of this size take so long that a line should say what is happening
 
-def tokenizer_for(
+
+def load_or_train_tokenizer(
     settings: RunSettings, corpus: Corpus, console: Console, existing: Tokenizer | None = None
 ) -> Tokenizer:
-    """Return the tokenizer that a run asks for: loaded, or made for its text, which is then read once.
+    """Return the run's tokenizer: loaded from `tokenizer.path`, or trained in one pass over the text.
 
-    It has the special tokens that the text names. One that is loaded gets those that it lacks.
+    It has all special tokens that the text and the settings name; a loaded tokenizer gets the missing ones.
 
     Args:
-        settings: what is asked for.
+        settings: the run's settings.
         corpus: the text.
-        console: where to say what is done.
-        existing: a tokenizer to take instead of another one.
+        console: where to report what happens.
+        existing: the tokenizer of a resumed run or a fine-tuned model, used in place of a trained one.
 
     Raises:
-        InputError: no such tokenizer, one that takes no more special tokens, or a text that cannot be read.
+        InputError: the tokenizer does not exist or accepts no special tokens, or the text cannot be read.
     """
     asked = settings.tokenizer
     if asked.path is not None:
         existing = tokenizers.load(asked.path)
     if existing:
-        needed = [name for name in corpus.specials if name != PAD]  # padding is no text
-        return _completed(existing, [PAD] * asked.pad + [*needed, *asked.special_tokens], console)
+        needed = [
+            name for name in corpus.specials if name != PAD
+        ]  # rows are padded, but no text contains <pad>
+        return _add_special_tokens(existing, [PAD] * asked.pad + [*needed, *asked.special_tokens], console)
     names = [PAD] * asked.pad + [UNK] * asked.unk + [*corpus.specials, *asked.special_tokens]
-    names = list(dict.fromkeys(names))  # each once, in this order
+    names = list(dict.fromkeys(names))  # without duplicates, in order
     pieces = with_special_tokens(corpus, names).pieces
-    made = train_tokenizer(
+    trained = train_tokenizer(
         asked.kind,
         (piece.text for piece in pieces() if not piece.special),
         vocab_size=asked.vocab_size,
         pattern=asked.pattern,
         special_tokens=names,
-        bar=partial(progress_shown, console),
+        bar=partial(announced_progress, console),
     )
-    if asked.kind in ("bpe", "sentencepiece") and made.vocab_size < asked.vocab_size:
-        console.print(f"the text yields a vocabulary of {made.vocab_size:,} tokens, not {asked.vocab_size:,}")
-    return made
+    if asked.kind in ("bpe", "sentencepiece") and trained.vocab_size < asked.vocab_size:
+        console.print(
+            f"the text yields a vocabulary of only {trained.vocab_size:,} tokens, not {asked.vocab_size:,}"
+        )
+    return trained
 
 
-def tokens_of(corpus: Corpus, tokenizer: Tokenizer, console: Console) -> data.TokenFile:
-    """Return the tokens of a text, from the cache if they are there; see `data.prepare`."""
-    with progress_shown(console, "cutting {} characters into tokens") as show:
+def tokenize(corpus: Corpus, tokenizer: Tokenizer, console: Console) -> data.TokenFile:
+    """Return the tokens of a text, from the cache if it has been tokenized before; see `data.prepare`."""
+    with announced_progress(console, "tokenizing {} characters") as show:
 
         def progress(done: int, total: int | None) -> None:
-            if total is not None or console.is_terminal:  # no line for a text that is in the cache
+            if total is not None or console.is_terminal:  # print nothing for a text that is in the cache
                 show(done, total)
 
         text = data.prepare(corpus, tokenizer, cache=cache_folder(), progress=progress)
@@ -76,29 +81,31 @@ def tokens_of(corpus: Corpus, tokenizer: Tokenizer, console: Console) -> data.To
     return text
 
 
-def resolved(
+def resolve_settings(
     settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, config: GPTConfig, rows: data.Rows
 ) -> RunSettings:
-    """Return the settings with what only the text and the model tell, so that they can repeat the run.
+    """Return the settings with everything filled in that depends on text or model, so they reproduce the run.
 
-    That is the text's own prompt if there is no other and it fits into a block, the number of steps that
-    the budget comes to on the training rows, and of a model that begins with another one's weights the
-    whole shape.
+    These are the number of steps that `max_epochs` or `max_tokens` amount to, the optimizer's own defaults,
+    the prompt for samples, and, when fine-tuning, the shape of the model.
     """
-    settings = dataclasses.replace(settings, training=with_steps(settings.training, rows))
+    training = with_steps(settings.training, rows).with_optimizer_defaults()
+    settings = dataclasses.replace(settings, training=training)
     if settings.init_from:
         settings = dataclasses.replace(settings, model=dataclasses.asdict(config))
-    return prompted(settings, corpus, tokenizer, config.block_size)
+    return with_default_prompt(settings, corpus, tokenizer, config.block_size)
 
 
-def prompted(settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, block_size: int) -> RunSettings:
-    """Return the settings with the text's own prompt if they have none and it fits into a block."""
+def with_default_prompt(
+    settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, block_size: int
+) -> RunSettings:
+    """Return the settings with the corpus's own prompt if they have none and it fits into a block."""
     prompt = corpus.prompt
     if settings.generation.prompt is not None or prompt is None:
         return settings
     try:
         fits = len(tokenizer.encode(prompt, allow_special=True)) <= block_size
-    except InputError:  # a character that the text lacks
+    except InputError:  # a character of the prompt is out of vocabulary
         fits = False
     if not fits:
         return settings
@@ -106,44 +113,45 @@ def prompted(settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, block_
 
 
 @contextmanager
-def progress_shown(console: Console, what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Give a function of (done, total), as `progress_bar` does; no terminal gets a line before and after.
+def announced_progress(console: Console, what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a function of (done, total) that draws a progress bar, as `progress_bar` does.
 
-    Those lines come for a large text only.
+    Where the console is not a terminal, a large text gets a line before and after instead.
 
     Args:
-        console: where to.
-        what: what goes on, with {} in the place of how many.
+        console: where to draw or print.
+        what: what is happening, e.g. "tokenizing {} characters"; {} stands for the number.
     """
     started: float | None = None
     n_done = 0
-    with progress_bar(console, what.replace("{} ", "")) as show:
+    with progress_bar(console, what.replace("{} ", "")) as draw:
 
-        def shown(done: int, total: int | None) -> None:
+        def show(done: int, total: int | None) -> None:
             nonlocal started, n_done
             n_done = done
-            if started is None and (total or done) >= SMALL and not console.is_terminal:
+            is_large = (total or done) >= ANNOUNCED_CHARACTERS
+            if started is None and is_large and not console.is_terminal:
                 started = time.perf_counter()
                 console.print(what.format(f"more than {done:,}" if total is None else f"{total:,}") + " ...")
-            show(done, total)
+            draw(done, total)
 
-        yield shown
+        yield show
     if started is not None:
         console.print(f"{what.format(f'{n_done:,}')} took {time.perf_counter() - started:.0f} s")
 
 
-def nats_per_token(corpus: Corpus, part: data.Part) -> float | None:
-    """Return the entropy of a part of a text, where it is known: no model predicts its tokens better."""
+def entropy_per_token(corpus: Corpus, part: data.Part) -> float | None:
+    """Return the entropy of a part of a text in nats per token, if known: no model can have a lower loss."""
     if corpus.nats_per_document is None:
         return None
     return corpus.nats_per_document * len(part.ends) / len(part)
 
 
-def _completed(tokenizer: Tokenizer, names: Sequence[str], console: Console) -> Tokenizer:
-    """Return the tokenizer with the special tokens of these names that it lacks."""
+def _add_special_tokens(tokenizer: Tokenizer, names: Sequence[str], console: Console) -> Tokenizer:
+    """Return the tokenizer with those of the special tokens that it lacks."""
     missing = [name for name in dict.fromkeys(names) if name not in tokenizer.special_ids]
     if not missing:
         return tokenizer
-    completed = tokenizer.with_special_tokens(missing)
+    extended = tokenizer.with_special_tokens(missing)
     console.print(f"special tokens added to the tokenizer: {' '.join(missing)}")
-    return completed
+    return extended

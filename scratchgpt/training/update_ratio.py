@@ -1,8 +1,8 @@
-"""How far a step moves the weights, layer by layer, relative to their size.
+"""Update ratio: how far a step moves the weights of each layer, relative to their norm.
 
-About 1e-3 is usual while a model learns well; much more is a learning rate that is too large, much less one
-that is too small, or a layer that no gradient reaches. Source of the rule of thumb: Karpathy, "Building
-makemore, part 3" (2022), https://www.youtube.com/watch?v=P6sfmUTpUmc.
+Around 1e-3 is usual when training goes well. Much more means that the learning rate is too high; much less
+that it is too low, or that hardly any gradient reaches the layer. Source of the rule of thumb: Karpathy,
+"Building makemore, part 3" (2022), https://www.youtube.com/watch?v=P6sfmUTpUmc.
 """
 
 import math
@@ -12,9 +12,9 @@ from scratchgpt.shapes import Array
 
 
 def update_ratio(before: ParamVector, after: ParamVector) -> dict[str, float]:
-    """Return |after - before| / |before| of every layer, as {"wte": 1e-3, "wpe": 2e-3, "h.0": 1e-3, ...}.
+    """Return ‖after - before‖ / ‖before‖ per layer, e.g. {"wte": 1e-3, "wpe": 2e-3, "h.0": 1e-3, ...}.
 
-    The norms are those of all parameters of a layer together. A layer of zeros is left out.
+    Each norm is over all parameters of a layer. A layer whose weights were all zero is left out.
     """
     moved: dict[str, float] = {}
     size: dict[str, float] = {}
@@ -26,7 +26,7 @@ def update_ratio(before: ParamVector, after: ParamVector) -> dict[str, float]:
 
 
 def layer_of(name: str) -> str:
-    """Return the layer of a parameter: "h.0" of "h.0.attn.c_attn.weight", "wte" of "wte.weight"."""
+    """Return the layer of a parameter: "h.0" for "h.0.attn.c_attn.weight", "wte" for "wte.weight"."""
     first, second, *_ = name.split(".")
     return f"{first}.{second}" if first == "h" else first
 

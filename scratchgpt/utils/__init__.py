@@ -1,1 +1,1 @@
-"""Helpers that know nothing of models: files, folders, the terminal, cores, words."""
+"""Helpers that know nothing about models: files, folders, the terminal, signals, numbers as text."""

@@ -1,4 +1,4 @@
-"""A folder that is made whole or not at all."""
+"""A folder that is created atomically: complete, or not at all."""
 
 import ctypes
 import os
@@ -16,13 +16,14 @@ from scratchgpt.utils.files import make_folder
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder for files that are on disk in the end; then it becomes `folder` in one step.
+    """Yield a temporary folder to write files to, and rename it to `folder` when the block ends.
 
-    If the body raises, nothing is left. What processes that were killed have left beside `folder` is removed
-    first. If another process makes `folder` meanwhile, that one stays.
+    The caller must have flushed its files to disk (fsync) by then. If the block raises, nothing is left
+    behind. Leftovers of killed processes next to `folder` are removed first. If another process creates
+    `folder` in the meantime, that one is kept.
 
     Raises:
-        InputError: the folder cannot be made.
+        InputError: the folder cannot be created.
     """
     make_folder(folder.parent)
     _remove_leftovers(folder.parent)
@@ -34,13 +35,13 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             temporary.rename(folder)
         except OSError as error:
             if not folder.exists():
-                raise InputError(f"cannot make {folder}: {error.strerror or error}") from error
+                raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders of processes of this machine that are no more."""
+    """Remove the temporary folders of processes on this machine that no longer run."""
     for path in folder.glob("*-*-*.tmp"):
         node, pid, _ = path.name.rsplit("-", 2)
         if node == platform.node() and not _is_running(int(pid)):
@@ -48,8 +49,8 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _is_running(pid: int) -> bool:
-    """Return whether there is a process of this number."""
-    if sys.platform == "win32":  # where os.kill would send Ctrl-C
+    """Return whether a process with this PID exists."""
+    if sys.platform == "win32":  # os.kill would send Ctrl-C there
         kernel = ctypes.windll.kernel32
         handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
         code = ctypes.c_ulong()
@@ -60,6 +61,6 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # it belongs to another user
         return True
     return True

@@ -1,4 +1,4 @@
-"""Where downloads and other files are kept that can be made again."""
+"""The cache folder: downloads, tokens and other files that can be recreated."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,10 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again; it may not exist yet.
+    """Return the cache folder; it may not exist yet.
 
-    The environment variable SCRATCHGPT_CACHE names it, otherwise it is the user's cache folder as the
-    operating system has it.
+    It is what the environment variable SCRATCHGPT_CACHE says, else the operating system's cache folder for
+    this user.
     """
     chosen = os.environ.get("SCRATCHGPT_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("scratchgpt", appauthor=False)

@@ -1,4 +1,4 @@
-"""Files: read with errors that say what is wrong, written whole or not at all."""
+"""Read files with helpful errors, and write them atomically: complete, or not at all."""
 
 import errno
 import json
@@ -17,10 +17,10 @@ from scratchgpt.errors import InputError
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path to write to; afterwards it takes the place of `path` in one step.
+    """Yield a temporary path to write to, and rename it to `path` when the block ends.
 
-    If the body raises, the temporary file is removed and `path` is as it was. When the context ends, content
-    and name are on the disk: a power cut does not bring the old file back.
+    If the block raises, the temporary file is removed and `path` is unchanged. When the block has ended, both
+    content and name are on disk (fsync), so a power cut does not bring the old file back.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -29,7 +29,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.touch()
-        mode = temporary.stat().st_mode  # the user's, whatever the writer's library prefers
+        mode = temporary.stat().st_mode  # by the user's umask; safetensors would set its own mode
         try:
             yield temporary
             temporary.chmod(mode)
@@ -44,26 +44,27 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can; Windows does not open folders."""
+    """Flush a folder's entries to disk; not possible on Windows, which cannot open folders."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has no such thing
+        if error.errno != errno.EINVAL:  # this file system cannot sync folders
             raise
     finally:
         os.close(descriptor)
 
 
 def remove_temporaries(folder: str | Path) -> None:
-    """Remove what killed processes have left of `atomic_path` in a folder, in which nobody else may write.
+    """Remove temporary files that killed processes left in a folder.
 
-    safetensors has temporary files of its own, under names such as .tmpgJd7I3; they go, too.
+    These are the files of `atomic_path`, and those that safetensors creates, with names such as .tmpgJd7I3.
+    No other process may be writing to the folder.
 
     Raises:
-        InputError: they cannot be removed.
+        InputError: a file cannot be removed.
     """
     for path in Path(folder).glob(".*"):
         if re.fullmatch(r"\..+\.\d+\.tmp|\.tmp\w{6}", path.name):
@@ -74,7 +75,7 @@ def remove_temporaries(folder: str | Path) -> None:
 
 
 def make_folder(path: str | Path) -> Path:
-    """Create a folder and prove that it can be written to.
+    """Create a folder, if it does not exist, and check that it is writable.
 
     Raises:
         InputError: it cannot be created or written to.
@@ -90,7 +91,7 @@ def make_folder(path: str | Path) -> Path:
 
 
 def read_text(path: str | Path) -> str:
-    """Return the text of a UTF-8 file; line ends become newlines and a byte-order mark is dropped.
+    """Return the text of a UTF-8 file, with line ends as newlines and without a byte-order mark.
 
     Raises:
         InputError: missing, a folder, unreadable, empty, or not UTF-8 (with the byte's offset).

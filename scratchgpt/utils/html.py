@@ -1,4 +1,4 @@
-"""Parts of an HTML page that needs no network, no script and no other file."""
+"""Parts of a self-contained HTML page: no network, no script, no other file."""
 
 from collections.abc import Sequence
 from html import escape
@@ -31,12 +31,12 @@ td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; } th { font-we
 
 
 def section(title: str, content: str) -> str:
-    """Return a heading and what stands under it."""
+    """Return a heading, escaped, followed by its content, which is HTML already."""
     return f"<h2>{escape(title)}</h2>{content}"
 
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
-    """Return a table whose first column names the rows."""
+    """Return a table, all cells escaped; the first cell of each row is its heading."""
     heading = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(
         f"<tr><th>{escape(first)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>"

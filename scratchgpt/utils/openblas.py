@@ -1,19 +1,22 @@
-"""Which matrix-product kernels OpenBLAS takes: a choice that must be made before NumPy is loaded.
+"""Choose OpenBLAS's matrix-product kernels, which has to happen before NumPy is imported.
 
-AMD's Zen 4 executes AVX-512 in two halves, so OpenBLAS's kernels for it win nothing there, and those for
-AVX2, which it calls Zen, are a few per cent faster (docs/log.md). OpenBLAS reads its choice from the
-environment when NumPy loads it.
+Zen 4 executes each AVX-512 instruction in two halves, so OpenBLAS's AVX-512 kernels gain nothing there, and
+its AVX2 kernels, named Zen, are a few percent faster (docs/log.md). OpenBLAS reads the choice from the
+environment variable OPENBLAS_CORETYPE when NumPy loads it, so importing this module sets the variable, for
+this process and its children. SCRATCHGPT_TUNE=0 turns that off (utils/tuning.py).
 """
 
 import os
 from pathlib import Path
 
+from scratchgpt.utils import tuning
+
 VARIABLE = "OPENBLAS_CORETYPE"
 
 
 def prefer_fast_kernels(cpuinfo: Path = Path("/proc/cpuinfo")) -> None:
-    """Ask for the AVX2 kernels on a Zen 4, unless the user has chosen; of no effect once NumPy is there."""
-    if VARIABLE in os.environ:
+    """Select the AVX2 kernels on Zen 4, unless the user has chosen; too late once NumPy is imported."""
+    if VARIABLE in os.environ or not tuning.is_enabled():
         return
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()

@@ -1,4 +1,4 @@
-"""A progress bar for work that takes a while."""
+"""A progress bar on the terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress_bar(console: Console, what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Give a function of (done, total) that moves a bar on a terminal; a total of None is not known yet.
+    """Yield a function of (done, total) that advances the bar; total is None while it is unknown.
 
-    The bar appears with the first call, and is gone afterwards.
+    The bar appears at the first call and is erased at the end. If `console` is not a terminal, nothing is
+    shown.
     """
     bar = Progress(
         TextColumn(what),

@@ -1,6 +1,6 @@
-"""The folders configs/ and data/, which come with the package.
+"""The folders configs/ and data/ that ship with the package.
 
-In a checkout they are at its top level; in a wheel they are scratchgpt/share/ (see pyproject.toml).
+In a checkout they are at the top level; in an installed wheel, in scratchgpt/share/ (see pyproject.toml).
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM without loss."""
+"""Stop on Ctrl-C or SIGTERM without losing work."""
 
 import signal
 import time
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 
 class StopRequest:
-    """Whether somebody has asked the program to stop, or its time is up.
+    """A request to stop: set by a signal, or by a time limit.
 
     Args:
-        max_minutes: from now on; None means that there is time.
+        max_minutes: the time limit, counted from now; None means no limit.
 
     Attributes:
-        signum: the signal that asked first, or None.
+        signum: the first signal received, or None.
     """
 
     def __init__(self, max_minutes: float | None = None) -> None:
@@ -21,23 +21,22 @@ class StopRequest:
         self._end = None if max_minutes is None else time.monotonic() + 60 * max_minutes
 
     def is_set(self) -> bool:
-        """Return whether a signal has come or the time is up."""
+        """Return whether a signal was received or the time is up."""
         return self.signum is not None or (self._end is not None and time.monotonic() >= self._end)
 
     @property
     def exit_code(self) -> int:
-        """What a shell calls the end by this signal, 130 or 143; 0 if none has come."""
+        """What a shell reports, 128 + signal number: 130 for Ctrl-C, 143 for SIGTERM; 0 without a signal."""
         return 0 if self.signum is None else 128 + self.signum
 
 
 @contextmanager
 def signals_request_stop(max_minutes: float | None = None) -> Iterator[StopRequest]:
-    """Give a request that the first Ctrl-C or SIGTERM sets, so that a loop can finish its step and save.
+    """Yield a request that the first Ctrl-C or SIGTERM sets, so that a loop can finish its step and save.
 
-    It is set after `max_minutes`, too, if they are given.
-
-    A Ctrl-C after that stops the program at once. A second SIGTERM changes nothing: who stops a
-    program from outside may well say so twice, and has SIGKILL. Call it from the main thread.
+    `max_minutes`, if given, sets it as well. A Ctrl-C after the first signal raises KeyboardInterrupt at
+    once. A second SIGTERM is ignored: supervisors may send it twice, and have SIGKILL if they mean it.
+    Call this from the main thread.
     """
     stop = StopRequest(max_minutes)
 

@@ -1,4 +1,4 @@
-"""Bad input on the command line: exit code 2, one line of words, nothing half-written."""
+"""Bad input on the command line: exit code 2, one readable line, nothing half-written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import Outcome
+from tests.support.runs import copy_run, train_run
 
 Command = Callable[..., Outcome]
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
@@ -51,26 +52,32 @@ def test_bad_text(command: Command, tmp_path: Path, content: bytes | None, words
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--model.n_embd=30", "--model.n_head=4"], ["n_embd is 30 and n_head is 4", "divisible"]),
-        (["--model.n_layers=2"], ["model.n_layers", "did you mean 'model.n_layer'?"]),
-        (["--training.learning_rte=1"], ["did you mean 'training.learning_rate'?"]),
-        (["--dta=x"], ["did you mean 'data'?"]),
-        (["--training.max_steps=many"], ["training.max_steps is many; expected a whole number"]),
-        (["--model.activation=relu"], ["model.activation", "relu", "gelu_tanh"]),
-        (["--model.bias=maybe"], ["model.bias is maybe; expected true or false"]),
+        (["--model.n_embd=30", "--model.n_head=4"], ["n_head must divide n_embd"]),
+        (["--model.n_layers=2"], ["unknown option '--model.n_layers'; did you mean '--model.n_layer'?"]),
+        (["--training.learning_rte=1"], ["did you mean '--training.learning_rate'?"]),
+        (["--dta=x"], ["unknown option '--dta'; did you mean '--data'?"]),
+        (["--training.max_steps=many"], ["--training.max_steps is 'many'; expected a whole number"]),
+        (["--model.activation=relu"], ["--model.activation is 'relu'; expected gelu_tanh or gelu_exact"]),
+        (["--model.bias=maybe"], ["--model.bias is 'maybe'; expected true or false"]),
         (["--training.batch_size=0"], ["training.batch_size is 0; expected at least 1"]),
         (["--training.val_fraction=1.5"], ["training.val_fraction is 1.5"]),
         (["--generation.temperature=-1"], ["generation.temperature is -1"]),
-        (["--model.vocab_size=5"], ["vocab_size = 5", "28 symbols"]),
+        (["--model.vocab_size=5"], ["vocab_size = 5", "28 tokens"]),
         (["--backend=torch"], ["backend is 'torch'; expected one of reference, numpy, cupy"]),
         (["--threads=0"], ["threads is 0"]),
-        (["--config=nothing.yaml"], ["nothing.yaml"]),
-        (["--resume=nowhere"], ["nowhere is not a run"]),
+        (["--config=nothing.yaml"], ["nothing.yaml does not exist"]),
+        (["--resume=nowhere"], ["nowhere is not a run; expected the folder of a run to resume"]),
         (["--generation.prompt=Zebra"], ["'Z' (U+005A) at line 1, column 1"]),
+        (["--generation.prompt=the quick brown fox"], ["prompt has 19 tokens"]),
         (
-            ["--generation.prompt=the quick brown fox"],
-            ["prompt has 19 tokens"],
+            ["--init-from=run", "--tokenizer.kind=bpe"],
+            ["--init-from run keeps its tokenizer; leave out --tok"],
         ),
+        (
+            ["--tokenizer.path=x", "--tokenizer.unk=true"],
+            ["--tokenizer.path x loads a whole tokenizer; leave"],
+        ),
+        (["--mine=4,5"], ["--mine is '4,5', but this option no longer exists", "python -m lessons train"]),
     ],
 )
 def test_bad_flags(command: Command, text: str, flags: list[str], words: list[str]) -> None:
@@ -81,16 +88,22 @@ def test_bad_flags(command: Command, text: str, flags: list[str], words: list[st
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("model: {n_layers: 3}", ["n_layers", "did you mean 'model.n_layer'?"]),
-        ("modle: {n_layer: 3}", ["modle", "did you mean 'model.n_layer'?"]),
-        ("training: {max_steps: soon}", ["training.max_steps", "soon"]),
-        ("training: [1, 2", ["given.yaml"]),
-        ("colour: blue", ["colour", "expected one of"]),
+        ("model: {n_layers: 3}", ["unknown option 'model.n_layers'; did you mean 'model.n_layer'?"]),
+        ("modle: {n_layer: 3}", ["unknown option 'modle'; did you mean 'model'?"]),
+        ("training: {max_steps: soon}", ["training.max_steps is 'soon'; expected a whole number"]),
+        ("training: {max_steps: [3]}", ["training.max_steps is [3]; expected a whole number"]),
+        ("training: 3", ["section training is 3; expected a mapping of options"]),
+        ("training: [1, 2", ["given.yaml is not valid YAML"]),
+        ("colour: blue", ["unknown option 'colour'; train.py --help lists all options"]),
+        ("mine: 4,5", ["mine is '4,5', but this option no longer exists", "python -m lessons train 4,5,8"]),
+        ("resume: runs/x", ["resume is 'runs/x'; pass it on the command line instead"]),
     ],
 )
 def test_bad_configuration(command: Command, content: str, words: list[str]) -> None:
     Path("given.yaml").write_text(content, encoding="utf-8")
-    refused(command("train.py", "--config", "given.yaml", "--out", "run"), *words)
+    refused(
+        command("train.py", "--config", "given.yaml", "--out", "run"), "train.py: error: given.yaml", *words
+    )
     assert not Path("run").exists()
 
 
@@ -99,9 +112,15 @@ def test_an_unwritable_output_folder(command: Command, text: str) -> None:
     refused(command("train.py", "--data", text, "--out", "file/run", *SMALL), "run", "cannot write")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_run(tmp_path_factory.mktemp("trained"), "text.txt", TEXT, *SMALL)
+
+
 @pytest.fixture
-def run(command: Command, text: str) -> Path:
-    assert command("train.py", "--data", text, "--out", "run", *SMALL).code == 0
+def run(trained: Path, command: Command, tmp_path: Path) -> Path:
+    """A copy of the trained run, in the folder where the commands of this test run."""
+    copy_run(trained, tmp_path)
     return Path("run")
 
 
@@ -110,14 +129,15 @@ def run(command: Command, text: str) -> Path:
     [
         (["--prompt", "Zebra"], ["'Z'", "is not in the tokenizer's vocabulary"]),
         (["--prompt", "the quick brown fox"], ["the prompt has 19 tokens; expected 1 to block_size = 16"]),
-        (["--prompt", ""], ["the prompt has 0 tokens"]),
+        (["--prompt", ""], ["the prompt has no tokens"]),
         (["--temperature", "-1"], ["temperature is -1"]),
         (["--top-k", "-1"], ["top_k is -1"]),
-        (["--num-samples", "0"], ["num-samples is 0"]),
-        (["--checkpoint", "middle"], ["checkpoint is 'middle'; expected best or last"]),
-        (["--tempreature", "1"], ["did you mean 'temperature'?"]),
-        (["--seed", "x"], ["seed is x; expected a whole number or null"]),
+        (["--num-samples", "0"], ["--num-samples is 0; expected at least 1"]),
+        (["--checkpoint", "middle"], ["--checkpoint is 'middle'; expected best or last"]),
+        (["--tempreature", "1"], ["unknown option '--tempreature'; did you mean '--temperature'?"]),
+        (["--seed", "x"], ["--seed is 'x'; expected a whole number or null"]),
         (["--seed", "-1"], ["seed is -1; expected a whole number of at least 0"]),
+        (["another"], ["unexpected argument 'another'"]),
     ],
 )
 def test_bad_sampling(command: Command, run: Path, flags: list[str], words: list[str]) -> None:
@@ -126,7 +146,7 @@ def test_bad_sampling(command: Command, run: Path, flags: list[str], words: list
 
 
 def test_sampling_without_a_run(command: Command) -> None:
-    refused(command("sample.py"), "there is no run in 'runs'")
+    refused(command("sample.py"), "there is no run in 'runs'; train one first")
     refused(command("sample.py", "nowhere"), "nowhere is not a run")
 
 

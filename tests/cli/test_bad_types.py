@@ -1,4 +1,4 @@
-"""What a library call is given by mistake is named, whatever its type."""
+"""A wrong argument of a library call is named, whatever its type."""
 
 from collections.abc import Callable
 
@@ -38,6 +38,6 @@ LM = sg.LanguageModel(MODEL, MODEL.init(0), sg.CharTokenizer("abcdefgh"), sg.get
         (lambda: sg.GPTConfig(vocab_size=8, n_layer=10**9), "n_layer is 1000000000; expected at most 10,000"),
     ],
 )
-def test_it_is_said(call: Callable[[], object], words: str) -> None:
+def test_the_error_names_the_argument(call: Callable[[], object], words: str) -> None:
     with pytest.raises(sg.InputError, match=words):
         call()

@@ -26,7 +26,7 @@ from scratchgpt.cli.chat.session import Session, without_space
 from scratchgpt.cli.chat.talking import FORGETTING, LEAVING, STOPPED
 from scratchgpt.corpora.dialogue import dialogue_pieces
 from scratchgpt.corpora.sources import open_corpus
-from scratchgpt.data.tokenise import tokenise
+from scratchgpt.data.tokenize import tokenize
 from scratchgpt.generation import GenerationSettings
 from scratchgpt.tokenizers import ByteTokenizer
 from tests.support.project import ROOT, Outcome
@@ -96,7 +96,7 @@ def reply(prompt: str, seed: int, temperature: float = 1.5) -> str:
 @given(SAID.filter(lambda turns: len(turns) % 2 == 1), st.text("ab é<s>", max_size=9))
 def test_the_model_reads_what_it_has_seen_in_training(turns: list[str], answer: str) -> None:
     """To the token, for a dialogue that goes on with any answer."""
-    trained_on = tokenise(dialogue_pieces([*turns, answer]), BYTES).tokens.tolist()
+    trained_on = tokenize(dialogue_pieces([*turns, answer]), BYTES).tokens.tolist()
     asked = prompt_ids(turns, BYTES)
     assert asked == trained_on[: len(asked)]
     assert BYTES.decode(asked).endswith(" Bot:")
@@ -167,7 +167,7 @@ def test_without_a_run_it_talks_with_the_newest_that_can(talk: Talk, run: Path) 
     assert (ROOT / "configs" / "talk.yaml").is_file()
 
 
-def test_what_the_model_cannot_read_is_said_and_the_chat_goes_on(talk: Talk) -> None:
+def test_a_message_that_cannot_be_encoded_does_not_end_the_chat(talk: Talk) -> None:
     done = talk("xyz\nabc\n" + "a" * 60 + "\n\udcff\nabc\n/temperature cold\n", "--seed", "6")
     first, *others = done.out.split("\n")
     assert done.code == 0 and first == "" and others[0] == reply("<s> User: abc<sep> Bot:", 6)
@@ -218,7 +218,7 @@ def test_commands(talk: Talk) -> None:
         ("/save x", "there is no conversation to save yet"),
     ],
 )
-def test_wrong_commands_are_said_and_the_chat_goes_on(talk: Talk, line: str, words: str) -> None:
+def test_wrong_commands_do_not_end_the_chat(talk: Talk, line: str, words: str) -> None:
     done = talk(f"{line}\nabc\n", "--seed", "6")
     assert done.code == 0 and done.out == reply("<s> User: abc<sep> Bot:", 6) + "\n"
     assert words in done.err
@@ -249,7 +249,7 @@ def test_saved_conversations_are_text_to_train_on(talk: Talk) -> None:
     assert "cannot write no/where" in done.err.replace("\\", "/")
 
 
-def test_a_file_of_somebody_else_is_not_replaced(talk: Talk, run: Path) -> None:
+def test_a_file_from_elsewhere_is_not_overwritten(talk: Talk, run: Path) -> None:
     Path("mine.jsonl").write_text("mine", encoding="utf-8")
     done = talk("abc\n/save mine.jsonl\n")
     assert Path("mine.jsonl").read_text(encoding="utf-8") == "mine"

@@ -1,4 +1,4 @@
-"""`scratchgpt evaluate`: a run's measures on its text, and its replies."""
+"""`scratchgpt evaluate`: the measures of a run on its text, and its replies."""
 
 import json
 import math
@@ -16,6 +16,7 @@ from scratchgpt.cli.commands import evaluate as evaluate_run
 from scratchgpt.evaluation.text_loss import score
 from scratchgpt.language_model.replies import bleu
 from tests.support.project import Outcome
+from tests.support.runs import copy_run, train_run
 
 Command = Callable[..., Outcome]
 SMALL = [
@@ -26,25 +27,32 @@ SMALL = [
 TURNS = [["Where is it?", "In the hall."], ["And now?", "Gone.", "Why?", "Who knows."], ["Hm.", "So it is."]]
 
 
-@pytest.fixture
-def text_run(command: Command) -> str:
-    """A run on a plain text."""
-    Path("text.txt").write_text("The crow sings, and the crow is heard. " * 30, encoding="utf-8")
-    assert command("train.py", "--data", "text.txt", "--out", "run", *SMALL).code == 0
-    return "run"
+@pytest.fixture(scope="module")
+def trained_on_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    text = "The crow sings, and the crow is heard. " * 30
+    return train_run(tmp_path_factory.mktemp("text"), "text.txt", text, *SMALL)
 
 
 @pytest.fixture
-def bot_run(command: Command) -> str:
-    """A run on dialogues."""
+def text_run(trained_on_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A copy of a run on a plain text, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return copy_run(trained_on_text, tmp_path).name
+
+
+@pytest.fixture(scope="module")
+def trained_on_dialogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = "".join(json.dumps({"dialog": turns}) + "\n" for turns in TURNS * 6)
-    Path("talk.jsonl").write_text(rows, encoding="utf-8")
     flags = ["--corpus.format=daily-dialog", "--corpus.bot_only=true", "--training.val_fraction=0.3"]
-    done = command(
-        "train.py", "--data", "talk.jsonl", "--out", "bot", *SMALL, "--model.block_size=99", *flags
-    )
-    assert done.code == 0, done.err
-    return "bot"
+    folder = tmp_path_factory.mktemp("dialogues")
+    return train_run(folder, "talk.jsonl", rows, *SMALL, "--model.block_size=99", *flags)
+
+
+@pytest.fixture
+def bot_run(trained_on_dialogues: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A copy of a run on dialogues, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return copy_run(trained_on_dialogues, tmp_path).name
 
 
 def measured(*arguments: str) -> dict[str, Any]:
@@ -53,7 +61,7 @@ def measured(*arguments: str) -> dict[str, Any]:
     return found
 
 
-def in_words(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as ended:
         program.main(["evaluate", *arguments])
     assert ended.value.code == 2
@@ -95,7 +103,7 @@ def test_the_measures_are_those_of_the_held_out_text(
 
 
 @pytest.mark.parametrize(("flags", "part"), [(["--split=training"], 0), (["--split=held-out"], 1)])
-def test_every_part_and_checkpoint_can_be_had(text_run: str, flags: Sequence[str], part: int) -> None:
+def test_every_part_and_checkpoint_can_be_chosen(text_run: str, flags: Sequence[str], part: int) -> None:
     found = measured(text_run, "--checkpoint=last", *flags)
     model = sg.load(text_run, checkpoint="last")
     tokens = model.tokenizer.encode(Path("text.txt").read_text(encoding="utf-8"))
@@ -104,7 +112,7 @@ def test_every_part_and_checkpoint_can_be_had(text_run: str, flags: Sequence[str
     assert (found["loss"], found["accuracy"], found["tokens"]) == pytest.approx(tuple(expected), rel=1e-6)
 
 
-def test_another_text_counts_as_a_whole(text_run: str) -> None:
+def test_another_text_is_evaluated_as_a_whole(text_run: str) -> None:
     Path("other.txt").write_text("the crow and the crow and the crow is heard, is heard", encoding="utf-8")
     found = measured(text_run, "--data=other.txt", "--backend=reference")
     assert (found["text"], found["split"], found["tokens"]) == ("other", "whole", 52)
@@ -113,13 +121,14 @@ def test_another_text_counts_as_a_whole(text_run: str) -> None:
     assert some["loss"] != measured(text_run)["loss"]
 
 
-def test_a_model_that_is_no_run_is_measured_on_a_text(text_run: str) -> None:
+def test_a_model_that_is_not_a_run_is_measured_on_a_text(text_run: str) -> None:
     sg.load(text_run).save("model")
     Path("other.txt").write_text("the crow and the crow and the crow is heard, is heard", encoding="utf-8")
     found, theirs = (measured(name, "--data=other.txt") for name in (text_run, "model"))
     assert found["loss"] == theirs["loss"]
 
 
+@pytest.mark.slow
 def test_the_floor_of_a_grammar_is_shown(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         command("train.py", "--data", "grammar", "--out", "run", *SMALL, "--training.eval_tokens=64").code
@@ -136,14 +145,18 @@ def test_replies_are_to_held_out_dialogues(bot_run: str, capsys: pytest.CaptureF
     assert found["examples"][-1]["prompt"].startswith("<s> User: ")
     assert found["exact_match"] == sum(each["reference"] == each["said"] for each in found["examples"]) == 0
     shown = capsys.readouterr().out
-    assert "the user" in shown and "Who knows." in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["number", "7"] in lines and ["exact", "match", "0.0%"] in lines
+    assert ["user", "reference", "model"] in lines
+    replies = [line[1:3] for line in lines if line[:1] == ["Why?"]]
+    assert replies and all(reference == ["Who", "knows."] for reference in replies)
     assert measured(bot_run, "--replies=2")["replies"]["number"] == 2
     assert "replies" not in measured(bot_run, "--replies=0")
     whole = measured(bot_run, "--split=whole")["replies"]
     assert whole["number"] == 24
 
 
-def test_bleu_or_how_to_get_it(
+def test_bleu_or_how_to_install_it(
     bot_run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = measured(bot_run)["replies"]
@@ -156,46 +169,48 @@ def test_bleu_or_how_to_get_it(
     assert "pip install 'scratchgpt[eval]'" in capsys.readouterr().out
 
 
-def test_a_block_too_short_for_any_prompt_is_said(bot_run: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_block_too_short_for_any_prompt_is_reported(
+    bot_run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = Path(bot_run, "config.json")
     Path("long.jsonl").write_text(json.dumps({"dialog": ["now" * 50, "Gone."]}) + "\n", encoding="utf-8")
     assert json.loads(config.read_text(encoding="utf-8"))["block_size"] == 99
     assert measured(bot_run, "--data=long.jsonl")["replies"] == {"number": 0}
-    assert "no reply of the bot has a prompt that fits" in capsys.readouterr().out
+    assert "no turn of the bot has a prompt that fits into a block" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere has no config.json, so it is not a run"),
-        (["run", "--checkpoint=first"], "checkpoint is 'first'"),
-        (["run", "--split=some"], "split is 'some'"),
+        (["nowhere"], "nowhere is not a run: it does not exist"),
+        (["run", "--checkpoint=first"], "--checkpoint is 'first'; expected best or last"),
+        (["run", "--split=some"], "--split is 'some'; expected one of held-out, training, whole"),
         (["run", "--data=gone.txt"], "'gone.txt' does not exist"),
         (["run", "--data=fables", "--corpus.bot_only=true"], "bot_only is true, and fables has no bot"),
-        (["run", "--replies=-1"], "replies is -1; expected at least 0"),
-        (["run", "--tokens=0"], "tokens is 0; expected at least 1"),
-        ([], "run"),
+        (["run", "--replies=-1"], "--replies is -1; expected at least 0"),
+        (["run", "--tokens=0"], "--tokens is 0; expected at least 1"),
+        ([], "RUN is missing; expected the folder of a run"),
     ],
 )
-def test_errors_in_words(
+def test_bad_options(
     text_run: str, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     capsys.readouterr()
-    assert words in in_words(capsys, *arguments)
+    assert words in error_of(capsys, *arguments)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda: Path("run/run.yaml").unlink(), "run has no run.yaml that names a text; expected --data"),
+        (lambda: Path("run/run.yaml").unlink(), "run has no run.yaml that names a text; pass --data"),
         (lambda: Path("run/run.yaml").write_text("data: [1]", encoding="utf-8"), "data is [1]; expected"),
         (
             lambda: Path("run/run.yaml").write_text("data: '-'", encoding="utf-8"),
-            "standard input, which is gone",
+            "run was trained on standard input, which is gone; pass --data",
         ),
         (
             lambda: Path("run/run.yaml").write_text("corpus: 3", encoding="utf-8"),
-            "section corpus is 3; expected",
+            "run.yaml: section corpus is 3; expected a mapping of options",
         ),
         (lambda: Path("run/best.safetensors").write_bytes(b"x"), "best.safetensors"),
         (lambda: Path("text.txt").unlink(), "text.txt' does not exist"),
@@ -207,4 +222,4 @@ def test_what_is_wrong_with_a_run_is_named(
 ) -> None:
     change()
     capsys.readouterr()
-    assert words in in_words(capsys, "run")
+    assert words in error_of(capsys, "run")

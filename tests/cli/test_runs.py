@@ -1,7 +1,6 @@
 """`scratchgpt runs` and `scratchgpt compare`."""
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +11,15 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 from rich.console import Console
 from safetensors.numpy import save_file
 
 from scratchgpt.cli.commands import compare, runs
-from scratchgpt.cli.commands.runs import compact, differences, read_run, short
 from scratchgpt.errors import InputError
 from scratchgpt.runs.curves import Curve
+from scratchgpt.runs.summary import FACTS, differences, read_summary, short
 
 STEPS = [{"step": step, "loss": 4 / step, "lr": 1e-3, "grad_norm": 1.0} for step in range(1, 21)]
 
@@ -62,8 +63,8 @@ def test_a_table_of_runs_the_most_recent_first(tmp_path: Path, capsys: pytest.Ca
         ["newer", "10/20", "2.2500", "10", "640", "~0:00:10"],
         ["begun", "0/20", "none", "yet", "0"],
         ["older", "20/20", "2.5000", "10", "1.3k", "~0:00:20"],
-        ["most", "have", "learning_rate", "0.001"],
-        ["newer", "has", "learning_rate", "0.01"],
+        ["most", "runs:", "learning_rate", "0.001"],
+        ["newer:", "learning_rate", "0.01"],
     ]
 
 
@@ -85,22 +86,25 @@ def test_on_a_narrow_terminal_every_name_and_fact_is_whole(
     assert " ".join(out.split()).startswith(words)
 
 
-def test_time_that_was_recorded_is_no_estimate(tmp_path: Path) -> None:
+def test_recorded_time_has_no_tilde(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", {20: 2.0})
     with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"step": 20, "val_loss": 2.0, "seconds": 3601.2}\n')
-    assert read_run(run).in_words()[-1] == "1:00:01"
+    assert read_summary(run).facts()[-1] == "1:00:01"
 
 
 def test_runs_that_are_alike_have_no_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in "ab":
         make_run(tmp_path / name, {20: 2.0})
-    assert len(listed(capsys, str(tmp_path))) == 2 + 2
+    heading, line, *rows = listed(capsys, str(tmp_path))
+    assert heading == ["run", "steps", "best", "loss", "at", "step", "tokens", "time"]
+    assert set("".join(line)) == {"─"}
+    assert sorted(rows) == [[name, "20/20", "2.0000", "20", "1.3k", "~0:00:20"] for name in "ab"]
 
 
 def test_only_settings_that_differ_are_named(tmp_path: Path) -> None:
-    a = read_run(make_run(tmp_path / "a", {20: 2.0}))
-    b = read_run(make_run(tmp_path / "b", {20: 2.0}, batch_size=8, new_setting=True))
+    a = read_summary(make_run(tmp_path / "a", {20: 2.0}))
+    b = read_summary(make_run(tmp_path / "b", {20: 2.0}, batch_size=8, new_setting=True))
     assert differences([a, b]) == ["training.batch_size", "training.new_setting"]
     assert differences([a]) == differences([]) == []
     assert "model.vocab_size" in a.configuration and a.configuration["model.vocab_size"] == "65"
@@ -109,14 +113,6 @@ def test_only_settings_that_differ_are_named(tmp_path: Path) -> None:
 def test_a_name_keeps_its_section_where_it_must() -> None:
     names = ["corpus.path", "tokenizer.path", "training.seed"]
     assert [short(name, names) for name in names] == ["corpus.path", "tokenizer.path", "seed"]
-
-
-@given(st.integers(0, 10**14))
-def test_a_compact_number_is_the_number_to_a_decimal(n: int) -> None:
-    text = compact(n)
-    size = float(text.rstrip("kMGT")) * 1000.0 ** " kMGT".find(text[-1] if text[-1] in "kMGT" else " ")
-    assert math.isclose(size, n, rel_tol=0.05)
-    assert len(text) <= 6
 
 
 @pytest.mark.parametrize(
@@ -170,15 +166,19 @@ def test_whatever_a_run_holds_is_a_run_or_an_input_error(
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (run / "metrics.jsonl").write_text(lines, encoding="utf-8")
     try:
-        words = read_run(run).in_words()
+        words = read_summary(run).facts()
     except InputError as error:
         assert str(run) in str(error)
     else:
-        assert len(words) == len(runs.FACTS)
+        assert len(words) == len(FACTS)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("nowhere", "nowhere is not a folder"), (".", "there is no run in .; expected one")]
+    ("name", "words"),
+    [
+        ("nowhere", "nowhere is not a folder"),
+        (".", "there is no run in .; expected a folder that holds runs"),
+    ],
 )
 def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str) -> None:
     monkeypatch.chdir(tmp_path)
@@ -186,7 +186,9 @@ def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wor
         runs.main([name])
 
 
-def test_the_name_of_a_run_is_text_and_no_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_escape_sequences_in_the_name_of_a_run_are_not_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_run(tmp_path / "[red]x\x1b[2J", {20: 2.0})
     assert runs.main([str(tmp_path)]) == 0
     out = capsys.readouterr().out
@@ -195,7 +197,7 @@ def test_the_name_of_a_run_is_text_and_no_command(tmp_path: Path, capsys: pytest
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, dict[str, Curve]]]]:
-    """Keep what is drawn instead of drawing it."""
+    """Collect the arguments of plots instead of drawing them."""
     calls: list[tuple[str, dict[str, dict[str, Curve]]]] = []
     monkeypatch.setattr(
         "scratchgpt.cli.commands.compare.plot_comparison",
@@ -204,19 +206,22 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, dict[str
     return calls
 
 
-def test_a_comparison_is_a_picture_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_is_a_plot_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = make_run(tmp_path / "_a$b$", {10: 2.5, 20: 2.0})
     b = make_run(tmp_path / "b", {20: 1.75}, batch_size=8)
     out = tmp_path / "picture.png"
     assert compare.main([str(a), str(b), "--out", str(out)]) == 0
-    assert out.read_bytes().startswith(b"\x89PNG")
+    pixels = imread(out)
+    assert pixels.shape == (540, 3 * 660, 4)  # against steps, tokens and seconds
+    for color in ("C0", "C1"):  # a curve for each run
+        assert (np.abs(pixels[..., :3] - to_rgb(color)).max(axis=-1) < 0.02).sum() > 100, color
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["best", "loss", "2.0000", "1.7500"] in lines
     assert ["batch_size", "4", "8"] in lines
     assert not [line for line in lines if line[:1] == ["learning_rate"]]
 
 
-def test_losses_stand_against_steps_tokens_and_seconds(
+def test_losses_are_plotted_against_steps_tokens_and_seconds(
     tmp_path: Path, drawn: list[tuple[str, dict[str, dict[str, Curve]]]]
 ) -> None:
     a = str(make_run(tmp_path / "a", {10: 2.5, 20: 2.0}))
@@ -235,14 +240,17 @@ def test_losses_stand_against_steps_tokens_and_seconds(
     assert panels["step"][a].values.tolist() == [2.5, 2.0]
 
 
-def test_runs_of_different_tokenizers_are_compared_by_bytes(
+def test_runs_with_different_tokenizers_are_compared_per_byte(
     tmp_path: Path, drawn: list[tuple[str, dict[str, dict[str, Curve]]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = [make_run(tmp_path / name, {20: 2.0}) for name in "ab"]
     for folder in folders:
         (folder / "tokenizer.json").write_text(folder.name, encoding="utf-8")
     assert compare.main([str(folder) for folder in folders]) == 0
-    assert "the tokenizers differ" in capsys.readouterr().out
+    assert (
+        "the tokenizers differ: losses per token are not comparable, bits per byte are"
+        in capsys.readouterr().out
+    )
     for folder in folders:
         with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write('{"step": 20, "bits_per_byte": 1.5}\n')
@@ -251,22 +259,25 @@ def test_runs_of_different_tokenizers_are_compared_by_bytes(
     assert drawn[1][1]["step"][str(folders[0])].values.tolist() == [1.5]
 
 
-def test_runs_of_different_texts_are_said_not_to_compare(
+def test_a_warning_that_runs_on_different_texts_are_not_comparable(
     tmp_path: Path, drawn: list[tuple[str, dict[str, dict[str, Curve]]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = [make_run(tmp_path / name, {20: 2.0}) for name in "ab"]
     settings = yaml.safe_load((folders[0] / "run.yaml").read_text(encoding="utf-8"))
     (folders[0] / "run.yaml").write_text(yaml.safe_dump(settings | {"data": "other.txt"}), encoding="utf-8")
     assert compare.main([str(folder) for folder in folders]) == 0
-    assert "the texts, or how they are read, differ" in capsys.readouterr().out
+    assert (
+        "the runs use different texts, or read them differently: their losses are not comparable"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a"], "only a is to be compared; expected two or more runs"),
-        (["a", "a"], "only a is to be compared"),
-        (["a", "b", "--out=x.svg"], "--out is 'x.svg'; expected the name of a .png"),
+        (["a"], "a is the only run given; expected two or more to compare"),
+        (["a", "a"], "a is the only run given"),
+        (["a", "b", "--out=x.svg"], "--out is 'x.svg'; expected a file name that ends in .png"),
         (["a", "nowhere"], "nowhere is not a run"),
         (["a", "begun"], "begun has no evaluation yet"),
     ],

@@ -1,4 +1,4 @@
-"""python -m scratchgpt.tokenizers: what it prints, and what it says of bad input."""
+"""`scratchgpt tokenizer`: its output, and its errors for bad input."""
 
 import gzip
 import io
@@ -14,10 +14,10 @@ import pytest
 
 from scratchgpt import tokenizers
 from scratchgpt.cli.commands.tokenizer import PROG, main
-from scratchgpt.cli.errors import errors_in_words
+from scratchgpt.cli.errors import exit_on_error
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
-from scratchgpt.tokenizers.showing import COLOURS, SPECIAL, in_colours, in_words
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4
+from scratchgpt.tokenizers.token_display import SPECIAL_STYLE, TOKEN_STYLES, colored_tokens, separated_tokens
 from tests.support.project import Outcome
 
 TEXT = "the fox and the crow, the fox and the cheese\n" * 20
@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         code = 0
         try:
-            with errors_in_words(PROG):
+            with exit_on_error(PROG):
                 main(args)
         except SystemExit as exit_:
             code = int(exit_.code or 0)
@@ -65,7 +65,7 @@ def test_training_writes_a_file_that_encodes_and_decodes(run: Run) -> None:
     assert run("decode", ".", *ids.split()).out == TEXT
 
 
-def test_ids_come_and_go_as_json(run: Run) -> None:
+def test_ids_can_be_printed_and_read_as_json(run: Run) -> None:
     tokenizers.save(ByteTokenizer(["<sep>"]), ".")
     outcome = run("encode", "tokenizer.json", "-", "--json", "--allow-special", stdin="é<sep>\n".encode())
     assert json.loads(outcome.out) == [195, 169, 256, 10]
@@ -81,7 +81,7 @@ def test_every_kind_can_be_trained(run: Run) -> None:
     assert set("xyz") < set(char.symbols)
     assert run("train", "--kind", "byte", "--out", "b.json").out == "b.json: 256 tokens, 0 of them special\n"
     gpt4 = run("train", "text.txt", "--pattern", "gpt4", "--vocab-size", "9999", "--out", "g.json")
-    assert gpt4.out.endswith("; the text yields no 9,999\n")
+    assert gpt4.out.endswith("; the text yields fewer than 9,999\n")
     tokenizer = tokenizers.load("g.json")
     assert isinstance(tokenizer, BPETokenizer)
     assert tokenizer.pattern == GPT4
@@ -97,7 +97,7 @@ def test_sentencepiece_can_be_trained(run: Run) -> None:
     assert run("show", ".", "fox").out.startswith("f|o|x\n")
 
 
-def test_training_takes_what_a_run_takes(run: Run) -> None:
+def test_training_takes_the_same_data_as_a_run(run: Run) -> None:
     Path("texts/more").mkdir(parents=True)
     Path("texts/a.md").write_text("abc", encoding="utf-8")
     with gzip.open("texts/more/b.jsonl.gz", "wt", encoding="utf-8") as file:
@@ -111,7 +111,7 @@ def test_training_takes_what_a_run_takes(run: Run) -> None:
     assert '"' in tokenizers.load("d.json").symbols  # type: ignore[attr-defined]
 
 
-def test_training_holds_only_a_part_of_the_text_in_memory(run: Run) -> None:
+def test_training_streams_the_text(run: Run) -> None:
     Path("large.txt").write_text("the fox and the crow\n" * 1_500_000, encoding="utf-8")
     tracemalloc.start()
     try:
@@ -121,12 +121,12 @@ def test_training_holds_only_a_part_of_the_text_in_memory(run: Run) -> None:
         tracemalloc.stop()
 
 
-def test_words_that_are_no_file_are_the_text(run: Run) -> None:
+def test_an_argument_that_is_not_a_file_is_the_text(run: Run) -> None:
     tokenizers.save(ByteTokenizer(), ".")
     assert run("encode", ".", "ab").out == "97 98\n"
     assert run("encode", ".", "and/or so").code == 0
     assert run("show", ".", "x").out.endswith("\n1 character, 1 byte, 1 token, 1.00 bytes per token\n")
-    refused(run("show", ".", "and/or"), "and/or is no file that exists")
+    refused(run("show", ".", "and/or"), "and/or does not exist; if it is text and not a path")
     assert run("show", ".", "-", stdin=b"and/or").code == 0
 
 
@@ -150,10 +150,10 @@ def test_show_separates_tokens_and_counts(run: Run) -> None:
     assert run("show", ".", "text.txt").out.startswith("t|h|e| |f|o|x")
     assert run("show", ".", "-", stdin=b"ab").out.startswith("a|b\n")
     assert run("show", ".", "a" * 5000).out.endswith("5,000 tokens, 1.00 bytes per token\n")
-    assert run("show", ".", "").out.endswith("0 characters, 0 bytes, 0 tokens, no bytes per token\n")
+    assert run("show", ".", "").out.endswith("0 characters, 0 bytes, 0 tokens\n")
 
 
-def test_a_terminal_shows_colours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_colors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizers.save(ByteTokenizer(), ".")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -166,49 +166,57 @@ def test_a_terminal_shows_colours(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("show", ".", "ab").out.startswith("a|b\n")
 
 
-def test_colours_alternate_and_special_tokens_stand_out() -> None:
+def test_colors_alternate_and_special_tokens_stand_out() -> None:
     tokenizer = CharTokenizer(["a", "b", "<sep>"])
-    text = in_colours(tokenizer, [0, 1, 2, 0])
+    text = colored_tokens(tokenizer, [0, 1, 2, 0])
     assert text.plain == "ab<sep>a"
-    assert [str(span.style) for span in text.spans] == [COLOURS[0], COLOURS[1], SPECIAL, COLOURS[1]]
-    assert in_words(tokenizer, [0, 1, 2, 0]) == "a|b|[<sep>]|a"
+    assert [str(span.style) for span in text.spans] == [
+        TOKEN_STYLES[0],
+        TOKEN_STYLES[1],
+        SPECIAL_STYLE,
+        TOKEN_STYLES[1],
+    ]
+    assert separated_tokens(tokenizer, [0, 1, 2, 0]) == "a|b|[<sep>]|a"
 
 
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], "subcommand"),
-        (["trian"], "invalid choice: 'trian'"),
-        (["train"], "no text for a tokenizer of kind bpe; expected files"),
+        ([], "no command given; expected train, encode, decode or show"),
+        (["trian"], "there is no command 'trian'; did you mean 'train'?"),
+        (["train"], "a bpe tokenizer needs text to train on; pass files"),
         (["train", "nothing.txt"], "'nothing.txt' does not exist: no file, folder or built-in text has this"),
         (["train", "text.txt", "--kind", "word"], "kind is 'word'; expected one of char, byte, bpe"),
         (["train", "text.txt", "--vocab-size", "5"], "vocabulary size is 5; expected at least 256"),
-        (["train", "text.txt", "--vocab-size", "many"], "vocab_size is many; expected a whole number"),
-        (["train", "text.txt", "--vocab-siz", "5"], "did you mean 'vocab-size'?"),
+        (["train", "text.txt", "--vocab-size", "many"], "--vocab-size is 'many'; expected a whole number"),
+        (["train", "text.txt", "--vocab-siz", "5"], "did you mean '--vocab-size'?"),
         (["train", "text.txt", "--pattern", "("], "split pattern is '('"),
-        (["train", "text.txt", "--out", "text.txt"], "text.txt is there already; expected another --out"),
+        (
+            ["train", "text.txt", "--out", "text.txt"],
+            "text.txt already exists; choose another file with --out",
+        ),
         (["train", "text.txt", "--out", "text.txt/x.json"], "cannot write to folder text.txt"),
         (["encode", "none.json", "text.txt"], "none.json does not exist"),
         (["encode", "text.txt", "text.txt"], "text.txt begins with b'the fox and the crow"),
-        (["encode", "byte.json", "nothing.txt"], "nothing.txt is no file that exists; expected one, or text"),
-        (["show", "byte.json", "texts/nothing"], "texts/nothing is no file that exists"),
-        (["encode", "byte.json", "NOTHING.JSONL"], "(- takes any from standard input)"),
+        (["encode", "byte.json", "nothing.txt"], "nothing.txt does not exist; if it is text"),
+        (["show", "byte.json", "texts/nothing"], "texts/nothing does not exist"),
+        (["encode", "byte.json", "NOTHING.JSONL"], "pass it through standard input (-)"),
         (
             ["train", "text.txt", "--pattern", "cl100k"],
-            "a name and no regular expression; expected one of gpt2",
+            "which is not a known name; expected one of gpt2",
         ),
-        (["train", "text.txt", "--special", "<a>", "--special", "<a>"], "'<a>' is named 2 times"),
+        (["train", "text.txt", "--special", "<a>", "--special", "<a>"], "'<a>' is listed 2 times"),
         (["train", "text.txt", "--special", ""], "name of a special token is ''; expected at least two"),
-        (["train", "text.txt", "--special", "the", "--vocab-size", "270"], "'the' is spelt like a token"),
+        (["train", "text.txt", "--special", "the", "--vocab-size", "270"], "'the' is also a token learned"),
         (["train", "text.txt", "--kind", "byt"], "did you mean 'byte'?"),
-        (["train", "fables", "--text-field", "body"], "text_field is 'body'; expected none for the built-in"),
+        (["train", "fables", "--text-field", "body"], "text_field is 'body', but the built-in text fables"),
         (
             ["encode", "byte.json", "text.txt", "--dropout", "0.1"],
-            "dropout is 0.1; expected none, since byte.json",
+            "byte.json is not a BPE tokenizer; only those have --dropout",
         ),
         (["decode", "byte.json", "1", "x"], "token id is 'x'; expected a whole number"),
         (["decode", "byte.json", "256"], "token id is 256; expected one in [0, 256)"),
-        (["show", "byte.json", "a\udcff"], "half of a surrogate pair"),
+        (["show", "byte.json", "a\udcff"], "lone surrogate"),
     ],
 )
 def test_bad_input_is_one_line(run: Run, args: list[str], words: str) -> None:
@@ -217,15 +225,15 @@ def test_bad_input_is_one_line(run: Run, args: list[str], words: str) -> None:
     assert {path.name for path in Path().iterdir()} == {"text.txt", "byte.json"}
 
 
-def test_standard_input_that_is_no_text_is_named(run: Run) -> None:
+def test_standard_input_that_is_not_utf8_is_named(run: Run) -> None:
     Path("byte.json").write_bytes(ByteTokenizer().to_bytes())
     refused(run("encode", "byte.json", "-", stdin=b"ab\xff"), "standard input is not UTF-8 at offset 2")
 
 
-def test_it_runs_as_a_module(tmp_path: Path) -> None:
+def test_it_is_a_command_of_the_package(tmp_path: Path) -> None:
     tokenizers.save(ByteTokenizer(), tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "scratchgpt.tokenizers", "show", str(tmp_path), "é"],
+        [sys.executable, "-m", "scratchgpt", "tokenizer", "show", str(tmp_path), "é"],
         capture_output=True,
         check=True,
         env=os.environ

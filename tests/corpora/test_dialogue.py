@@ -1,4 +1,4 @@
-"""Dialogues: how they are written, which tokens count, and the two schemas."""
+"""Dialogues: their format, which tokens count in the loss, and the two schemas."""
 
 import dataclasses
 import json
@@ -63,7 +63,7 @@ def test_a_dialogue_is_written_with_special_tokens_between_the_turns() -> None:
     assert all(piece.learned for piece in pieces)
 
 
-def test_with_bot_only_the_bots_words_count_and_the_token_that_ends_them() -> None:
+def test_with_bot_only_the_bots_turns_and_their_end_tokens_count() -> None:
     pieces = list(dialogue_pieces(["a", "b", "c", "d"], bot_only=True))
     assert [piece.text for piece in pieces if piece.learned] == [" b", "<sep>", " d", "</s>"]
 
@@ -104,7 +104,7 @@ def test_consecutive_rows_of_one_id_are_a_prosocial_dialogue() -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"turns": ["a"]}, "test, row 0 has no field 'dialog'; expected it beside 'turns'"),
+        ({"turns": ["a"]}, "test, row 0 has no field 'dialog'; its fields are 'turns'"),
         ({"dialog": "a"}, "test, row 0: 'dialog' holds text; expected a list of turns"),
         ({"dialog": ["a", 3]}, "test, row 0: 'dialog' holds a number; expected text"),
         ({"dialog": []}, "test, row 0: the dialogue is empty"),
@@ -124,7 +124,7 @@ def test_a_prosocial_row_needs_its_three_fields(field: str) -> None:
 
 
 @pytest.mark.parametrize(("format", "values"), [("daily-dialog", DAILY), ("prosocial-dialog", PROSOCIAL)])
-def test_dialogues_from_a_file_are_examples_of_their_own(
+def test_dialogues_from_a_file_are_separate_examples(
     tmp_path: Path, format: str, values: list[dict[str, Any]]
 ) -> None:
     path = tmp_path / "talk.jsonl"
@@ -140,7 +140,7 @@ def test_dialogues_from_a_file_are_examples_of_their_own(
 
 
 @pytest.mark.peers
-@pytest.mark.filterwarnings("default")  # what the package warns of is not ours to mend
+@pytest.mark.filterwarnings("default")  # warnings of the package are not ours to fix
 @pytest.mark.parametrize(("name", "values"), [("daily-dialog", DAILY), ("prosocial-dialog", PROSOCIAL)])
 def test_rows_from_the_package_datasets_become_the_same_dialogues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, values: list[dict[str, Any]]
@@ -162,13 +162,13 @@ def test_rows_from_the_package_datasets_become_the_same_dialogues(
 
 @pytest.mark.peers
 @pytest.mark.filterwarnings("default")
-def test_without_the_hub_the_message_names_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_hub_the_message_names_an_alternative(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setitem(builtin.HUB, "daily-dialog", ("scratchgpt/nothing", "main"))
+    monkeypatch.setitem(builtin.HUB_DATASETS, "daily-dialog", ("scratchgpt/nothing", "main"))
     with pytest.raises(
-        InputError, match=r"cannot load scratchgpt/nothing .* expected a connection, or .*JSON"
+        InputError, match=r"cannot load scratchgpt/nothing .* check the connection, or .*JSON"
     ):
         open_corpus("daily-dialog")
 
@@ -179,7 +179,7 @@ def test_without_the_package_the_message_says_how_to_install_it(monkeypatch: pyt
         open_corpus("prosocial-dialog")
 
 
-def test_the_files_of_a_run_say_every_end_as_hugging_face_does(tmp_path: Path) -> None:
+def test_the_generation_config_lists_every_end_token_as_hugging_face_does(tmp_path: Path) -> None:
     ids = {"<s>": 7, "<sep>": 8, "</s>": 9, "<|endoftext|>": 5}
     dialogues = dialogue_corpus("talk", lambda: iter([]), bot_only=False)
     assert dialogues.generation_config(ids) == {"bos_token_id": 7, "eos_token_id": [9, 8]}
@@ -190,7 +190,7 @@ def test_the_files_of_a_run_say_every_end_as_hugging_face_does(tmp_path: Path) -
 
 
 def saved_model(folder: Path, ends: object) -> sg.LanguageModel:
-    """Return a model that was kept with these ends in its generation_config.json."""
+    """Return a model that was saved with these end tokens in its generation_config.json."""
     model = sg.GPT(sg.GPTConfig(vocab_size=6, block_size=16, n_layer=1, n_head=1, n_embd=8))
     params = model.init(seed=0)
     save_weights(folder / "best.safetensors", params, {})
@@ -202,7 +202,7 @@ def saved_model(folder: Path, ends: object) -> sg.LanguageModel:
 
 
 @pytest.mark.parametrize(("ends", "letters"), [(3, "d"), ([3, 1], "db"), (None, "")])
-def test_generation_stops_at_any_end(tmp_path: Path, ends: object, letters: str) -> None:
+def test_generation_stops_at_any_end_token(tmp_path: Path, ends: object, letters: str) -> None:
     model = saved_model(tmp_path, ends)
     endless = dataclasses.replace(model, eos_token_ids=())
     prompts = ["a", "c", "fe"]
@@ -218,6 +218,6 @@ def test_generation_stops_at_any_end(tmp_path: Path, ends: object, letters: str)
 
 
 @pytest.mark.parametrize("ends", ["</s>", [3, None], 1.5])
-def test_ends_that_are_no_ids_are_named(tmp_path: Path, ends: object) -> None:
+def test_end_tokens_that_are_not_ids_are_named(tmp_path: Path, ends: object) -> None:
     with pytest.raises(InputError, match=r"generation_config\.json: token id is .*; expected a whole number"):
         saved_model(tmp_path, ends)

@@ -1,4 +1,4 @@
-"""Downloads: from a server of this process, checked, kept whole or not at all."""
+"""Downloads, from a server in this process: verified, and kept complete or not at all."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(NamedTuple):
-    """Serves CONTENT at /file, half of it at /half, something else at /other; keeps what was asked for."""
+    """Serves CONTENT at /file, half of it at /half, something else at /other; records the requested paths."""
 
     address: str
     asked: list[str]
@@ -89,27 +89,27 @@ def test_a_file_is_downloaded_once(serve: Callable[[bytes], Server], cache: Path
         ("/missing", "HTTP Error 404"),
     ],
 )
-def test_what_is_not_the_file_is_not_kept(
+def test_a_failed_download_is_not_kept(
     serve: Callable[[bytes], Server], cache: Path, path: str, words: str
 ) -> None:
     address = serve(CONTENT).address + path
     with pytest.raises(InputError) as error:
         fetch(RemoteFile("text.txt", SHA256, (address,)))
     assert words in str(error.value)
-    by_hand = f"Fetch {address} by hand and put it at {cache / 'text.txt'}; expected SHA-256 {SHA256}"
+    by_hand = f"Fetch {address} by hand and save it as {cache / 'text.txt'}; its SHA-256 must be {SHA256}"
     assert by_hand in str(error.value)
     assert list(cache.iterdir()) == []
 
 
 def test_the_second_address_is_tried_when_the_first_fails(serve: Callable[[bytes], Server]) -> None:
     server = serve(CONTENT)
-    nobody = "http://127.0.0.1:1/file"
-    addresses = (nobody, f"{server.address}/other", f"{server.address}/half", f"{server.address}/file")
+    no_server = "http://127.0.0.1:1/file"
+    addresses = (no_server, f"{server.address}/other", f"{server.address}/half", f"{server.address}/file")
     assert fetch(RemoteFile("text.txt", SHA256, addresses)).read_bytes() == CONTENT
     assert server.asked == ["/other", "/half", "/file"]
 
 
-def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_respond_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
     monkeypatch.setattr(download, "TIMEOUT", 0.05)
@@ -119,7 +119,7 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
             fetch(RemoteFile("text.txt", SHA256, (address,)))
 
 
-def test_a_file_put_there_by_hand_is_taken_without_the_network(cache: Path) -> None:
+def test_a_file_put_there_by_hand_is_used_without_the_network(cache: Path) -> None:
     cache.mkdir()
     (cache / "text.txt").write_bytes(CONTENT)
     assert fetch(RemoteFile("text.txt", SHA256, ("http://127.0.0.1:1/file",))).read_bytes() == CONTENT

@@ -1,4 +1,4 @@
-"""What a user names with `--data`, and the text that it means."""
+"""Opening what `--data` names, and the text that it yields."""
 
 import gzip
 import io
@@ -60,7 +60,7 @@ def blocks_of(content: bytes, size: int) -> Source:
     return Source("given", lambda: (content[i : i + size] for i in range(0, len(content), size)))
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -68,17 +68,17 @@ def normalised(text: str) -> str:
 
 
 @given(
-    text=TEXTS.filter(lambda text: normalised(text).strip()), block=st.integers(1, 9), size=st.integers(1, 9)
+    text=TEXTS.filter(lambda text: normalized(text).strip()), block=st.integers(1, 9), size=st.integers(1, 9)
 )
 def test_the_pieces_together_are_the_text_with_newlines(text: str, block: int, size: int) -> None:
     pieces = list(in_pieces(blocks_of(text.encode(), block).texts(), size))
-    assert "".join(pieces) == normalised(text)
+    assert "".join(pieces) == normalized(text)
     assert all(0 < len(piece) <= size for piece in pieces)
 
 
-@given(text=TEXTS.filter(lambda text: normalised(text).strip()), block=st.integers(1, 9))
+@given(text=TEXTS.filter(lambda text: normalized(text).strip()), block=st.integers(1, 9))
 def test_lines_are_numbered_from_one(text: str, block: int) -> None:
-    lines = normalised(text).split("\n")
+    lines = normalized(text).split("\n")
     expected = list(enumerate(lines, 1))
     if not lines[-1]:
         expected.pop()
@@ -115,10 +115,10 @@ def test_a_cut_after_a_word_changes_no_chunk_of_gpt2_and_gpt4(
 )
 def test_where_a_text_is_cut(text: str, size: int, pieces: list[str]) -> None:
     assert list(in_pieces([text], size)) == pieces
-    assert list(in_pieces(text, size)) == pieces  # as it comes makes no difference
+    assert list(in_pieces(text, size)) == pieces  # the strings in which it arrives make no difference
 
 
-def test_only_the_last_piece_ends_a_text_that_stands_alone() -> None:
+def test_only_the_last_piece_ends_a_single_document() -> None:
     text = "word " * 300_000
     pieces = list(whole_text([text]))
     assert "".join(piece.text for piece in pieces) == text
@@ -129,7 +129,7 @@ def test_only_the_last_piece_ends_a_text_that_stands_alone() -> None:
 @given(data=st.binary(min_size=1), block=st.integers(1, 5))
 def test_any_bytes_are_text_or_an_error_with_the_first_bad_byte(data: bytes, block: int) -> None:
     try:
-        text = normalised(data.decode())
+        text = normalized(data.decode())
     except UnicodeDecodeError as error:
         words = rf"given is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start} \("
         with pytest.raises(InputError, match=words):
@@ -152,7 +152,7 @@ def test_bytes_that_are_not_utf8_can_be_replaced_or_ignored(ending: str) -> None
 
 
 @pytest.mark.parametrize("content", [b"ab\xff", b"\xff\xfea\x00", b"ab\xe2\x82", b""])
-def test_the_words_are_those_for_a_small_file(content: bytes) -> None:
+def test_the_message_is_the_same_as_for_a_small_file(content: bytes) -> None:
     name = write("a.txt", content)
     with pytest.raises(InputError) as whole:
         read_text(name)
@@ -198,7 +198,7 @@ def test_a_folder_with_one_text_is_that_text() -> None:
 
 def test_a_folder_without_text_says_what_is_there() -> None:
     Path("empty").mkdir()
-    with pytest.raises(InputError, match=r"empty holds no text files; expected files in \.txt"):
+    with pytest.raises(InputError, match=r"empty holds no text files; expected \.txt"):
         open_corpus("empty")
     write("pictures/a.png", "")
     write("pictures/b.png", "")
@@ -214,14 +214,14 @@ def test_folders_that_contain_themselves_are_walked_once() -> None:
     assert text_of(open_corpus("texts/**/*.txt")) == f"A{END}B{END}"
 
 
-def test_a_link_to_nothing_is_not_passed_over() -> None:
+def test_a_broken_link_is_not_skipped() -> None:
     write("texts/a.txt", "A")
     Path("texts/b.txt").symlink_to("nowhere.txt")
     with pytest.raises(InputError, match=r"b\.txt does not exist"):
         text_of(open_corpus("texts"))
 
 
-def test_a_pattern_means_its_files_whatever_their_endings() -> None:
+def test_a_pattern_means_its_files_whatever_their_suffixes() -> None:
     write("logs/b.log", "B")
     write("logs/a.log", "A")
     write("logs/.c.log", "no")
@@ -245,10 +245,10 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file() -> None:
         ("all of it " * 99, "does not exist"),
         ("a\0b", "does not exist"),
         ("texts/*.txt", r"no file in texts matches '\*\.txt'"),
-        ("**a", "no file in . matches|is no pattern of files"),
+        ("**a", "no file in . matches|is not a valid file pattern"),
     ],
 )
-def test_what_is_not_there_is_named(data: str, words: str) -> None:
+def test_missing_data_is_named(data: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         open_corpus(data)
 
@@ -260,9 +260,9 @@ def test_what_is_not_there_is_named(data: str, words: str) -> None:
         ({"errors": "skip"}, "errors is 'skip'; expected one of strict, replace, ignore"),
         (
             {"bot_only": True},
-            "expected it with the built-in text daily-dialog or prosocial-dialog or talk, or",
+            "use it with the built-in text daily-dialog or prosocial-dialog or talk, or",
         ),
-        ({"bot_only": True}, "with --corpus.format daily-dialog or prosocial-dialog for a file"),
+        ({"bot_only": True}, "with --corpus.format daily-dialog or prosocial-dialog"),
     ],
 )
 def test_bad_options(options: dict[str, str], words: str) -> None:
@@ -283,7 +283,7 @@ def test_a_file_and_a_folder_without_permission() -> None:
         open_corpus("texts/a.txt")
 
 
-def test_a_text_of_whitespace_is_no_text() -> None:
+def test_a_text_of_only_whitespace_is_refused() -> None:
     with pytest.raises(InputError, match=r"a\.txt is only whitespace; expected text"):
         text_of(open_corpus(write("a.txt", " \r\n\t\n")))
 
@@ -300,11 +300,11 @@ def test_an_empty_document_among_others_is_named() -> None:
 )
 def test_a_damaged_gzip_file(broken: Callable[[bytes], bytes]) -> None:
     Path("a.txt.gz").write_bytes(broken(gzip.compress(b"text " * 999)))
-    with pytest.raises(InputError, match=r"a\.txt\.gz is damaged .*; expected a whole gzip file"):
+    with pytest.raises(InputError, match=r"a\.txt\.gz is damaged .*; expected a complete gzip file"):
         text_of(open_corpus("a.txt.gz"))
 
 
-def test_every_single_changed_byte_of_a_gzip_file_is_words_or_the_text() -> None:
+def test_a_gzip_file_with_any_one_byte_changed_gives_an_error_or_the_text() -> None:
     packed = gzip.compress(b"a text of some length, which deflate makes shorter, shorter, shorter")
     for i in range(len(packed)):
         Path("a.txt.gz").write_bytes(packed[:i] + bytes([packed[i] ^ 0x55]) + packed[i + 1 :])
@@ -328,7 +328,7 @@ def test_json_lines_are_documents() -> None:
 
 
 @given(st.lists(st.text().filter(str.strip), min_size=1), st.booleans())
-def test_every_text_comes_back_from_json_lines(texts: list[str], ascii_only: bool) -> None:
+def test_every_text_survives_json_lines(texts: list[str], ascii_only: bool) -> None:
     content = "".join(json.dumps({"text": text}, ensure_ascii=ascii_only) + "\n" for text in texts)
     corpus = open_corpus(write("a.jsonl", content))
     documents = [piece.text for piece in corpus.pieces() if not piece.special]
@@ -343,13 +343,13 @@ def test_every_text_comes_back_from_json_lines(texts: list[str], ascii_only: boo
         ("null", "a.jsonl, line 3 holds null; expected a JSON object"),
         ("[" * 200_000, "a.jsonl, line 3 is not usable JSON: "),
         ('{"text": ' + "9" * 9999 + "}", "a.jsonl, line 3 is not usable JSON: "),
-        ('{"body": "A", "id": 1}', "a.jsonl, line 3 has no field 'text'; expected it beside 'body', 'id'"),
-        ("{}", "a.jsonl, line 3 has no field 'text'; expected it beside nothing"),
+        ('{"body": "A", "id": 1}', "a.jsonl, line 3 has no field 'text'; its fields are 'body', 'id'"),
+        ("{}", "a.jsonl, line 3 has no field 'text'; its fields are none"),
         ('{"text": 3}', "a.jsonl, line 3: 'text' holds a number; expected text"),
         ('{"text": null}', "a.jsonl, line 3: 'text' holds null; expected text"),
         ('{"text": ""}', "a.jsonl, line 3: 'text' is empty; expected text"),
         ('{"text": " \\n"}', "a.jsonl, line 3: 'text' is empty; expected text"),
-        ('{"text": "a \\ud83d b"}', "a.jsonl, line 3: 'text' holds half a surrogate pair; expected text"),
+        ('{"text": "a \\ud83d b"}', "a.jsonl, line 3: 'text' holds a lone surrogate; expected text"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(line: str, words: str) -> None:
@@ -358,7 +358,7 @@ def test_a_bad_row_is_named_by_file_and_line(line: str, words: str) -> None:
     assert words in str(error.value)
 
 
-def test_half_a_surrogate_pair_can_be_replaced_or_ignored() -> None:
+def test_lone_surrogates_can_be_replaced_or_ignored() -> None:
     name = write("a.jsonl", r'{"text": "a \ud83d b \ud83d\ude42"}')
     assert text_of(open_corpus(name, errors="replace")) == f"a \ufffd b 🙂{END}"
     assert text_of(open_corpus(name, errors="ignore")) == f"a  b 🙂{END}"
@@ -385,7 +385,7 @@ def give(monkeypatch: pytest.MonkeyPatch, content: bytes, is_terminal: bool = Fa
     monkeypatch.setattr("sys.stdin", stdin)
 
 
-def test_standard_input_is_read_once_and_can_be_walked_through_again(
+def test_standard_input_is_read_once_and_can_be_iterated_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "word " * 500_000
@@ -404,12 +404,12 @@ def test_standard_input_takes_every_format(monkeypatch: pytest.MonkeyPatch) -> N
     assert text_of(open_corpus("-", format="jsonl")) == f"A{END}B{END}"
 
 
-def test_a_terminal_is_told_that_text_is_expected(
+def test_a_terminal_shows_that_text_is_expected(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     give(monkeypatch, b"typed\n", is_terminal=True)
     assert text_of(open_corpus("-")) == "typed\n"
-    assert "reading the text from the terminal; end it with Ctrl" in capsys.readouterr().err
+    assert "reading text from the terminal; end it with Ctrl" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -432,12 +432,12 @@ def test_no_standard_input_and_no_space_for_it(monkeypatch: pytest.MonkeyPatch) 
 
     give(monkeypatch, b"text")
     monkeypatch.setattr(standard_input.shutil, "copyfileobj", full)
-    with pytest.raises(InputError, match=r"cannot keep standard input in .*: No space left on device"):
+    with pytest.raises(InputError, match=r"cannot copy standard input to .*: No space left on device"):
         open_corpus("-")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_with_a_name_is_kept_like_standard_input() -> None:
+def test_a_named_pipe_is_copied_like_standard_input() -> None:
     from threading import Thread
 
     os.mkfifo("pipe")
@@ -451,7 +451,7 @@ def test_a_pipe_with_a_name_is_kept_like_standard_input() -> None:
 # Built-in texts
 
 
-def test_every_builtin_text_has_a_line_that_describes_it() -> None:
+def test_every_builtin_text_has_a_one_line_description() -> None:
     assert list(names()) == [
         "fables",
         "pydoc",
@@ -473,19 +473,19 @@ def test_the_fables_are_found_from_anywhere() -> None:
     assert text_of(open_corpus("data/fables.txt")) == text_of(corpus)
 
 
-def test_fables_that_are_not_there_are_missed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"fables\.txt does not exist; expected the fables, which come with"):
+def test_missing_fables_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"fables\.txt does not exist; the fables ship with the package"):
         open_corpus("fables", root=tmp_path)
 
 
-def test_pydoc_is_a_document_for_each_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pydoc_has_a_document_for_each_topic(monkeypatch: pytest.MonkeyPatch) -> None:
     from pydoc_data.topics import topics
 
     pieces = list(open_corpus("pydoc").pieces())
     assert [piece.text for piece in pieces if not piece.special] == [topics[name] for name in sorted(topics)]
     assert sum(piece.ends for piece in pieces) == len(topics)
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(InputError, match=r"comes without pydoc_data\.topics"):
+    with pytest.raises(InputError, match=r"lacks pydoc_data\.topics"):
         open_corpus("pydoc")
 
 
@@ -496,24 +496,24 @@ def test_the_grammars_stories_are_documents(monkeypatch: pytest.MonkeyPatch) -> 
     assert corpus.nats_per_document is not None
 
 
-def test_a_name_means_the_builtin_text_and_the_message_says_how_to_mean_the_file(
+def test_a_name_means_the_builtin_text_and_the_message_says_how_to_choose_the_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write("fables", "mine")
     assert text_of(open_corpus("fables")) != "mine"
-    assert "fables is the built-in text; for what is here, write ./fables" in capsys.readouterr().err
+    assert "using the built-in text fables; for the file here, write ./fables" in capsys.readouterr().err
     assert text_of(open_corpus("./fables")) == "mine"
 
 
-def test_a_builtin_text_has_its_format() -> None:
+def test_a_builtin_text_takes_no_format() -> None:
     for name, value in (("format", "lines"), ("text_field", "body")):
         with pytest.raises(
-            InputError, match=f"{name} is '{value}'; expected none for the built-in text fables"
+            InputError, match=f"{name} is '{value}', but the built-in text fables takes no {name}"
         ):
             open_corpus("fables", **{name: value})  # type: ignore[arg-type]
 
 
-def test_the_repository_is_looked_through_after_this_folder(tmp_path: Path) -> None:
+def test_the_current_folder_is_searched_before_the_repository(tmp_path: Path) -> None:
     write("data/mine.txt", "here")
     (tmp_path / "there" / "data").mkdir(parents=True)
     (tmp_path / "there" / "data" / "mine.txt").write_text("there")

@@ -1,4 +1,4 @@
-"""The built-in dialogues: a reader of its own follows each of them and finds the bot's answers right."""
+"""The built-in dialogues: an independent reader follows each of them and checks the bot's answers."""
 
 import hashlib
 import re
@@ -8,7 +8,15 @@ import pytest
 
 from scratchgpt.corpora import builtin
 from scratchgpt.corpora.sources import open_corpus
-from scratchgpt.corpora.talk import CLOSINGS, HEARD, MAX_LENGTH, OPENINGS, corpus, dialogues, length
+from scratchgpt.corpora.talk import (
+    ACKNOWLEDGMENTS,
+    CLOSINGS,
+    MAX_CHARACTERS,
+    OPENINGS,
+    corpus,
+    dialogues,
+    length,
+)
 from scratchgpt.corpora.talk_questions import UNKNOWN
 from scratchgpt.corpora.talk_world import FOODS, NUMBERS, PLACES, PRONOUNS, THINGS
 from scratchgpt.errors import InputError
@@ -18,14 +26,14 @@ WOMEN = {"Anna", "Clara", "Eva", "Hana"}
 
 
 class Reader:
-    """Reads a dialogue with patterns and knows where everything is: a thing may be "in" a person."""
+    """Parses dialogues with regular expressions and tracks where things are; one may be "in" a person."""
 
     def __init__(self) -> None:
         self.inside: dict[str, str] = {}
         self.number: dict[str, int] = {}
 
     def hear(self, sentence: str) -> None:
-        """Take in a sentence, which must be possible after the earlier ones."""
+        """Update the state by a sentence, which must be consistent with the earlier ones."""
         inside = self.inside
         for pattern in (
             r"(?P<who>\w+) has the (?P<thing>\w+)\.",
@@ -64,7 +72,7 @@ class Reader:
             assert 0 <= self.number[who] < len(NUMBERS)
 
     def answer(self, question: str) -> str:
-        """Return the right answer."""
+        """Return the right answer to a question."""
         words = question.rstrip("?").replace(" the ", " ").split()
         match words:
             case ["How", "many", _, "does", who, "have"]:
@@ -114,7 +122,7 @@ def is_right(turns: list[str]) -> bool:
             assert first not in ("She", "He") or first == pronoun(subject)
             subject = subject if first in ("She", "He") else first
             reader.hear(f"{subject} {rest}")
-        if reply not in HEARD if last.endswith(".") else reply != reader.answer(last):
+        if reply not in ACKNOWLEDGMENTS if last.endswith(".") else reply != reader.answer(last):
             return False
     return True
 
@@ -128,21 +136,21 @@ def test_every_answer_follows_from_what_was_said(talk: list[list[str]]) -> None:
     assert all(is_right(turns) for turns in talk)
 
 
-def test_a_wrong_answer_would_be_seen(talk: list[list[str]]) -> None:
-    """A reply from another dialogue is right only if it says the same, or small talk of the same kind."""
+def test_a_wrong_answer_would_be_detected(talk: list[list[str]]) -> None:
+    """A reply from another dialogue is right only if it is the same, or small talk of the same kind."""
     for turns, other in zip(talk[:200], talk[200:], strict=False):
         for place in range(1, len(turns), 2):
             wrong = [*turns[:place], "He has forty.", *turns[place + 1 :]]
             assert not is_right(wrong)
             swapped = [*turns[:place], other[1], *turns[place + 1 :]]
-            same_kind = [HEARD, *SMALL_TALK.values()]
+            same_kind = [ACKNOWLEDGMENTS, *SMALL_TALK.values()]
             may_be = [turns[place]] + [each for kind in same_kind if turns[place] in kind for each in kind]
             assert is_right(swapped) == (other[1] in may_be)
 
 
 def test_all_dialogues_differ_and_are_short(talk: list[list[str]]) -> None:
     assert len({tuple(turns) for turns in talk}) == len(talk)
-    assert max(map(length, talk)) <= MAX_LENGTH
+    assert max(map(length, talk)) <= MAX_CHARACTERS
     assert all(len(turns) % 2 == 0 and len(turns) >= 4 for turns in talk)
 
 
@@ -151,12 +159,14 @@ def test_everything_occurs_and_most_replies_have_one_right_wording(talk: list[li
     assert {*THINGS, *PLACES, *FOODS, *NUMBERS, *PRONOUNS, "Nobody", "Yes", "No"} <= words
     assert len(words) < 120
     said = Counter(reply for turns in talk for reply in turns[1::2])
-    free = {reply for kind in (HEARD, *SMALL_TALK.values()) for reply in kind}
+    free = {reply for kind in (ACKNOWLEDGMENTS, *SMALL_TALK.values()) for reply in kind}
     assert sum(n for reply, n in said.items() if reply in free) < 0.25 * said.total()
     assert 0.04 < said[UNKNOWN] / said.total() < 0.15
 
 
-def test_the_same_seed_gives_the_same_dialogues_and_more_begin_with_the_fewer(talk: list[list[str]]) -> None:
+def test_the_same_seed_gives_the_same_dialogues_and_longer_lists_begin_with_shorter_ones(
+    talk: list[list[str]],
+) -> None:
     assert list(dialogues(50, seed=0)) == talk[:50]
     assert not {tuple(turns) for turns in dialogues(50, seed=1)} & {tuple(turns) for turns in talk[:50]}
 
@@ -172,7 +182,7 @@ def test_the_written_length_is_that_of_the_pieces(talk: list[list[str]]) -> None
     assert [len(line) for line in written.splitlines()] == [length(turns) for turns in talk[:20]]
 
 
-def test_it_is_a_built_in_text_of_dialogues(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_talk_is_a_built_in_text_of_dialogues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtin, "TALK_DIALOGUES", 3)
     both, bot = (open_corpus("talk", bot_only=bot_only) for bot_only in (False, True))
     assert (bot.padded, bot.bos, bot.eos) == (True, "<s>", ("</s>", "<sep>"))

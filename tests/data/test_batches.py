@@ -1,4 +1,4 @@
-"""Rows of a text, and batches of them: every target that counts comes exactly once."""
+"""Rows of a text and batches of rows: every target that counts in the loss occurs exactly once."""
 
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ from scratchgpt.data import (
 from scratchgpt.errors import InputError
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 
-PAD = 60_000  # no text here has so many tokens, each of which is another number
+PAD = 60_000  # not a token of the texts here, which are shorter and whose tokens are 0, 1, 2, ...
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def padding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @st.composite
 def texts(draw: st.DrawFn) -> Part:
-    """Draw a text of a few documents, some tokens of which may not count."""
+    """Draw a text of a few documents, in which some tokens may not count in the loss."""
     lengths = draw(st.lists(st.integers(1, 25), min_size=1, max_size=10))
     ends = np.cumsum(lengths)
     n = int(ends[-1])
@@ -51,7 +51,7 @@ def check_rows(rows: Rows, text: Part, expected_targets: list[int]) -> None:
     assert x.shape == y.shape == (len(rows), rows.block_size)
     assert x.dtype == y.dtype == np.int64
     counted = y != IGNORE_INDEX
-    assert counted.any(axis=1).all()  # no row is there in vain
+    assert counted.any(axis=1).all()  # every row has a target that counts
     assert sorted(y[counted].tolist()) == expected_targets
     np.testing.assert_array_equal(x[counted] + 1, y[counted])
     for row in x:
@@ -124,7 +124,7 @@ def test_random_batches_of_windows_are_those_of_random_batch(n: int) -> None:
     assert batches.position == 80
 
 
-def test_random_windows_never_come_without_a_target_that_counts() -> None:
+def test_a_random_batch_of_windows_always_has_a_target_that_counts() -> None:
     learned = np.zeros(300, dtype=np.uint8)
     learned[150] = 1
     batches = RandomBatches(Windows(Part(np.arange(300), np.array([300]), learned), 8), 2)
@@ -134,7 +134,7 @@ def test_random_windows_never_come_without_a_target_that_counts() -> None:
         assert set(y[y != IGNORE_INDEX].tolist()) == {150}
 
 
-def test_random_examples_are_whole_rows_each_as_likely() -> None:
+def test_random_examples_are_whole_rows_with_equal_probability() -> None:
     rows = Examples(Part(np.arange(40), np.arange(4, 44, 4), padded=True), 8)
     x, _ = RandomBatches(rows, 4000).draw(np.random.default_rng(0))
     first, counts = np.unique(x[:, 0], return_counts=True)
@@ -171,7 +171,7 @@ def test_each_epoch_and_each_seed_has_its_own_order() -> None:
 
 
 @given(before=st.integers(0, 12), batch_size=st.integers(1, 30))
-def test_from_a_position_on_everything_is_as_it_would_have_been(before: int, batch_size: int) -> None:
+def test_setting_the_position_resumes_the_same_batches(before: int, batch_size: int) -> None:
     rows = Windows(Part.of(np.arange(100)), 7)
     whole = drawn(EpochBatches(rows, batch_size, seed=5), before + 6)
     first = EpochBatches(rows, batch_size, seed=5)

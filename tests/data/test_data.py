@@ -1,4 +1,4 @@
-"""Splitting a text, and random windows of it."""
+"""Splitting a text, and drawing random windows from it."""
 
 import re
 from itertools import pairwise
@@ -22,7 +22,7 @@ def test_split_holds_out_the_end() -> None:
     assert val.tolist() == list(range(900, 1000))
 
 
-def test_without_held_out_text_both_parts_are_the_whole() -> None:
+def test_without_held_out_text_both_parts_are_the_whole_text() -> None:
     train, val = data.split(np.arange(64), 0.0, block_size=64)
     assert len(train) == len(val) == 64
 
@@ -66,7 +66,7 @@ def test_a_text_of_one_block_is_one_window() -> None:
 
 @st.composite
 def texts(draw: st.DrawFn) -> Part:
-    """Draw a text of a few documents, each token another number."""
+    """Draw a text of a few documents whose tokens are all distinct."""
     lengths = draw(st.lists(st.integers(1, 20), min_size=1, max_size=12))
     ends = np.cumsum(lengths)
     return Part(np.arange(ends[-1]), ends, padded=draw(st.booleans()))
@@ -83,7 +83,7 @@ def documents(part: Part) -> list[list[int]]:
 
 
 @given(text=texts(), fraction=st.floats(0.01, 0.99), block_size=st.integers(1, 12))
-def test_a_split_is_at_the_border_of_documents_nearest_to_the_fraction(
+def test_a_split_is_at_the_document_boundary_nearest_to_the_fraction(
     text: Part, fraction: float, block_size: int
 ) -> None:
     place = int(len(text) * (1 - fraction))
@@ -113,7 +113,7 @@ def test_a_split_is_at_the_border_of_documents_nearest_to_the_fraction(
         assert len(train) == place
 
 
-def test_a_border_far_from_the_fraction_is_not_taken() -> None:
+def test_a_boundary_far_from_the_fraction_is_not_used() -> None:
     text = Part(np.arange(1000), np.array([10, 1000]))
     train, val = data.split(text, 0.1, block_size=10)
     assert (len(train), len(val)) == (900, 100)
@@ -125,7 +125,7 @@ def test_a_border_far_from_the_fraction_is_not_taken() -> None:
     assert (len(train), len(val)) == (900, 100)
 
 
-def test_a_part_keeps_what_is_learned_and_where_documents_end() -> None:
+def test_a_part_keeps_the_loss_mask_and_the_ends_of_documents() -> None:
     learned = np.array([1, 0, 1, 1, 0, 0, 1, 1, 0, 1])
     text = Part(np.arange(10), np.array([4, 6, 10]), learned, padded=True)
     part = text.between(2, 8)
@@ -143,7 +143,7 @@ def test_padded_documents_of_one_token_are_not_enough(fraction: float) -> None:
         data.split(text, fraction, 4)
 
 
-def test_tiny_shakespeare_is_what_everybody_else_has(shared: Path) -> None:
+def test_tiny_shakespeare_has_the_usual_vocabulary_and_split(shared: Path) -> None:
     """65 characters, and nanoGPT's split: 1,003,854 training and 111,540 held-out tokens."""
     text = read_text(shared / "data" / "tinyshakespeare.txt")
     tokenizer = CharTokenizer.train(text)
@@ -153,7 +153,7 @@ def test_tiny_shakespeare_is_what_everybody_else_has(shared: Path) -> None:
     assert tokenizer.decode(train[:14]) == "First Citizen:"
 
 
-def test_the_embedded_corpus_is_large_and_plain() -> None:
+def test_the_fables_are_long_enough_and_plain_ascii() -> None:
     text = read_text(ROOT / "data" / "fables.txt")
     assert len(text) >= 120_000
     assert text.isascii()

@@ -1,4 +1,4 @@
-"""A corpus becomes tokens on disk: once, whole or not at all, on one process or several."""
+"""Preparing a corpus: it is tokenized once, completely or not at all, in one process or several."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from benchmarks import prepare as benchmark
 from scratchgpt.corpora import Corpus, Piece
 from scratchgpt.data import TokenFile, prepare
 from scratchgpt.data.token_writer import token_writer
-from scratchgpt.data.tokenise import JOB, jobs, tokenise_all
+from scratchgpt.data.tokenize import JOB_CHARACTERS, jobs, tokenize_all
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer
@@ -30,7 +30,7 @@ CHARS = CharTokenizer.train("abcdefghij\n é🙂", specials=[END, "<sep>"])
 
 
 class Counting(CharTokenizer):
-    """Knows how often it was asked to encode."""
+    """Counts the calls of encode."""
 
     calls = 0
 
@@ -45,7 +45,7 @@ def corpus(*pieces: Piece, padded: bool = False, name: str = "test") -> Corpus:
 
 def long_text() -> Corpus:
     rng = np.random.default_rng(0)
-    text = "".join(rng.choice(list("abcdefghij\n é🙂"), 5 * JOB // 2))
+    text = "".join(rng.choice(list("abcdefghij\n é🙂"), 5 * JOB_CHARACTERS // 2))
     cuts = np.sort(rng.integers(0, len(text), 40)).tolist()
     parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     return corpus(*(Piece(part, learned=i % 3 > 0, ends=i % 4 == 0) for i, part in enumerate(parts)))
@@ -60,16 +60,16 @@ def arrays(prepared: TokenFile) -> list[list[int]]:
     return [prepared.tokens.tolist(), prepared.ends.tolist(), learned]
 
 
-def test_pieces_become_tokens_documents_and_what_is_learned(tmp_path: Path) -> None:
+def test_pieces_become_tokens_ends_of_documents_and_a_loss_mask(tmp_path: Path) -> None:
     text = corpus(
         Piece("ab"),
         Piece(END, special=True, ends=True),
-        Piece("", ends=True),  # a document of no token is none
+        Piece("", ends=True),  # a document without tokens is dropped
         Piece("cab", learned=False),
         Piece("<sep>", special=True, learned=False),
         Piece("d"),
         Piece("", ends=True),
-        Piece("<sep>"),  # text, that only looks like a special token
+        Piece("<sep>"),  # ordinary text that looks like a special token
         padded=True,
     )
     tokenizer = ByteTokenizer([END, "<sep>"])
@@ -115,7 +115,7 @@ def test_a_token_that_the_vocabulary_lacks_is_refused(tmp_path: Path, token: int
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_text_is_tokenised_once(tmp_path: Path) -> None:
+def test_a_text_is_tokenized_once(tmp_path: Path) -> None:
     tokenizer, text = Counting(CHARS.symbols), corpus(Piece("abc"), Piece("de"))
     Counting.calls = 0
     first = prepare(text, tokenizer, cache=tmp_path)
@@ -126,7 +126,7 @@ def test_a_text_is_tokenised_once(tmp_path: Path) -> None:
     assert arrays(first) == arrays(second)
 
 
-def test_whatever_changes_the_tokens_changes_the_name_in_the_cache(tmp_path: Path) -> None:
+def test_whatever_changes_the_tokens_changes_the_cache_key(tmp_path: Path) -> None:
     different = [
         (corpus(Piece("abc")), CHARS),
         (corpus(Piece("abd")), CHARS),
@@ -145,44 +145,44 @@ def test_whatever_changes_the_tokens_changes_the_name_in_the_cache(tmp_path: Pat
     assert again.folder.name in names
 
 
-def spoil_size(path: Path) -> str:
+def truncate(path: Path) -> str:
     content = path.read_bytes()
     path.write_bytes(content[:-1])
     return f"{path.name} has {len(content) - 1} bytes; expected {len(content)}"
 
 
-def spoil_more(path: Path) -> str:
+def append(path: Path) -> str:
     content = path.read_bytes()
     path.write_bytes(content + b"12")
     return f"{path.name} has {len(content) + 2} bytes; expected {len(content)}"
 
 
-def spoil_bit(path: Path) -> str:
+def flip_bit(path: Path) -> str:
     content = path.read_bytes()
     path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     return f"{path.name} is damaged: its {len(content)} bytes have SHA-256"
 
 
-def spoil_file(path: Path) -> str:
+def delete(path: Path) -> str:
     size = path.stat().st_size
     path.unlink()
     return f"cannot read .*{path.name}.*expected a file of {size} bytes"
 
 
-@pytest.mark.parametrize("spoil", [spoil_size, spoil_more, spoil_bit, spoil_file])
+@pytest.mark.parametrize("damage", [truncate, append, flip_bit, delete])
 @pytest.mark.parametrize("name", ["tokens.bin", "documents.bin", "learned.bin"])
-def test_what_is_damaged_is_named_and_prepared_anew(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, spoil: Callable[[Path], str]
+def test_damaged_files_are_named_and_rebuilt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: Callable[[Path], str]
 ) -> None:
     text = corpus(Piece("abc", ends=True), Piece("de", learned=False))
     prepared = prepare(text, CHARS, cache=tmp_path)
     expected, folder = arrays(prepared), prepared.folder
     del prepared
-    words = spoil(folder / name)
+    words = damage(folder / name)
     with pytest.raises(InputError, match=words):
         TokenFile.open(folder)
     again = prepare(text, CHARS, cache=tmp_path)
-    assert "cut into tokens anew" in caplog.text
+    assert "The text is tokenized again" in caplog.text
     assert arrays(again) == expected
     assert in_cache(tmp_path) == [folder]
 
@@ -196,7 +196,7 @@ def test_what_is_damaged_is_named_and_prepared_anew(
         ('{"format": 99}', "format is 99; expected 1"),
     ],
 )
-def test_a_damaged_description_is_an_error_in_words(tmp_path: Path, content: str | None, words: str) -> None:
+def test_a_damaged_description_is_a_readable_error(tmp_path: Path, content: str | None, words: str) -> None:
     folder = prepare(corpus(Piece("abc")), CHARS, cache=tmp_path).folder
     (folder / "info.json").unlink()
     if content is not None:
@@ -206,9 +206,7 @@ def test_a_damaged_description_is_an_error_in_words(tmp_path: Path, content: str
 
 
 @pytest.mark.parametrize("change", [{"files": {}}, {"files": 5}, {"vocab_size": 70_000}, {"vocab_size": "x"}])
-def test_a_description_of_something_else_is_an_error_in_words(
-    tmp_path: Path, change: dict[str, object]
-) -> None:
+def test_an_inconsistent_description_is_a_readable_error(tmp_path: Path, change: dict[str, object]) -> None:
     folder = prepare(corpus(Piece("abc")), CHARS, cache=tmp_path).folder
     info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
     (folder / "info.json").write_text(json.dumps(info | change), encoding="utf-8")
@@ -221,7 +219,7 @@ def test_a_description_of_something_else_is_an_error_in_words(
     [
         ([], "test has no tokens; expected text"),
         ([Piece("")], "test has no tokens"),
-        ([Piece("ab"), Piece("c\ud800")], r"test holds the lone surrogate U\+D800, after 3 characters"),
+        ([Piece("ab"), Piece("c\ud800")], r"test has the lone surrogate U\+D800 after 3 characters"),
         (
             [Piece("<s>", special=True)],
             r"test needs the special token <s>; the tokenizer has <\|endoftext\|>, <sep>",
@@ -236,13 +234,13 @@ def test_text_that_cannot_be_prepared_leaves_nothing(tmp_path: Path, pieces: lis
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_unknown_character_has_its_place_in_the_whole_text(tmp_path: Path, workers: int) -> None:
+def test_the_place_of_an_unknown_character_is_that_in_the_whole_text(tmp_path: Path, workers: int) -> None:
     text = corpus(Piece("abc\n" * 10), Piece("ab"), Piece("cab\ncax"), Piece("x"), name="letters")
     with pytest.raises(InputError, match=r"'x' \(U\+0078\) at line 12, column 3 of letters is not in"):
         prepare(text, CHARS, cache=tmp_path, workers=workers)
 
 
-def test_an_unknown_character_has_its_place_in_its_document(tmp_path: Path) -> None:
+def test_the_place_of_an_unknown_character_is_that_in_its_document(tmp_path: Path) -> None:
     pieces = (
         Piece("abc\nabc"),
         Piece(END, special=True, ends=True),
@@ -263,16 +261,16 @@ def test_an_unknown_character_has_its_place_in_its_document(tmp_path: Path) -> N
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     versions = iter(["abc", "abd"])
     changing = Corpus("log.txt", lambda: iter([Piece(next(versions))]))
-    with pytest.raises(InputError, match=r"log\.txt changed while it was read"):
+    with pytest.raises(InputError, match=r"log\.txt changed while it was being read"):
         prepare(changing, CHARS, cache=tmp_path)
     assert in_cache(tmp_path) == []
 
 
-def test_a_full_disk_is_an_error_in_words_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_readable_error_and_leaves_nothing(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="Windows has no limit on the size of files")
-    text = corpus(*(Piece("abcdefghij" * (JOB // 10)) for _ in range(4)))
+    text = corpus(*(Piece("abcdefghij" * (JOB_CHARACTERS // 10)) for _ in range(4)))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3 * JOB, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 * JOB_CHARACTERS, before[1]))
     try:
         words = r"cannot write to .*tokens: File too large, after ([\d,]+) of about ([\d,]+) bytes of tokens"
         with pytest.raises(InputError, match=words) as error:
@@ -282,18 +280,18 @@ def test_a_full_disk_is_an_error_in_words_and_leaves_nothing(tmp_path: Path) -> 
     found = re.search(words, str(error.value))
     assert found is not None
     written, expected = (int(number.replace(",", "")) for number in found.groups())
-    assert 2 * JOB < written <= 3 * JOB
-    assert expected == 4 * (JOB // 10 * 10) * 2
+    assert 2 * JOB_CHARACTERS < written <= 3 * JOB_CHARACTERS
+    assert expected == 4 * (JOB_CHARACTERS // 10 * 10) * 2
     assert in_cache(tmp_path) == []
 
 
-def test_a_cache_that_is_no_folder_is_an_error_in_words(tmp_path: Path) -> None:
+def test_a_cache_that_is_not_a_folder_is_a_readable_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file", encoding="utf-8")
     with pytest.raises(InputError, match="cannot write to folder"):
         prepare(corpus(Piece("abc")), CHARS, cache=tmp_path / "cache")
 
 
-def test_several_processes_give_what_one_gives(tmp_path: Path) -> None:
+def test_several_processes_give_the_same_files_as_one(tmp_path: Path) -> None:
     text = long_text()
     alone = prepare(text, CHARS, cache=tmp_path / "one", workers=1)
     together = prepare(text, CHARS, cache=tmp_path / "two", workers=2)
@@ -304,43 +302,47 @@ def test_several_processes_give_what_one_gives(tmp_path: Path) -> None:
     assert (np.diff(together.ends) > 0).all()
 
 
-def test_an_error_in_a_process_is_passed_on(tmp_path: Path) -> None:
+def test_an_error_in_a_worker_propagates(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="character 'x'"):
         prepare(corpus(Piece("abc"), Piece("xyz")), CHARS, cache=tmp_path, workers=2)
     assert in_cache(tmp_path) == []
 
 
-def test_a_process_that_dies_is_an_error_in_words() -> None:
+def test_a_worker_that_dies_is_a_readable_error() -> None:
     class Strange(CharTokenizer):
         def to_bytes(self) -> bytes:
             return b"no tokenizer"
 
-    with pytest.raises(InputError, match="a process that cuts text into tokens ended early"):
-        list(tokenise_all([Piece("abc")], Strange(["a"]), 2))
+    with pytest.raises(InputError, match="a worker process that tokenizes the text died"):
+        list(tokenize_all([Piece("abc")], Strange(["a"]), 2))
 
 
-def test_only_a_few_jobs_are_underway_at_a_time() -> None:
+def test_only_a_few_jobs_are_in_flight_at_a_time() -> None:
     read = 0
 
     def pieces() -> Iterator[Piece]:
         nonlocal read
         for _ in range(30):
             read += 1
-            yield Piece("a" * JOB)
+            yield Piece("a" * JOB_CHARACTERS)
 
-    results = tokenise_all(pieces(), CHARS, 2)
+    results = tokenize_all(pieces(), CHARS, 2)
     next(results)
     assert read <= 5
     results.close()
 
 
-@given(sizes=st.lists(st.integers(0, 2 * JOB), max_size=6))
-def test_jobs_hold_all_pieces_in_their_order(sizes: list[int]) -> None:
+@given(sizes=st.lists(st.integers(0, 2 * JOB_CHARACTERS), max_size=6))
+def test_jobs_hold_all_pieces_in_order(sizes: list[int]) -> None:
     pieces = [Piece("a" * size, ends=i % 2 == 0) for i, size in enumerate(sizes)]
     found = list(jobs(pieces))
     assert [piece for job in found for piece in job] == pieces
     for job in found[:-1]:
-        assert sum(len(piece.text) for piece in job[:-1]) < JOB <= sum(len(piece.text) for piece in job)
+        assert (
+            sum(len(piece.text) for piece in job[:-1])
+            < JOB_CHARACTERS
+            <= sum(len(piece.text) for piece in job)
+        )
 
 
 def test_progress_counts_to_the_end(tmp_path: Path) -> None:
@@ -355,8 +357,8 @@ def test_progress_counts_to_the_end(tmp_path: Path) -> None:
     assert cut[-1] == n
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupt_is_passed_on_and_leaves_nothing(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_interrupt_propagates_and_leaves_nothing(tmp_path: Path, workers: int) -> None:
     def interrupt(done: int, total: int | None) -> None:
         if total is not None and done:
             raise KeyboardInterrupt
@@ -374,7 +376,7 @@ from scratchgpt.corpora import Corpus, Piece
 from scratchgpt.data import prepare
 from scratchgpt.tokenizers import CharTokenizer
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may begin deaf to it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may start with SIGINT ignored
 readings = itertools.count()
 
 def pieces():
@@ -383,7 +385,7 @@ def pieces():
         if waits and i == 6:
             print("ready", flush=True)
             time.sleep(60)
-        yield Piece("abc" * {JOB})
+        yield Piece("abc" * {JOB_CHARACTERS})
 
 # Not guarded by `if __name__ == "__main__"`: the workers do not run this again.
 prepare(Corpus("slow", pieces), CharTokenizer.train("abc"), cache=Path(sys.argv[1]), workers=2)
@@ -391,7 +393,7 @@ prepare(Corpus("slow", pieces), CharTokenizer.train("abc"), cache=Path(sys.argv[
 
 
 def start_program(tmp_path: Path) -> "subprocess.Popen[str]":
-    """Start a preparation with two processes, and return it when it is in the midst of it."""
+    """Start a program that prepares a text with two workers, and return once it is in the middle of that."""
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "cache")],
@@ -406,25 +408,29 @@ def start_program(tmp_path: Path) -> "subprocess.Popen[str]":
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups to send Ctrl-C to")
-def test_ctrl_c_ends_all_processes_without_a_word_from_the_workers(tmp_path: Path) -> None:
+def test_ctrl_c_ends_all_processes_without_output_from_the_workers(tmp_path: Path) -> None:
     with start_program(tmp_path) as process:
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)  # waits for the workers, too: they hold the pipe
+        _, errors = process.communicate(timeout=60)  # also waits for the workers, which hold the pipe
     assert errors.count("Traceback") == 1
     assert errors.endswith("KeyboardInterrupt\n")
     assert in_cache(tmp_path / "cache") == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_what_a_killed_process_leaves_is_removed_by_the_next_and_its_workers_end(tmp_path: Path) -> None:
+def test_the_leftovers_of_a_killed_process_are_removed_by_the_next_and_its_workers_exit(
+    tmp_path: Path,
+) -> None:
     cache = tmp_path / "cache"
     with start_program(tmp_path) as process:
         (left,) = in_cache(cache)
         prepare(corpus(Piece("abc")), CHARS, cache=cache)
-        assert left in in_cache(cache)  # its process runs
+        assert left in in_cache(cache)  # its process is running
         process.kill()
-        process.communicate(timeout=60)  # waits for the workers, too: they hold the pipe
+        process.communicate(timeout=60)  # also waits for the workers, which hold the pipe
     assert left in in_cache(cache)
     prepare(corpus(Piece("abcd")), CHARS, cache=cache)
     assert left not in in_cache(cache)
@@ -442,7 +448,7 @@ def test_folders_of_other_machines_are_left_alone(tmp_path: Path, monkeypatch: p
     assert names == {"elsewhere-4194305-abcd.tmp", f"here-{os.getpid()}-abcd.tmp", "new"}
 
 
-def test_of_two_processes_that_make_the_same_folder_the_first_wins(tmp_path: Path) -> None:
+def test_if_two_processes_create_the_same_folder_the_first_wins(tmp_path: Path) -> None:
     with folders.atomic_folder(tmp_path / "new") as second:
         (second / "who").write_text("second", encoding="utf-8")
         with folders.atomic_folder(tmp_path / "new") as first:
@@ -451,7 +457,8 @@ def test_of_two_processes_that_make_the_same_folder_the_first_wins(tmp_path: Pat
     assert (tmp_path / "new" / "who").read_text(encoding="utf-8") == "first"
 
 
-def test_the_benchmark_makes_the_same_text_each_time_and_sees_memory() -> None:
+@pytest.mark.slow
+def test_the_benchmark_generates_the_same_text_each_time_and_measures_memory() -> None:
     text = "".join(benchmark.text_blocks(100_000))
     assert len(text) == 100_000
     assert text.isascii()

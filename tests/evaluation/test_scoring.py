@@ -63,7 +63,7 @@ def test_the_log_softmax_of_the_logits_in_float64(lm: sg.LanguageModel, n: int) 
     assert lm.perplexity(TEXT[:n]) == pytest.approx(math.exp(-np.mean(by_hand(lm, ids, BLOCK))), rel=1e-10)
 
 
-def test_a_token_in_front_predicts_the_first(lm: sg.LanguageModel) -> None:
+def test_a_bos_token_predicts_the_first(lm: sg.LanguageModel) -> None:
     lm = dataclasses.replace(lm, bos_token_id=0)
     scored = lm.score(TEXT)
     assert scored.first == 0 and scored.ids.tolist() == [CHARACTERS.index(c) for c in TEXT]
@@ -73,7 +73,7 @@ def test_a_token_in_front_predicts_the_first(lm: sg.LanguageModel) -> None:
     assert lm.perplexity("a") == pytest.approx(math.exp(-lm.score("a").log_probs[0]))
 
 
-def test_the_loss_is_that_of_an_evaluation_where_both_see_the_same(lm: sg.LanguageModel) -> None:
+def test_the_loss_equals_an_evaluation_with_the_same_context(lm: sg.LanguageModel) -> None:
     ids = lm.tokenizer.encode(
         TEXT[: BLOCK + 1]
     )  # one row: the windows of an evaluation see nothing before them
@@ -90,7 +90,7 @@ def test_windows_one_at_a_time_or_together(lm: sg.LanguageModel, monkeypatch: py
 
 
 @given(st.integers(0, 300), st.integers(1, 40))
-def test_windows_take_each_place_once_with_half_a_block_before_it(n: int, block_size: int) -> None:
+def test_windows_score_each_position_once_with_half_a_block_of_context(n: int, block_size: int) -> None:
     taken = []
     for start, first, stop in windows(n, block_size):
         assert 0 <= start <= first < stop <= n and stop - start <= block_size

@@ -31,7 +31,7 @@ def losses_one_by_one(backend: Backend, text: Part, starts: list[int], ends: lis
 
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
 @pytest.mark.parametrize("some_learned", [False, True])
-def test_windows_weigh_every_target_alike(backend: Backend, batch_size: int, some_learned: bool) -> None:
+def test_windows_weight_every_target_equally(backend: Backend, batch_size: int, some_learned: bool) -> None:
     learned = (np.arange(61) % 5 < 2) if some_learned else None
     text = Part(TOKENS, np.array([61]), learned)
     starts = list(range(0, 60, 8))
@@ -121,7 +121,7 @@ def test_accuracy_is_the_share_of_targets_that_are_the_likeliest_token(
     assert 0 < n_right < n_targets
 
 
-def test_a_text_known_by_heart_is_predicted_without_a_mistake(backend: Backend) -> None:
+def test_a_memorized_text_has_accuracy_1(backend: Backend) -> None:
     """A head that scores the token after this one highest, and a text that counts."""
     model = sg.GPT(sg.GPTConfig(8, 8, n_layer=1, n_head=1, n_embd=8, tie_weights=False))
     params = model.init(seed=0, dtype="float64").map(lambda flat: flat * 0)

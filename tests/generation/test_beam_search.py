@@ -76,7 +76,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis], tolerance: 
 
 @settings(max_examples=15)
 @given(st.integers(0, V - 1), penalties, st.sampled_from([(), (1,), (0, 2)]))
-def test_with_beams_enough_it_finds_every_text_best_first(
+def test_with_enough_beams_it_finds_every_text_best_first(
     token: int, length_penalty: float, ends: tuple[int, ...]
 ) -> None:
     """Three symbols and three steps: 27 texts, or fewer that end."""
@@ -133,7 +133,7 @@ def slow_search(
     penalties,
     st.sampled_from([False, True, "never"]),
 )
-def test_it_is_the_slow_definition(
+def test_it_equals_the_slow_definition(
     prompt: list[int],
     beams: tuple[int, int],
     n: int,
@@ -185,13 +185,13 @@ def test_a_text_is_found_once() -> None:
     assert len({each.tokens for each in found}) == 20
 
 
-def test_only_ids_of_the_tokenizer_are_taken() -> None:
+def test_only_ids_of_the_tokenizer_are_searched() -> None:
     for tokens, score in search([9], 5, 6, vocab_size=4):
         assert max(tokens) < 4
         assert score == pytest.approx(log_prob([9], tokens, 4) / 6, abs=1e-10)
 
 
-def test_one_prefill_and_then_a_row_for_each_beam_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_prefill_and_then_one_row_per_running_beam(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
     next_logits = MODEL.next_logits
 
@@ -303,7 +303,7 @@ def test_an_end_beyond_the_best_does_not_count() -> None:
     assert all(len(each.tokens) == 2 for each in found)
 
 
-def test_process_sees_the_whole_text_and_what_it_forbids_is_not_taken() -> None:
+def test_process_sees_the_whole_text_and_can_forbid_tokens() -> None:
     seen = []
 
     def no_repeats(scores: Array, ids: Sequence[int]) -> Array:
@@ -319,7 +319,7 @@ def test_process_sees_the_whole_text_and_what_it_forbids_is_not_taken() -> None:
     assert {len(ids) for ids in seen} == {2, 3, 4, 5, 6, 7}
 
 
-def test_a_beam_without_continuation_is_left_and_no_text_at_all_is_said() -> None:
+def test_a_dead_beam_is_dropped_and_an_impossible_search_raises() -> None:
     script = scripted({(0,): [0.9, 0.1, 0.0], (0, 0): [0.0, 0.0, 0.0]}, otherwise=[0.5, 0.5, 0.0])
     found = search([0], 2, 3, process=script, vocab_size=3)
     assert len(found) == 2
@@ -329,7 +329,7 @@ def test_a_beam_without_continuation_is_left_and_no_text_at_all_is_said() -> Non
         search([0], 2, 3, process=dead, vocab_size=3)
 
 
-def test_groups_take_other_tokens_the_more_the_penalty() -> None:
+def test_a_larger_penalty_drives_groups_apart() -> None:
     def n_first_tokens(penalty: float) -> int:
         found = search([1], 4, 5, beam_groups=4, diversity_penalty=penalty)
         return len({each.tokens[0] for each in found})
@@ -340,11 +340,11 @@ def test_groups_take_other_tokens_the_more_the_penalty() -> None:
     assert search([1], 1, 5)[0].tokens in [each.tokens for each in found]  # the first group is greedy
 
 
-def test_no_new_tokens_are_the_empty_text() -> None:
+def test_zero_new_tokens_give_the_empty_text() -> None:
     assert search([1], 3, 0) == [Hypothesis((), 0.0)]
 
 
-def test_scores_that_are_not_finite_are_said() -> None:
+def test_scores_that_are_not_finite_raise() -> None:
     broken = PARAMS.copy()
     broken["wte.weight"][0, 0] = np.nan
     with pytest.raises(sg.InputError, match="not finite"), np.errstate(invalid="ignore"):

@@ -68,9 +68,7 @@ def theirs(
 @pytest.mark.parametrize("early_stopping", [False, True, "never"])
 @pytest.mark.parametrize("length_penalty", [-0.5, 0.0, 1.0, 2.0])
 @pytest.mark.parametrize("beams", [2, 3, 8])
-def test_texts_and_scores_are_those_of_transformers(
-    beams: int, length_penalty: float, early_stopping: Any
-) -> None:
+def test_texts_and_scores_equal_transformers(beams: int, length_penalty: float, early_stopping: Any) -> None:
     n_ended = n_cut = 0
     for seed in SEEDS:
         model, params, peer, prompt = random_model(seed)

@@ -123,7 +123,7 @@ def test_generate_returns_the_continuation_and_stream_its_pieces() -> None:
     assert lm.generate("abc", max_new_tokens=0) == ""
 
 
-def test_without_a_prompt_text_starts_after_a_line_end() -> None:
+def test_without_a_prompt_text_starts_after_a_newline() -> None:
     lm = language_model()
     assert lm.generate(max_new_tokens=9, seed=3) == lm.generate("\n", max_new_tokens=9, seed=3)
 
@@ -191,7 +191,7 @@ def test_bad_settings_are_named(settings: dict, words: str) -> None:
             GenerationSettings(**settings)
 
 
-def test_beams_go_with_no_temperature_and_with_the_default_ones() -> None:
+def test_beams_accept_temperature_0_1_and_the_default() -> None:
     for heat in (0.0, 1.0, 0.8):
         GenerationSettings(beams=4, beam_groups=2, diversity_penalty=0.5, temperature=heat, top_k=0)
 
@@ -208,7 +208,7 @@ def test_settings_of_a_run_survive_a_file_and_old_ones_load() -> None:
 # Strategies in the loop
 
 
-def test_a_strategy_that_changes_nothing_picks_what_the_plain_case_picks(backend: Backend) -> None:
+def test_a_setting_without_effect_samples_what_the_plain_case_samples(backend: Backend) -> None:
     """The way over the host draws the same numbers from the same streams."""
     for settings in ({"temperature": 0.0}, {"temperature": 0.7}, {"temperature": 0.9, "top_k": 4}):
         plain = tokens(backend, [1, 2], seed=4, **settings)
@@ -216,7 +216,7 @@ def test_a_strategy_that_changes_nothing_picks_what_the_plain_case_picks(backend
         assert tokens(backend, [1, 2], seed=4, no_repeat_ngram=99, **settings) == plain
 
 
-def test_settings_do_what_they_say_in_the_loop(backend: Backend) -> None:
+def test_settings_take_effect_in_the_loop(backend: Backend) -> None:
     assert 4 not in tokens(backend, [1], n=60, seed=0, logit_bias={4: -1e9})
     assert set(tokens(backend, [1], n=9, seed=0, logit_bias={4: 1e9})) == {4}
     text = [1, 2, *tokens(backend, [1, 2], n=40, seed=0, no_repeat_ngram=2)]
@@ -232,7 +232,7 @@ def test_settings_do_what_they_say_in_the_loop(backend: Backend) -> None:
     assert "b" not in found and "cd" not in found and "c" in found and "d" in found
 
 
-def test_a_batch_with_strategies_is_what_its_prompts_are_alone(backend: Backend) -> None:
+def test_a_batch_with_settings_equals_its_prompts_alone(backend: Backend) -> None:
     prompts = [[1], [4, 4, 9], [0, 2]]
     bound = sg.BoundModel(MODEL, PARAMS, backend)
     settings = {"temperature": 0.9, "top_p": 0.9, "frequency_penalty": 0.3}
@@ -257,7 +257,7 @@ def test_a_batch_with_strategies_is_what_its_prompts_are_alone(backend: Backend)
         ({"no_repeat_ngram": 1, "n": 30}, "generation.no_repeat_ngram forbids every token after 10 new"),
     ],
 )
-def test_bad_requests_of_strategies_are_named(settings: dict, words: str) -> None:
+def test_bad_settings_for_token_ids_are_named(settings: dict, words: str) -> None:
     with pytest.raises(sg.InputError, match=words):
         tokens(sg.get_backend(), [1], **settings)
 
@@ -276,14 +276,14 @@ def ending_model() -> sg.LanguageModel:
     return dataclasses.replace(language_model(), eos_token_ids=(10,))
 
 
-def test_min_new_tokens_puts_off_the_end() -> None:
+def test_min_new_tokens_delays_the_end() -> None:
     lm = ending_model()
     always = {"j": 1e9}
     assert lm.generate("abc", max_new_tokens=60, seed=0, logit_bias=always) == ""
     assert len(lm.generate("abc", max_new_tokens=60, seed=0, logit_bias=always, min_new_tokens=8)) == 8
 
 
-def test_one_that_has_ended_stops_no_other_and_cannot_fail() -> None:
+def test_a_finished_text_neither_stops_others_nor_fails() -> None:
     """no_repeat_ngram=1 would leave nothing for a text that went on after its end."""
     lm = ending_model()
     settings = {"no_repeat_ngram": 1, "temperature": 2.0}
@@ -298,7 +298,7 @@ def test_one_that_has_ended_stops_no_other_and_cannot_fail() -> None:
     assert lm.generate_batch(["a"] * len(seeds), max_new_tokens=30, seed=seeds, **settings) == list(texts)
 
 
-def test_several_samples_of_each_prompt_stand_side_by_side() -> None:
+def test_samples_of_one_prompt_are_adjacent() -> None:
     lm = ending_model()
     found = lm.generate_batch(["abc", "d"], max_new_tokens=12, seed=5, num_samples=2)
     assert found == [
@@ -310,7 +310,7 @@ def test_several_samples_of_each_prompt_stand_side_by_side() -> None:
         lm.generate_batch(["abc"], prompt="d")
 
 
-def test_stream_tokens_tells_what_the_model_thought_of_each() -> None:
+def test_stream_tokens_reports_the_models_own_probabilities() -> None:
     lm = language_model()
     settings = {"seed": 2, "temperature": 1.7, "repetition_penalty": 1.5}
     stream = lm.stream_tokens("abc", max_new_tokens=12, n_alternatives=3, **settings)
@@ -360,7 +360,7 @@ def test_all_settings_of_a_run_can_be_given_at_once() -> None:
     assert lm.generate(**dataclasses.asdict(how) | {"max_new_tokens": 4}, seed=3) == expected[:4]
 
 
-def test_one_that_has_ended_costs_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_text_costs_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     lm, widths = ending_model(), []
     settings = {"max_new_tokens": 20, "temperature": 1.0, "logit_bias": {"j": 2.0}}
     lengths = [len(lm.generate("abc", seed=seed, **settings)) for seed in range(8)]
@@ -378,7 +378,7 @@ def test_one_that_has_ended_costs_nothing_more(monkeypatch: pytest.MonkeyPatch) 
     assert widths == [1] * 8 + [n for n in steps if n]
 
 
-def test_a_beam_search_is_that_of_its_function_with_the_pipelines_penalties() -> None:
+def test_generate_with_beams_is_beam_search_with_the_pipelines_penalties() -> None:
     lm = ending_model()
     settings = {"length_penalty": 0.7, "no_repeat_ngram": 2, "logit_bias": {"j": 1.0}}
     pipeline = Pipeline(GenerationSettings(beams=3, **settings), 11, lm.tokenizer, (10,))

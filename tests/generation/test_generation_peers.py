@@ -91,7 +91,7 @@ def assert_same(found: np.ndarray, expected: np.ndarray, *, up_to_a_constant: bo
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_processor_is_that_of_transformers(name: str) -> None:
+def test_each_processor_equals_transformers(name: str) -> None:
     ours, make_theirs = PAIRS[name]
     changed = 0
     for seed in range(60):
@@ -152,7 +152,7 @@ def random_settings(rng: np.random.Generator) -> GenerationSettings:
     )
 
 
-def test_all_processors_in_order_are_those_of_transformers() -> None:
+def test_all_processors_in_order_equal_transformers() -> None:
     n_kept = set()
     for seed in range(200):
         rng = np.random.default_rng(seed)

@@ -71,7 +71,7 @@ def test_presence_counts_once_and_frequency_every_time(
 
 
 @given(SCORES, IDS, st.integers(1, 4))
-def test_no_ngram_comes_twice(scores: np.ndarray, ids: list[int], n: int) -> None:
+def test_no_ngram_occurs_twice(scores: np.ndarray, ids: list[int], n: int) -> None:
     old = {tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)}
     kept = [token for token in range(V) if tuple([*ids, token][-n:]) not in old]
     assert_only_these(no_repeat_ngram.process(scores, ids, n), scores, kept)
@@ -92,7 +92,7 @@ def test_a_bias_is_added(scores: np.ndarray, biases: dict[int, float]) -> None:
 
 
 @given(SCORES, st.integers(0, 4), st.integers(0, 4), st.lists(st.integers(0, V - 1), max_size=3))
-def test_no_end_before_the_least_length(
+def test_no_end_token_before_the_minimum_length(
     scores: np.ndarray, n_new: int, least: int, eos_ids: list[int]
 ) -> None:
     kept = [i for i in range(V) if n_new + 1 > least or i not in eos_ids]
@@ -186,7 +186,7 @@ PROCESSORS = {
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_every_processor_leaves_its_argument_alone_and_what_is_impossible_stays_so(name: str) -> None:
+def test_no_processor_changes_its_argument_or_revives_a_forbidden_token(name: str) -> None:
     scores = np.array([1.0, 3.0, 2.0, -1.0, 0.5, -np.inf, 2.5])
     before = scores.copy()
     scores.flags.writeable = False
@@ -218,7 +218,7 @@ def processed(scores: np.ndarray, ids: list[int], n_prompt: int = 1, **settings:
 
 
 @given(SCORES, st.floats(0.05, 3), st.integers(0, V + 1), st.floats(0, 1, exclude_max=True))
-def test_the_plain_case_picks_what_the_backends_pick(
+def test_the_plain_case_samples_what_the_backends_sample(
     scores: np.ndarray, heat: float, k: int, uniform: float
 ) -> None:
     scores = scores.round(6)  # so that none become equal when their maximum is subtracted
@@ -227,7 +227,7 @@ def test_the_plain_case_picks_what_the_backends_pick(
     assert pipeline.sample(scores, Text([0], 1), uniform) == sample(scores, heat, k, uniform)
 
 
-def test_what_is_not_plain_is_known_as_such() -> None:
+def test_settings_beyond_temperature_and_top_k_are_not_plain() -> None:
     for settings in (
         {"top_p": 0.9},
         {"min_p": 0.1},
@@ -253,7 +253,7 @@ def test_penalties_count_the_right_tokens() -> None:
     assert counted.tolist() == [0, 0, 0, -1.5, 0, 0, 0]
 
 
-def test_the_order_is_bias_penalties_bans_then_temperature_and_narrowings() -> None:
+def test_the_order_is_bias_penalties_bans_then_temperature_and_truncations() -> None:
     """Each pair would come out otherwise if the two were exchanged."""
     scores = np.array([2.0, 1.0, 0.0, -1.0, -2.0, -3.0, -4.0])
     # A bias first: 1 + 3 = 4 is halved by the penalty, as 1/2 + 3 is not.
@@ -285,7 +285,7 @@ def test_the_order_is_bias_penalties_bans_then_temperature_and_narrowings() -> N
         ({"banned": list("abcdef"), "min_new_tokens": 9, "eos_ids": [6]}, "min_new_tokens"),
     ],
 )
-def test_a_setting_that_leaves_nothing_is_named(settings: dict, culprit: str) -> None:
+def test_a_setting_that_forbids_every_token_is_named(settings: dict, culprit: str) -> None:
     ids = [0, 1, 2, 3, 4, 5, 6]
     words = f"generation.{culprit} forbids every token after 4 new tokens"
     with pytest.raises(sg.InputError, match=words):
@@ -302,7 +302,7 @@ def test_a_setting_that_leaves_nothing_is_named(settings: dict, culprit: str) ->
         ({"banned": ["az"]}, r"generation.banned: .*'z'"),
     ],
 )
-def test_texts_that_are_no_tokens_are_named(settings: dict, words: str) -> None:
+def test_texts_that_are_not_single_tokens_are_refused(settings: dict, words: str) -> None:
     with pytest.raises(sg.InputError, match=words):
         Pipeline(GenerationSettings(**settings), V, sg.CharTokenizer("abcdefg"))
     with pytest.raises(sg.InputError, match=words if 7 in settings.get("logit_bias", {}) else "generation."):

@@ -85,7 +85,7 @@ def test_what_is_released_is_certain_and_nothing_else_is_held(tokens: list[int],
 
 
 @given(TOKENS, STOPS)
-def test_there_is_one_piece_for_each_token_in_order(tokens: list[int], stop: list[str]) -> None:
+def test_there_is_one_piece_per_token_in_order(tokens: list[int], stop: list[str]) -> None:
     pieces, reason = taken(BPE, [*tokens, END], stop)
     assert len(pieces) <= len(tokens)
     if reason == "end":
@@ -106,7 +106,7 @@ def test_a_stop_string_may_begin_and_end_within_tokens() -> None:
     assert taken(BPE, [*aab, *abba], ["bax"]) == (["aab"], None)
 
 
-def test_an_end_token_and_the_length_give_back_what_was_held() -> None:
+def test_an_end_token_and_the_maximum_length_release_held_text() -> None:
     tokens = BPE.encode("aab").tolist()
     assert taken(BPE, tokens, ["bx"]) == ([], None)
     assert taken(BPE, [*tokens, END], ["bx"]) == (["aab"], "end")
@@ -115,7 +115,7 @@ def test_an_end_token_and_the_length_give_back_what_was_held() -> None:
     assert Continuation(BPE, 0).finish_reason == "length"
 
 
-def test_a_character_of_several_tokens_is_held_until_it_is_whole() -> None:
+def test_a_character_of_several_tokens_is_held_until_complete() -> None:
     euro = list("€!".encode())
     text = Continuation(ByteTokenizer(), 99)
     assert [text.take(token) for token in euro] == [[], [""], ["", "€"], ["!"]]

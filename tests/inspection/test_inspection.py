@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.image import imread
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
@@ -69,7 +71,7 @@ def test_attention_is_what_loops_over_queries_and_keys_give(backend: Backend) ->
     assert (found[..., ~np.tri(len(IDS), dtype=bool)] == 0).all()
 
 
-def test_a_recomputed_block_is_seen_as_well(backend: Backend) -> None:
+def test_recomputed_blocks_can_be_inspected(backend: Backend) -> None:
     model = sg.GPT(CONFIG, recompute=True)
     np.testing.assert_array_equal(
         attention_maps(sg.BoundModel(model, PARAMS, backend), IDS),
@@ -77,7 +79,7 @@ def test_a_recomputed_block_is_seen_as_well(backend: Backend) -> None:
     )
 
 
-def test_looking_changes_nothing(backend: Backend) -> None:
+def test_inspection_changes_nothing(backend: Backend) -> None:
     table, before = dict(vars(backend.ops)), logits(MODEL, PARAMS, IDS[None], backend=backend)
     attention_maps(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     assert vars(backend.ops) == table
@@ -115,7 +117,7 @@ def test_the_logit_lens_reads_each_stream_with_the_last_norm_and_the_head(backen
     np.testing.assert_allclose(lens.last, probs[-1], rtol=1e-10)
 
 
-def test_squares_of_gradient_norms_add_up_to_that_of_the_whole(backend: Backend) -> None:
+def test_squared_gradient_norms_sum_to_the_squared_global_norm(backend: Backend) -> None:
     loss, norms = gradient_norms(sg.BoundModel(MODEL, PARAMS, backend), IDS)
     expected, grads = sg.loss_and_grads(MODEL, PARAMS, IDS[None, :-1], IDS[None, 1:], backend=backend)
     assert loss == expected and list(norms) == [param.name for param in MODEL.params]
@@ -155,7 +157,7 @@ def test_methods_of_a_language_model() -> None:
             use("z")
 
 
-def test_labels_show_what_cannot_be_seen() -> None:
+def test_labels_show_invisible_characters() -> None:
     tokenizer = sg.CharTokenizer(" \n\t\x00ab$漢")
     assert labels(tokenizer, tokenizer.encode(" \n\ta\x00漢").tolist()) == ["␣", "↵", "→", "a", "\\x00", "漢"]
     assert drawable(["漢$", "␣↵→…∅", "é"]) == ["\\u6f22\\$", "␣↵→…∅", "é"]
@@ -189,7 +191,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "a run"
 
 
-def test_the_command_draws_and_says_where(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_draws_and_reports_its_files(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(run), "--text", "a\n $bad$ cafe"]) == 0
     out = capsys.readouterr().out
     folder = run / "inspect"
@@ -197,7 +199,8 @@ def test_the_command_draws_and_says_where(run: Path, capsys: pytest.CaptureFixtu
     expected = {"next-tokens", "logit-lens", "residual-norms", "gradient-norms"}
     expected |= {f"attention-{layer}" for layer in range(3)}
     assert names == {f"{name}.png" for name in expected} | {"inspect.html"}
-    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in names if name.endswith(".png"))
+    pictures = {name: imread(folder / name) for name in names if name.endswith(".png")}
+    assert all(pixels.std() > 0.01 for pixels in pictures.values())  # none is blank
     assert "read the last 8 of 13 tokens" in out and str(folder / "inspect.html") in out
 
 
@@ -238,12 +241,12 @@ def test_the_page_needs_nothing_else_and_is_safe(tmp_path: Path) -> None:
         (["--text", ""], "the text has 0 tokens; expected at least 2"),
         (["--text", "a"], "the text has 1 token; expected at least 2"),
         (["--text", "xyz"], "'x'"),
-        (["--text", "bad", "--checkpoint", "latest"], "checkpoint is 'latest'; expected best or last"),
+        (["--text", "bad", "--checkpoint", "latest"], "--checkpoint is 'latest'; did you mean 'last'?"),
         (["--text", "bad", "--checkpoint", "last"], "last.safetensors does not exist"),
         (["--text", "bad", "--backend", "torch"], "backend is 'torch'"),
     ],
 )
-def test_bad_input_leaves_nothing(run: Path, arguments: list[str], words: str) -> None:
+def test_bad_input_leaves_no_files(run: Path, arguments: list[str], words: str) -> None:
     with pytest.raises(sg.InputError, match=re.escape(words)):
         main([str(run), *arguments])
     assert not (run / "inspect").exists()
@@ -269,9 +272,57 @@ def test_every_head_has_a_map_with_a_label_for_each_token(n_words: int, n_heads:
     assert figure.get_figwidth() <= figures.WIDTH + 1e-9
 
 
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_attention_maps_show_the_probabilities() -> None:
+    probs = np.random.default_rng(0).dirichlet(np.ones(4), (3, 4))
+    figure = figures.attention(probs, 0, list("abcd"))
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.get_title().startswith("head ")]
+    np.testing.assert_array_equal(np.stack(shown), probs)
+
+
+def test_next_tokens_are_bars_of_their_probabilities() -> None:
+    axes = figures.next_tokens(["the", "a"], [0.75, 0.125]).axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [0.75, 0.125]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["the", "a"]
+    assert texts(axes) == ["0.75", "0.125"]
+    assert axes.yaxis_inverted()  # the likeliest on top
+
+
+def test_residual_norms_are_shown_by_token_and_by_layer() -> None:
+    norms = np.array([[1.0, 3.0], [2.0, 4.0], [5.0, 7.0]])
+    above, below, *_ = figures.residual_norms(norms, ["a", "b"]).axes
+    np.testing.assert_array_equal(above.images[0].get_array(), norms)
+    assert [label.get_text() for label in above.get_yticklabels()] == ["embedding", "h.0", "h.1"]
+    assert [label.get_text() for label in above.get_xticklabels()] == ["a", "b"]
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), norms.mean(axis=1))
+
+
+def test_the_logit_lens_names_a_token_and_its_probability_in_every_cell() -> None:
+    probs = np.array([[0.25, 0.5], [0.75, 1.0]])
+    axes = figures.logit_lens([["a", "b"], ["c", "d"]], probs, ["x", "y"]).axes[0]
+    assert texts(axes) == ["a .25", "b .50", "c .75", "d 1.00"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["embedding", "h.0"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["x", "y"]
+
+
+def test_gradient_norms_are_a_table_of_the_blocks_and_bars_of_the_rest() -> None:
+    norms = {"wte.weight": 0.5, "h.0.ln_1.weight": 1.5, "h.1.ln_1.weight": 2.5, "ln_f.weight": 0.25}
+    above, below, *_ = figures.gradient_norms(norms).axes
+    np.testing.assert_array_equal(above.images[0].get_array(), [[1.5, 2.5]])
+    assert texts(above) == ["1.5", "2.5"]
+    assert [label.get_text() for label in above.get_yticklabels()] == ["ln_1.weight"]
+    assert [bar.get_width() for bar in below.patches] == [0.5, 0.25]
+    assert [label.get_text() for label in below.get_yticklabels()] == ["wte.weight", "ln_f.weight"]
+
+
 def drawn(figure: figures.Figure, path: Path) -> None:
+    """Save a figure and check that the picture is not blank."""
     figures.save(figure, path)
-    assert path.read_bytes().startswith(b"\x89PNG")
+    pixels = imread(path)
+    assert pixels.ndim == 3 and pixels.std() > 0.01
 
 
 @pytest.mark.parametrize("n_layer", [1, 12, 48])

@@ -63,7 +63,7 @@ def test_a_number_too_large_for_its_type_is_refused(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_a_safetensors_file_of_ours_is_one(tmp_path: Path, dtype: FloatType) -> None:
+def test_the_library_reads_our_safetensors_files(tmp_path: Path, dtype: FloatType) -> None:
     from safetensors import safe_open
 
     rng = np.random.default_rng(0)
@@ -103,7 +103,7 @@ def test_a_saved_model_is_the_same_bit_for_bit(
 
 @pytest.mark.parametrize("ends", [(), (3,), (3, 5)])
 @pytest.mark.parametrize("begin", [None, 0])
-def test_where_texts_begin_and_end_is_saved(tmp_path: Path, begin: int | None, ends: tuple[int, ...]) -> None:
+def test_bos_and_eos_are_saved(tmp_path: Path, begin: int | None, ends: tuple[int, ...]) -> None:
     lm = replace(language_model(SMALL), bos_token_id=begin, eos_token_ids=ends)
     lm.save(tmp_path / "ours")
     export_huggingface(lm, tmp_path / "theirs")
@@ -115,7 +115,7 @@ def test_where_texts_begin_and_end_is_saved(tmp_path: Path, begin: int | None, e
 @pytest.mark.parametrize(
     "write", [lambda lm, folder: lm.save(folder), export_huggingface], ids=["save", "export"]
 )
-def test_nothing_is_written_over(tmp_path: Path, write: Callable[[sg.LanguageModel, Path], None]) -> None:
+def test_nothing_is_overwritten(tmp_path: Path, write: Callable[[sg.LanguageModel, Path], None]) -> None:
     lm = language_model(SMALL)
     (tmp_path / "empty").mkdir()
     write(lm, tmp_path / "empty")
@@ -129,7 +129,7 @@ def test_nothing_is_written_over(tmp_path: Path, write: Callable[[sg.LanguageMod
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
-def test_a_folder_that_cannot_be_finished_is_not_begun(tmp_path: Path) -> None:
+def test_a_failed_save_leaves_no_folder(tmp_path: Path) -> None:
     lm = language_model(SMALL)
     lm.params["h.1.mlp.c_fc.weight"][0, 0] = 1e6
     with pytest.raises(
@@ -139,7 +139,9 @@ def test_a_folder_that_cannot_be_finished_is_not_begun(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_somebody_else_fills_the_folder_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_fills_the_folder_in_the_meantime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from scratchgpt.language_model import saving
 
     def late(*args: object) -> None:
@@ -176,7 +178,7 @@ def test_exported_and_imported_bit_for_bit(
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_weights_of_16_bits_become_float32(tmp_path: Path, dtype: FloatType) -> None:
+def test_16_bit_weights_become_float32(tmp_path: Path, dtype: FloatType) -> None:
     lm = language_model(SMALL)
     export_huggingface(lm, tmp_path / "out", dtype)
     again = sg.load(tmp_path / "out")
@@ -242,7 +244,7 @@ MASKS = {"transformer.h.0.attn.bias": np.ones((1, 1, 16, 16)), "transformer.h.1.
     ],
     ids=["no prefix", "masks", "masks without prefix", "a copy as head", "another order"],
 )
-def test_tensors_as_programs_write_them(
+def test_tensor_names_that_programs_write(
     folder: Folder, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 ) -> None:
     lm = sg.load(folder(tensors=change))
@@ -250,7 +252,7 @@ def test_tensors_as_programs_write_them(
     np.testing.assert_array_equal(logits(lm), logits(language_model(SMALL)))
 
 
-def test_a_head_of_its_own_is_not_tied(folder: Folder) -> None:
+def test_a_separate_head_is_not_tied(folder: Folder) -> None:
     lm = sg.load(folder(CONFIGS["untied"], tie_word_embeddings=True))
     np.testing.assert_array_equal(logits(lm), logits(language_model(CONFIGS["untied"])))
 
@@ -332,7 +334,7 @@ def test_names_and_defaults_of_transformers(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        ("config.json", "has no config.json, so it is not a run"),
+        ("config.json", "is not a run: it has no config.json"),
         ("model.safetensors", r"model\.safetensors does not exist"),
         (
             "tokenizer.json",
@@ -387,7 +389,7 @@ def test_words_are_not_characters(tmp_path: Path, change: dict[str, object], wor
         sg.load(tmp_path / "model")
 
 
-def test_what_the_format_cannot_hold(tmp_path: Path) -> None:
+def test_what_the_format_does_not_support_is_refused(tmp_path: Path) -> None:
     adaptive = sg.GPTConfig(
         300, 16, n_layer=1, n_head=1, n_embd=16, tie_weights=False, adaptive_cutoffs=(99,)
     )
@@ -419,14 +421,14 @@ def test_without_the_package_the_message_says_what_to_fetch(
     np.testing.assert_array_equal(logits(sg.load(name)), logits(language_model(SMALL)))
 
 
-def test_what_is_a_name_and_what_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_names_and_paths_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     names = ["gpt2", "gpt2-xl", "distilgpt2", "owner/name", "runs2/x"]
     paths = ["runs/typing-error", "nowhere", "/a/b", "./a/b", "../a", "a/b/c", "~/a", "a/", "", "runs"]
     assert [name for name in names + paths if hub.is_model_name(name)] == names
     for path in paths[:2]:
-        with pytest.raises(sg.InputError, match=r"so it is not a run; .* e\.g\. gpt2"):
+        with pytest.raises(sg.InputError, match=r"it does not exist; .* e\.g\. gpt2"):
             sg.load(path)
 
 

@@ -221,7 +221,7 @@ def test_an_exported_model(tmp_path: Path, name: str, tokenizer: str) -> None:
     )
 
 
-def test_ids_without_a_token_are_never_written(tmp_path: Path) -> None:
+def test_ids_without_a_token_are_never_generated(tmp_path: Path) -> None:
     lm = language_model(CONFIGS["untied"])
     lm.params["ln_f.bias"][...] = 1.0
     lm.params["lm_head.weight"][lm.tokenizer.vocab_size :] = 10.0  # the likeliest of all
@@ -244,7 +244,7 @@ def test_an_exported_model_of_16_bits(tmp_path: Path, dtype: FloatType) -> None:
             assert torch.equal(values, expected), name
 
 
-def test_a_character_that_a_model_does_not_know(tmp_path: Path) -> None:
+def test_an_unknown_character(tmp_path: Path) -> None:
     without_unk = tokenizers.CharTokenizer.train(TEXT, specials=[END])
     export_huggingface(language_model(SMALL, without_unk), tmp_path / "out")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -253,7 +253,7 @@ def test_a_character_that_a_model_does_not_know(tmp_path: Path) -> None:
         theirs("ß")
 
 
-def test_ends_are_null_where_there_are_none(tmp_path: Path) -> None:
+def test_missing_bos_and_eos_are_null(tmp_path: Path) -> None:
     lm = replace(language_model(SMALL), bos_token_id=None, eos_token_ids=())
     export_huggingface(lm, tmp_path / "out")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")

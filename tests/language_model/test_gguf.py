@@ -126,7 +126,7 @@ def test_every_field(tmp_path: Path) -> None:
         (replace(SMALL, tie_weights=False, adaptive_cutoffs=(99,)), bpe, "adaptive_cutoffs"),
     ],
 )
-def test_what_llama_cpp_does_not_have(
+def test_what_llama_cpp_does_not_support_is_refused(
     tmp_path: Path, config: sg.GPTConfig, tokenizer: Callable[[], Tokenizer], words: str
 ) -> None:
     with pytest.raises(sg.InputError, match=words):
@@ -134,7 +134,7 @@ def test_what_llama_cpp_does_not_have(
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_written_over_and_nothing_is_left_half(tmp_path: Path) -> None:
+def test_nothing_is_overwritten_or_left_incomplete(tmp_path: Path) -> None:
     lm = language_model(SMALL, bpe())
     lm.save(tmp_path / "run")
     path = tmp_path / "x.gguf"

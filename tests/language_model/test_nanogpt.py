@@ -156,7 +156,7 @@ def test_the_tokenizer_of_a_run(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_its_tokenizer(
+def test_unusable_tokenizers_are_refused(
     tmp_path: Path, text: str, flags: list[str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -190,7 +190,7 @@ class Harmful:
         ({"config": Harmful()}, "PyTorch cannot read .* safely"),
     ],
 )
-def test_what_is_no_checkpoint(
+def test_a_file_that_is_not_a_checkpoint(
     tmp_path: Path, text: str, change: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -201,7 +201,7 @@ def test_what_is_no_checkpoint(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
+def test_a_file_that_does_not_exist(tmp_path: Path, text: str) -> None:
     path = tmp_path / "ckpt.pt"
     with pytest.raises(sg.InputError, match="is not a file; expected a checkpoint of nanoGPT"):
         import_(["nanogpt", str(path), str(tmp_path / "out"), "--text", text])

@@ -16,8 +16,8 @@ from scratchgpt.data import Part
 from scratchgpt.language_model import replies
 from scratchgpt.language_model.replies import Reply
 from scratchgpt.tokenizers import ByteTokenizer, CharTokenizer, Tokenizer
-from scratchgpt.tokenizers.base import BOS, EOS, PAD, SEP
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
+from scratchgpt.tokenizers.special_tokens import BOS, EOS, PAD, SEP
 from scratchgpt.tokenizers.split_patterns import GPT2
 
 DIALOGUES = [
@@ -61,11 +61,11 @@ def test_pieces_of_sentencepiece_are_cut_alike() -> None:
     from rich.console import Console
 
     from scratchgpt.tokenizers.training import train_tokenizer
-    from scratchgpt.training.text import progress_shown
+    from scratchgpt.training.text import announced_progress
 
     settings = {"vocab_size": 300, "pattern": "gpt2", "special_tokens": SPECIALS}
     tokenizer = train_tokenizer(
-        "sentencepiece", [TEXT] * 9, bar=partial(progress_shown, Console()), **settings
+        "sentencepiece", [TEXT] * 9, bar=partial(announced_progress, Console()), **settings
     )
     part = part_of(tokenizer, DIALOGUES)
     assert replies.replies(part, tokenizer, 999, n=99) == replies.replies(

@@ -131,7 +131,7 @@ def test_recomputed_blocks_and_groups_together(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("accumulate", [0, -2])
-def test_no_groups_at_all_are_refused(accumulate: int) -> None:
+def test_zero_groups_are_refused(accumulate: int) -> None:
     with pytest.raises(sg.InputError, match=f"accumulate is {accumulate}; expected at least 1"):
         sg.loss_and_grads(MODEL, PARAMS, TOKENS, TARGETS, accumulate=accumulate)
 

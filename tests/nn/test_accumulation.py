@@ -37,7 +37,7 @@ def test_the_order_of_arrival_changes_no_bit(order: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(accumulator.total()["matrix"], in_order(gradients))
 
 
-def test_second_uses_of_two_neighbours_come_after_their_first_uses() -> None:
+def test_second_uses_in_a_group_come_after_both_first_uses() -> None:
     accumulator = GradientAccumulator(PARAMS, 3, {"matrix": 2})
     first, second = terms(3), [100 * gradient for gradient in terms(3)]
     expected = in_order([first[0], first[1], second[0], second[1], first[2], second[2]])
@@ -51,7 +51,7 @@ def test_second_uses_of_two_neighbours_come_after_their_first_uses() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_gradients_of_some_rows_are_terms_like_others(order: tuple[int, ...]) -> None:
+def test_row_gradients_are_terms_like_others(order: tuple[int, ...]) -> None:
     accumulator = GradientAccumulator(PARAMS, 3)
     rows, dense = [np.array([0, 2]), np.array([2])], terms(3)
     sparse = RowGradient(rows[0], dense[0][rows[0]]), dense[1], RowGradient(rows[1], dense[2][rows[1]])
@@ -64,13 +64,13 @@ def test_gradients_of_some_rows_are_terms_like_others(order: tuple[int, ...]) ->
     np.testing.assert_array_equal(accumulator.total()["matrix"], expected)
 
 
-def test_a_gradient_of_some_rows_is_added_to_these() -> None:
+def test_a_row_gradient_is_added_to_its_rows() -> None:
     grads = PARAMS.copy()
     grads.add(MATRIX, RowGradient(np.array([2]), np.full((1, 4), 5, np.float32)))
     np.testing.assert_array_equal(grads["matrix"], [[1] * 4, [1] * 4, [6] * 4])
 
 
-def test_many_threads_lose_nothing() -> None:
+def test_many_threads_lose_no_term() -> None:
     gradients = terms(3) * 20
     expected = in_order(gradients)
     for _ in range(20):

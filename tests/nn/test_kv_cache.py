@@ -80,7 +80,7 @@ def test_several_tokens_can_follow_what_is_cached(backend: Backend) -> None:
         cache.next([0], 1)
 
 
-def test_a_batch_is_what_its_prompts_are_alone(backend: Backend) -> None:
+def test_a_batch_equals_its_prompts_alone(backend: Backend) -> None:
     model, params = model_and_params("untied", "float64")
     prompts = [[1], [4, 4, 9], [0, 2]]
     bound = sg.BoundModel(model, params, backend)
@@ -104,7 +104,7 @@ def test_a_language_model_continues_several_prompts() -> None:
         lm.generate_batch(["a", ""])
 
 
-def test_a_bad_token_leaves_the_texts_as_they_were() -> None:
+def test_a_bad_token_leaves_the_texts_unchanged() -> None:
     model, params = model_and_params("tied", "float64")
     decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), [[1, 2], [3]])
     with pytest.raises(
@@ -137,7 +137,7 @@ def test_a_step_takes_one_token_for_every_text(
 
 
 @pytest.mark.parametrize("token", [-1, 11, np.int64(-1), np.int64(2**40)])
-def test_a_bad_token_of_a_lone_text_leaves_it_as_it_was(backend: Backend, token: int) -> None:
+def test_a_bad_token_leaves_a_single_text_unchanged(backend: Backend, token: int) -> None:
     model, params = model_and_params("tied", "float64")
     decoder = Decoder(sg.BoundModel(model, params, backend), [[1, 2]])
     (logits,) = decoder.logits
@@ -150,7 +150,7 @@ def test_a_bad_token_of_a_lone_text_leaves_it_as_it_was(backend: Backend, token:
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
-def test_a_token_may_be_a_number_of_numpy(backend: Backend, kind: Any) -> None:
+def test_a_token_may_be_a_numpy_integer(backend: Backend, kind: Any) -> None:
     model, params = model_and_params("tied", "float64")
     decoder = Decoder(sg.BoundModel(model, params, backend), [[kind(1)]])
     for token in (0, 10, 3):
@@ -160,7 +160,7 @@ def test_a_token_may_be_a_number_of_numpy(backend: Backend, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("block_size", [1, 2])
-def test_a_lone_text_outgrows_the_smallest_block(backend: Backend, block_size: int) -> None:
+def test_a_single_text_outgrows_the_smallest_block(backend: Backend, block_size: int) -> None:
     model = sg.GPT(dataclasses.replace(CONFIGS["tied"], block_size=block_size))
     params = awkward_params(model)
     decoder = Decoder(sg.BoundModel(model, params, backend), [[5]])
@@ -169,7 +169,7 @@ def test_a_lone_text_outgrows_the_smallest_block(backend: Backend, block_size: i
         assert_same_as_full(decoder, model, params, backend, "float64")
 
 
-def test_a_token_that_is_no_number_spoils_its_own_text_alone(backend: Backend) -> None:
+def test_nan_weights_of_a_token_affect_only_its_text(backend: Backend) -> None:
     """From the token of broken weights on nothing is a number; the text beside it does not notice."""
     model, params = model_and_params("untied", "float64")
     sound = params.copy()
@@ -185,7 +185,7 @@ def test_a_token_that_is_no_number_spoils_its_own_text_alone(backend: Backend) -
     assert_same_as_full(decoder, model, sound, backend, "float64")
 
 
-def test_generation_stops_where_a_score_is_no_number(backend: Backend) -> None:
+def test_generation_stops_at_a_nan_score(backend: Backend) -> None:
     """The prompt is sound; the fourth position is not, and only a token of its own goes there."""
     model, params = model_and_params("tied", "float64")
     params["wpe.weight"][3] = np.nan
@@ -199,7 +199,7 @@ def test_generation_stops_where_a_score_is_no_number(backend: Backend) -> None:
     ("name", "passes", "in_vectors"),
     [("reference", [(1, 4), (1, 1), (1, 1)], 0), ("numpy", [(1, 4)], 2)],
 )
-def test_only_as_much_is_computed_as_is_asked_for(
+def test_nothing_is_computed_before_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, name: str, passes: list[tuple[int, int]], in_vectors: int
 ) -> None:
     """Three tokens after a prompt of four: one pass over four rows, then two over one row."""
@@ -230,7 +230,7 @@ def test_only_as_much_is_computed_as_is_asked_for(
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_texts_branch_change_places_and_are_left_out(backend: Backend, dtype: str) -> None:
+def test_texts_branch_swap_and_are_dropped(backend: Backend, dtype: str) -> None:
     model, params = model_and_params("tied", dtype)
     decoder = Decoder(sg.BoundModel(model, params, backend), [[1, 2, 3], [4]])
     for rows in ([0, 0, 1, 0], [3, 1, 2], [2, 0, 0], [1], [0] * 5, [4, 3, 2, 1, 0], [0, 2]):
@@ -270,7 +270,7 @@ def test_texts_that_branched_do_not_share_what_comes_later() -> None:
 
 
 @pytest.mark.parametrize("row", [-1, 2])
-def test_a_text_that_is_not_there_cannot_be_kept(row: int) -> None:
+def test_keeping_a_missing_text_raises(row: int) -> None:
     model, params = model_and_params("tied", "float64")
     decoder = Decoder(sg.BoundModel(model, params, sg.get_backend()), [[1, 2], [3]])
     with pytest.raises(sg.InputError, match=f"cannot keep text {row}; expected an index from 0 to 1"):

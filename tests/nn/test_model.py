@@ -113,9 +113,7 @@ def test_backward_is_the_mirror_of_forward(backend: Backend, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_recomputed_block_goes_forward_once_more_just_before_its_mirror(
-    backend: Backend, name: str
-) -> None:
+def test_a_recomputed_block_runs_forward_again_just_before_backward(backend: Backend, name: str) -> None:
     plain = log_of(sg.GPT(CONFIGS[name]), backend)
     log = log_of(sg.GPT(CONFIGS[name], recompute=True), backend)
     turn = 4 + 2 * 12  # where backward begins: after embedding, dropout, two blocks of 12 ops, ln_f and head
@@ -143,7 +141,7 @@ def test_no_position_sees_a_later_token(backend: Backend, name: str) -> None:
             assert (after[:, later] != before[:, later]).any(), f"position {later} does not see token {t}"
 
 
-def test_samples_of_a_batch_do_not_meet(backend: Backend) -> None:
+def test_rows_of_a_batch_are_independent(backend: Backend) -> None:
     model = sg.GPT(CONFIG)
     params = awkward_params(model)
     together = logits(model, params, TOKENS, backend=backend)
@@ -227,7 +225,7 @@ def test_loss_starts_near_ln_v(backend: Backend, tie_weights: bool) -> None:
     assert loss == pytest.approx(math.log(65), abs=0.05)
 
 
-def test_one_batch_can_be_learned_by_heart(backend: Backend) -> None:
+def test_one_batch_can_be_memorized(backend: Backend) -> None:
     config = sg.GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16)
     model = sg.GPT(config)
     params = model.init()
@@ -274,7 +272,7 @@ def test_evaluation_contexts_need_no_gradients(backend: Backend) -> None:
     assert model.logits(ctx, TOKENS).shape == (3, 5, 11)
     _, saved = model.forward(ctx, TOKENS, TARGETS)
     assert saved[-1] is None  # the head keeps nothing for a backward that will not come
-    with pytest.raises(TypeError, match=r"'wte.weight' in a pass without gradients"):
+    with pytest.raises(TypeError, match=r"backward of 'wte.weight' ran in a pass without gradients"):
         ctx.grads.add(model.embedding.wte, np.zeros(()))
 
 
@@ -300,7 +298,7 @@ def test_bad_tokens_are_named(tokens: np.ndarray, targets: np.ndarray, words: st
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"n_embd": 30}, "n_embd is 30 and n_head is 4; expected n_embd to be divisible"),
+        ({"n_embd": 30}, "n_embd is 30 and n_head is 4; n_head must divide n_embd"),
         ({"n_layer": 0}, "n_layer is 0"),
         ({"n_head": 2.0}, "n_head is 2.0"),
         ({"n_inner": -3}, "n_inner is -3"),

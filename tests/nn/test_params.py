@@ -48,7 +48,7 @@ def test_a_seed_gives_the_same_values_for_every_dtype() -> None:
     assert (ParamVector.initial(LAYOUT, seed=6)["w"] != single["w"]).all()
 
 
-def test_copies_and_zeros_have_memory_of_their_own() -> None:
+def test_copies_and_zeros_have_their_own_memory() -> None:
     vector = ParamVector.initial(LAYOUT, seed=5)
     copy, zeros = vector.copy(), vector.zeros_like()
     copy["w"][...] = 9.0

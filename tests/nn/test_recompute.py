@@ -22,7 +22,7 @@ from scratchgpt.gradcheck.op_cases import TARGETS, TOKENS
 from scratchgpt.nn import model as model_module
 from scratchgpt.nn.context import Context
 from scratchgpt.ops.rng import RowStreams, step_rng
-from scratchgpt.training.step import Taken, TrainingStep
+from scratchgpt.training.step import StepResult, TrainingStep
 from tests.gradcheck.test_faults import patched_module
 from tests.support import gpu
 from tests.support.faults import Fault
@@ -65,7 +65,7 @@ def test_the_gradients_are_the_same_bit_for_bit(
     np.testing.assert_array_equal(grads_again, grads)
 
 
-def train(backend: Backend, *, recompute: bool) -> tuple[list[Taken], np.ndarray]:
+def train(backend: Backend, *, recompute: bool) -> tuple[list[StepResult], np.ndarray]:
     """Take four steps; return what they were and the weights."""
     model = sg.GPT(VARIANTS["dropout, untied"], recompute=recompute)
     params = model.init(1).map(backend.to_device)
@@ -91,7 +91,7 @@ def test_the_gradients_are_those_of_finite_differences(backend: Backend, variant
     assert all(result.passed for result in results)
 
 
-def test_a_plain_generator_is_put_back_too(backend: Backend) -> None:
+def test_a_plain_generator_is_restored_too(backend: Backend) -> None:
     """What stands in the context need not be `RowStreams`; the pass leaves it where a plain one does."""
     found = []
     for recompute in (False, True):
@@ -105,7 +105,7 @@ def test_a_plain_generator_is_put_back_too(backend: Backend) -> None:
     np.testing.assert_array_equal(found[0][1], found[1][1])
 
 
-def test_a_block_keeps_its_input_alone(backend: Backend) -> None:
+def test_a_block_saves_only_its_input(backend: Backend) -> None:
     model = sg.GPT(DROPOUT, recompute=True)
     params = awkward_params(model)
     streams = RowStreams.spawn(step_rng(1, 1), len(TOKENS))
@@ -115,7 +115,7 @@ def test_a_block_keeps_its_input_alone(backend: Backend) -> None:
         assert isinstance(rng, RowStreams)
 
 
-def test_recomputation_is_no_part_of_the_shape() -> None:
+def test_recomputation_is_not_part_of_the_shape() -> None:
     plain, recomputed = sg.GPT(DROPOUT), sg.GPT(DROPOUT, recompute=True)
     assert recomputed.config == plain.config
     assert recomputed.params == plain.params
@@ -140,7 +140,9 @@ def test_a_recomputed_model_writes_the_same_text(backend: Backend) -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 9), max_size=4), n_rows=st.integers(1, 3), after=st.integers(1, 9))
-def test_a_copy_of_the_streams_goes_on_from_the_same_place(sizes: list[int], n_rows: int, after: int) -> None:
+def test_a_copy_of_the_streams_continues_from_the_same_state(
+    sizes: list[int], n_rows: int, after: int
+) -> None:
     streams = RowStreams.spawn(step_rng(3, 4), n_rows)
     for size in sizes:
         streams.random((n_rows, size), np.float32)

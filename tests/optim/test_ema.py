@@ -1,4 +1,4 @@
-"""The mean of weights: against its definition, and through a checkpoint."""
+"""The EMA of the weights, compared with its definition and carried through a checkpoint."""
 
 import itertools
 from pathlib import Path
@@ -18,7 +18,7 @@ MODEL = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_
 
 
 def walk(ema: EMA, params: ParamVector, n_steps: int, seed: int = 0) -> list[np.ndarray]:
-    """Change the weights at random, n_steps times, with an update after each; return what they were."""
+    """Change the weights at random n_steps times, with an update after each; return all of them."""
     rng = np.random.default_rng(seed)
     history = []
     for _ in range(n_steps):
@@ -29,7 +29,7 @@ def walk(ema: EMA, params: ParamVector, n_steps: int, seed: int = 0) -> list[np.
 
 
 @given(decay=st.floats(0.0, 0.9999), n_steps=st.integers(1, 12))
-def test_it_is_a_weighted_mean_of_the_weights_after_each_step(decay: float, n_steps: int) -> None:
+def test_the_ema_is_a_weighted_mean_of_the_weights_after_each_step(decay: float, n_steps: int) -> None:
     params = ParamVector.initial(LAYOUT, seed=5, dtype="float64")
     ema = EMA(params, decay)
     history = walk(ema, params, n_steps)
@@ -38,7 +38,7 @@ def test_it_is_a_weighted_mean_of_the_weights_after_each_step(decay: float, n_st
     np.testing.assert_allclose(ema.weights().flat, expected, rtol=1e-9, atol=1e-10)
 
 
-def test_weights_that_stay_are_their_own_mean() -> None:
+def test_constant_weights_are_their_own_mean() -> None:
     params = ParamVector.initial(LAYOUT, seed=5)
     ema = EMA(params, 0.99)
     for _ in range(20):
@@ -46,7 +46,7 @@ def test_weights_that_stay_are_their_own_mean() -> None:
         np.testing.assert_allclose(ema.weights().flat, params.flat, rtol=1e-5)
 
 
-def test_the_mean_has_memory_and_type_of_its_own() -> None:
+def test_the_mean_has_its_own_memory_and_dtype() -> None:
     for dtype, kept in (("float16", "float32"), ("float32", "float32"), ("float64", "float64")):
         params = ParamVector.initial(LAYOUT, seed=5, dtype=dtype)
         ema = EMA(params, 0.9)
@@ -66,7 +66,7 @@ def test_a_bad_decay_is_named(decay: float) -> None:
         EMA(ParamVector.initial(LAYOUT, seed=5), decay)
 
 
-def test_a_step_that_was_left_out_counts_the_same_weights_once_more() -> None:
+def test_a_skipped_step_counts_the_same_weights_once_more() -> None:
     params = MODEL.init(seed=1, dtype="float64")
     optimizer, ema = sg.AdamW(params, lr=0.1), EMA(params, 0.5)
     history = []
@@ -80,7 +80,7 @@ def test_a_step_that_was_left_out_counts_the_same_weights_once_more() -> None:
 
 
 @pytest.mark.parametrize("other_decay", [0.9, 0.5])
-def test_a_checkpoint_carries_it_exactly(tmp_path: Path, other_decay: float) -> None:
+def test_a_checkpoint_keeps_the_ema_exactly(tmp_path: Path, other_decay: float) -> None:
     params = MODEL.init(seed=1)
     optimizer, ema = sg.AdamW(params), EMA(params, 0.9)
     history = walk(ema, params, 5)
@@ -99,7 +99,7 @@ def test_a_checkpoint_carries_it_exactly(tmp_path: Path, other_decay: float) -> 
     np.testing.assert_array_equal(weights.flat, params.flat)
 
 
-def test_a_run_may_begin_or_end_to_average(tmp_path: Path) -> None:
+def test_a_resumed_run_may_start_or_stop_averaging(tmp_path: Path) -> None:
     for with_mean, asked in itertools.product((False, True), repeat=2):
         params = MODEL.init(seed=1)
         ema = EMA(params, 0.9)

@@ -1,4 +1,4 @@
-"""Lion: the formula, one number at a time, and mistakes in it."""
+"""Lion, compared with its formula one weight at a time, and with planted mistakes."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ RATES = [0.1, 0.05, 0.2, 0.1]
 
 
 def lion_by_hand(w: float, gradients: list[float], decay: float) -> list[float]:
-    """Return the weight after each step, as algorithm 2 of the paper has it."""
+    """Return the weight after each step, by algorithm 2 of the paper."""
     m = 0.0
     path = []
     for g, lr in zip(gradients, RATES, strict=True):
@@ -29,7 +29,7 @@ def lion_by_hand(w: float, gradients: list[float], decay: float) -> list[float]:
 
 
 def assert_follows_the_definition(optimizer_class: type[Lion]) -> None:
-    """Compare four steps, element by element, some gradients being 0, with decay on matrices only."""
+    """Compare four steps element by element, with some zero gradients and decay on matrices only."""
     params = ParamVector.initial(LAYOUT, seed=0, dtype="float64")
     start = params.copy()
     rng = np.random.default_rng(1)
@@ -60,7 +60,7 @@ def test_every_weight_moves_by_the_learning_rate() -> None:
     np.testing.assert_array_equal(params.flat, -0.25 * np.sign(grads.flat))
 
 
-def test_the_moment_is_float32_at_least() -> None:
+def test_the_moment_is_at_least_float32() -> None:
     for dtype, expected in (("float16", "float32"), ("float32", "float32"), ("float64", "float64")):
         assert Lion(ParamVector(LAYOUT, np.zeros(17, dtype=dtype))).m.flat.dtype == expected
 
@@ -79,7 +79,7 @@ def test_a_wrong_lion_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -
         assert_follows_the_definition(Lion)
 
 
-def test_a_sound_lion_passes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_lion_passes_when_patched_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     patched = patched_module("scratchgpt.ops.updates.lion", "def update(", "def update( ")
     monkeypatch.setattr(formula, "update", patched.update)
     assert_follows_the_definition(Lion)

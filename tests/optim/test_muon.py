@@ -1,4 +1,4 @@
-"""Muon: the formula in loops, what is known of the iteration, and mistakes in it."""
+"""Muon, compared with its formula in loops and known properties of its iteration; planted mistakes."""
 
 import itertools
 import math
@@ -23,11 +23,11 @@ LAYOUT = [
     Param("h.0.attn.c_attn.weight", (4, 12), std=1.0),
     Param("h.0.attn.c_attn.bias", (12,), std=1.0),
     Param("h.0.mlp.c_fc.weight", (4, 7), std=1.0),
-    Param("lm_head.weight", (5, 4), std=1.0),  # splits the hidden matrices in two runs
+    Param("lm_head.weight", (5, 4), std=1.0),  # splits the hidden matrices into two runs
     Param("h.1.mlp.c_proj.weight", (7, 4), std=1.0),
     Param("ln_f.weight", (4,), std=1.0),
 ]
-HIDDEN = {  # and the columns at which each is cut
+HIDDEN = {  # the hidden matrices, with the columns at which each is split
     "h.0.attn.c_attn.weight": [0, 4, 8, 12],
     "h.0.mlp.c_fc.weight": [0, 7],
     "h.1.mlp.c_proj.weight": [0, 4],
@@ -130,7 +130,7 @@ def test_muon_follows_the_definition() -> None:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_singular_values_end_near_one(rows: int, columns: int, scale: float, seed: int) -> None:
-    """Whatever they were, unless they were less than 0.0015 of the norm; the singular vectors stay."""
+    """True of all singular values above 0.0015 of the norm; the singular vectors do not change."""
     rng = np.random.default_rng(seed)
     n = min(rows, columns)
     u, v = (np.linalg.qr(rng.standard_normal((size, n)))[0] for size in (rows, columns))
@@ -144,7 +144,7 @@ def test_singular_values_end_near_one(rows: int, columns: int, scale: float, see
 @pytest.mark.parametrize("shape", [(6, 6), (6, 9), (9, 6), (1, 5), (5, 1)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_result_is_close_to_the_orthogonal_factor(shape: tuple[int, int], dtype: str) -> None:
-    """U Vᵀ is the nearest there is; five iterations leave each singular value within 0.32 of its 1."""
+    """Of U Vᵀ, the nearest orthogonal matrix: five iterations bring each singular value within 0.32 of 1."""
     matrix = np.random.default_rng(2).standard_normal(shape).astype(dtype)
     u, _, vt = np.linalg.svd(matrix, full_matrices=False)
     found = orthogonalise(matrix)
@@ -158,8 +158,8 @@ def test_a_matrix_of_zeros_stays_one() -> None:
     np.testing.assert_array_equal(orthogonalise(np.zeros((3, 4))), 0.0)
 
 
-def test_an_update_has_the_size_of_one_of_adamw() -> None:
-    """The root mean square of a first step is about 0.2 lr in every hidden matrix, whatever its shape."""
+def test_an_update_has_the_size_of_adamw_s() -> None:
+    """The first step has a root mean square of about 0.2 lr in every hidden matrix, whatever its shape."""
     model = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=32))
     params = model.init(0, "float64")
     before = [matrix.copy() for matrix in hidden_matrices(params)]
@@ -211,7 +211,7 @@ def test_bad_hyperparameters_are_named(bad: dict) -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("shape", [(4, 7), (7, 4), (5, 5)])
 def test_muon_is_pytorchs(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three steps on a matrix. PyTorch iterates in bfloat16, which is taken from it here for the digits."""
+    """Three steps on a matrix. PyTorch iterates in bfloat16; this is turned off to compare all digits."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[peers]'")
     monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
     rng = np.random.default_rng(0)
@@ -230,7 +230,7 @@ def test_muon_is_pytorchs(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatc
 
 
 def patched_muon(module: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> type[Muon]:
-    """Return Muon with a patch in the optimizer or in the formula that it uses."""
+    """Return Muon with a patch in the optimizer or in its formula."""
     patched = patched_module(f"scratchgpt.{module}", old, new)
     if module == "optim.muon":
         return patched.Muon
@@ -246,5 +246,7 @@ def test_a_wrong_muon_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("module, name", [("optim.muon", "def change("), ("ops.updates.muon", "def update(")])
-def test_a_sound_muon_passes_the_same_way(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_muon_passes_when_patched_the_same_way(
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert_follows_the_definition(patched_muon(module, name, f"{name} ", monkeypatch))

@@ -1,4 +1,4 @@
-"""AdamW and clipping; what optimizers have in common: the factory, checkpoints, steps that are left out."""
+"""AdamW and clipping; what all optimizers share: the factory, checkpoints, skipped steps."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from scratchgpt.backends.numpy import clip as clip_module
 from scratchgpt.checkpoint import load_training_state, load_weights, save_training_state
 from scratchgpt.nn.params import Param, ParamVector
 from scratchgpt.ops.updates import clip
-from scratchgpt.optim import OPTIMIZERS, Lion, Muon, Optimizer, make_optimizer
+from scratchgpt.optim import OPTIMIZERS, Lion, Muon, Optimizer, default_hyperparameters, make_optimizer
 from tests.support.adamw_by_hand import adamw
 from tests.support.project import CPU_BACKENDS
 
@@ -26,7 +26,7 @@ MODEL = sg.GPT(sg.GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_
 
 
 def assert_follows_the_definition(optimizer_class: type[sg.AdamW], backend: Backend | None = None) -> None:
-    """Compare four steps, element by element, gradients from tiny to large, with decay on matrices only."""
+    """Compare four steps element by element, with gradients from tiny to large and decay on matrices only."""
     params = ParamVector.initial(LAYOUT, seed=0, dtype="float64")
     start = params.copy()
     rng = np.random.default_rng(1)
@@ -62,7 +62,7 @@ def test_the_first_step_has_the_size_of_the_learning_rate() -> None:
     np.testing.assert_allclose(params.flat, 0.1, rtol=1e-8)
 
 
-def test_moments_are_float32_at_least() -> None:
+def test_moments_are_at_least_float32() -> None:
     for dtype, expected in (("float16", "float32"), ("float32", "float32"), ("float64", "float64")):
         optimizer = sg.AdamW(ParamVector(LAYOUT, np.zeros(17, dtype=dtype)))
         assert optimizer.m.flat.dtype == expected
@@ -77,7 +77,7 @@ def test_bad_hyperparameters_are_named(bad: dict) -> None:
         sg.AdamW(ParamVector(LAYOUT, np.zeros(17)), **bad)
 
 
-def test_clipping_in_parts_has_the_same_norm_whatever_the_number_of_threads(
+def test_clipping_in_parts_gives_the_same_norm_on_any_number_of_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clip_module, "MIN_ELEMENTS_FOR_THREADS", 1)
@@ -123,19 +123,28 @@ def test_the_factory_gives_each_optimizer_its_own_defaults() -> None:
     made = {name: make_optimizer(name, MODEL.init()) for name in OPTIMIZERS}
     assert [type(optimizer) for optimizer in made.values()] == [sg.AdamW, Lion, Muon]
     assert [optimizer.name for optimizer in made.values()] == ["adamw", "lion", "muon"]
-    for name, optimizer in made.items():
-        plain = type(optimizer)(MODEL.init())
-        for attribute in ("lr", "betas", "weight_decay"):
-            assert getattr(optimizer, attribute) == getattr(plain, attribute), name
+    hyperparameters = {
+        name: [getattr(optimizer, key, None) for key in ("lr", "betas", "eps", "weight_decay")]
+        for name, optimizer in made.items()
+    }
+    assert hyperparameters == {
+        "adamw": [1e-3, (0.9, 0.95), 1e-8, 0.1],
+        "lion": [3e-4, (0.9, 0.99), None, 0.3],
+        "muon": [1e-3, (0.9, 0.95), 1e-8, 0.1],
+    }
     backend = sg.get_backend("reference")
     asked = make_optimizer("muon", MODEL.init(), backend, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.0)
     assert (asked.backend, asked.betas, asked.eps, asked.weight_decay) == (backend, (0.8, 0.9), 1e-3, 0.0)
 
 
-def test_the_factory_refuses_in_words() -> None:
+def test_the_factory_names_what_it_refuses() -> None:
     with pytest.raises(sg.InputError, match="optimizer is 'adam'; expected one of adamw, lion, muon"):
         make_optimizer("adam", MODEL.init())
-    with pytest.raises(sg.InputError, match="eps is 1e-08; expected none with optimizer 'lion'"):
+    with pytest.raises(sg.InputError, match="optimizer is 'adam'; expected one of adamw, lion, muon"):
+        default_hyperparameters("adam")
+    with pytest.raises(
+        sg.InputError, match="eps is 1e-08, but optimizer 'lion' does not use one; leave it out"
+    ):
         make_optimizer("lion", MODEL.init(), eps=1e-8)
 
 
@@ -155,7 +164,7 @@ def test_a_step_without_a_finite_norm_changes_nothing(name: str, backend_name: s
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_step_is_told_to_the_backend(name: str, backend: Backend) -> None:
-    """The loss scale of 16 bits hangs on it."""
+    """The loss scale of float16 depends on it."""
     norms: list[float] = []
     optimizer = make_optimizer(name, MODEL.init(), backend)
     with pytest.MonkeyPatch.context() as patch:
@@ -168,7 +177,7 @@ def test_every_step_is_told_to_the_backend(name: str, backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_resumed_optimizer_goes_on_exactly(name: str, tmp_path: Path) -> None:
+def test_a_resumed_optimizer_continues_exactly(name: str, tmp_path: Path) -> None:
     straight, first, second = (make_optimizer(name, MODEL.init(seed)) for seed in (1, 1, 2))
     random_steps(straight, 3)
     random_steps(straight, 2, seed=1)
@@ -179,7 +188,7 @@ def test_a_resumed_optimizer_goes_on_exactly(name: str, tmp_path: Path) -> None:
     random_steps(second, 2, seed=1)
     for found, expected in zip(everything(second), everything(straight), strict=True):
         np.testing.assert_array_equal(found, expected)
-    weights, _ = load_weights(tmp_path / "s.safetensors", MODEL)  # moments are in nobody's way
+    weights, _ = load_weights(tmp_path / "s.safetensors", MODEL)  # moments do not get in the way
     np.testing.assert_array_equal(weights.flat, first.params.flat)
 
 
@@ -196,7 +205,7 @@ def test_the_moments_of_another_optimizer_are_refused(name: str, other: str, tmp
     np.testing.assert_array_equal(loading.params.flat, MODEL.init(2).flat)
 
 
-def test_a_state_that_lacks_a_moment_changes_nothing(tmp_path: Path) -> None:
+def test_a_state_without_a_moment_changes_nothing(tmp_path: Path) -> None:
     saved, path = make_optimizer("muon", MODEL.init(1)), tmp_path / "s.safetensors"
     random_steps(saved, 1)
     tensors = {f"muon.m.{name}": view for name, view in saved.m.items()} | dict(saved.params.items())
@@ -208,7 +217,7 @@ def test_a_state_that_lacks_a_moment_changes_nothing(tmp_path: Path) -> None:
     assert not loading.m.flat.any()
 
 
-def test_files_of_adamw_hold_what_they_held_before_there_were_others(tmp_path: Path) -> None:
+def test_the_files_of_adamw_have_not_changed_since_it_was_the_only_optimizer(tmp_path: Path) -> None:
     optimizer, path = sg.AdamW(MODEL.init(1)), tmp_path / "s.safetensors"
     random_steps(optimizer, 3)
     tensors = dict(optimizer.params.items())

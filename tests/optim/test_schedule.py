@@ -1,4 +1,4 @@
-"""Schedules: their ends and joints, and that they only ever go up and then down."""
+"""Learning rate schedules: first, peak and last values, and that they rise to the peak and then only fall."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def test_every_falling_schedule_ends_on_its_floor(kind: str) -> None:
     assert [rate(kind, step) for step in (14, 15, 1000)] == [0.1] * 3
 
 
-def test_the_way_down_of_each() -> None:
+def test_the_decay_of_each_schedule() -> None:
     steps = range(4, 15)
     assert [rate("constant", step) for step in (*steps, 1000)] == [1.0] * 12
     lines = {
@@ -37,12 +37,12 @@ def test_the_way_down_of_each() -> None:
     }
     for kind, expected in lines.items():
         assert [rate(kind, step) for step in steps] == pytest.approx(expected)
-    assert rate("cosine", 9) == pytest.approx(0.55)  # half way
+    assert rate("cosine", 9) == pytest.approx(0.55)  # halfway
     assert rate("cosine", 6) > rate("linear", 6)
     assert rate("cosine", 12) < rate("linear", 12)
 
 
-def test_a_schedule_of_nothing_but_warmup() -> None:
+def test_a_schedule_that_is_only_warmup() -> None:
     for kind in SCHEDULES:
         assert rate(kind, 13, warmup_steps=14) == 1.0
         assert rate(kind, 14, warmup_steps=14) == (1.0 if kind == "constant" else 0.1)
@@ -56,7 +56,7 @@ def test_a_schedule_of_nothing_but_warmup() -> None:
     warmup_steps=st.integers(0, 30),
     more_steps=st.integers(1, 60),
 )
-def test_a_rate_rises_to_the_peak_and_never_again(
+def test_a_rate_rises_to_the_peak_and_then_never_rises_again(
     kind: str, peak: float, share: float, warmup_steps: int, more_steps: int
 ) -> None:
     floor, max_steps = share * peak, warmup_steps + more_steps

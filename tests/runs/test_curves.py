@@ -1,4 +1,4 @@
-"""The record of a run as curves."""
+"""The metrics of a run as curves."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def of(values: list[float]) -> Curve:
     return Curve(np.arange(1, len(values) + 1), np.array(values))
 
 
-def test_a_curve_takes_what_is_a_number_and_passes_over_the_rest() -> None:
+def test_a_curve_skips_records_without_a_number() -> None:
     records = [
         {"step": 1, "loss": 2.0, "grad_norm": None},
         {"step": 2, "loss": 1.5, "grad_norm": 3},
@@ -66,7 +66,7 @@ def test_a_spike_of_one_step_in_a_hundred_thousand_is_drawn() -> None:
     assert abs(drawn.steps[drawn.values.argmax()] - 54_321) < 100_000 / 600
 
 
-def test_a_short_curve_is_left_alone() -> None:
+def test_a_short_curve_is_not_thinned() -> None:
     data = of([1.0, 2.0, 3.0])
     assert thin(data, 2) is data
 

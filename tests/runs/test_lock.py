@@ -1,4 +1,4 @@
-"""The lock on a run's folder: one process at a time, and a dead one keeps nobody out."""
+"""The lock on a run's folder: one process at a time, and a dead process does not keep it."""
 
 import json
 import os
@@ -42,14 +42,16 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_held_lock_is_refused_and_says_by_whom(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_held_lock_is_refused_and_the_error_names_the_holder(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
     words = rf"is being trained by process {holder.pid} on host {socket.gethostname()}, since 20.*it saves"
     for _ in range(2):
         with pytest.raises(sg.InputError, match=words):
             RunLock(tmp_path).acquire()
 
 
-def test_a_killed_holder_keeps_nobody_out(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_killed_process_does_not_keep_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     holder.wait()
     assert json.loads((tmp_path / "train.lock").read_text("utf-8"))["pid"] == holder.pid
@@ -73,8 +75,8 @@ def test_a_released_lock_can_be_taken_again_and_a_second_one_cannot(tmp_path: Pa
     second.release()
 
 
-def test_a_dead_holders_number_may_belong_to_somebody_else_by_now(tmp_path: Path) -> None:
-    """Not the number decides, nor a clock: this process lives, and holds nothing."""
+def test_the_pid_of_a_dead_holder_may_belong_to_another_process(tmp_path: Path) -> None:
+    """Neither PID nor time decides: this process lives, and holds nothing."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": "2999-01-01 00:00:00+00:00"}
     (tmp_path / "train.lock").write_text(json.dumps(holder), encoding="utf-8")
     lock = RunLock(tmp_path)
@@ -82,7 +84,7 @@ def test_a_dead_holders_number_may_belong_to_somebody_else_by_now(tmp_path: Path
     lock.release()
 
 
-def test_another_hosts_lock_counts_until_it_is_removed(tmp_path: Path) -> None:
+def test_a_lock_of_another_host_counts_until_it_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "train.lock"
     content = json.dumps({"pid": 7, "host": "elsewhere", "since": "2026-01-01 00:00:00+00:00"})
     path.write_text(content, encoding="utf-8")
@@ -97,7 +99,7 @@ def test_another_hosts_lock_counts_until_it_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 3}'])
-def test_a_holder_that_was_killed_while_it_wrote_keeps_nobody_out(tmp_path: Path, content: str) -> None:
+def test_a_holder_killed_while_writing_does_not_keep_the_lock(tmp_path: Path, content: str) -> None:
     (tmp_path / "train.lock").write_text(content, encoding="utf-8")
     lock = RunLock(tmp_path)
     lock.acquire()
@@ -105,7 +107,7 @@ def test_a_holder_that_was_killed_while_it_wrote_keeps_nobody_out(tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed on Windows")
-def test_a_file_that_is_removed_between_opening_and_locking_is_not_the_lock(
+def test_a_file_removed_between_opening_and_locking_is_not_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from scratchgpt.runs import lock as run_lock
@@ -127,7 +129,7 @@ def test_a_file_that_is_removed_between_opening_and_locking_is_not_the_lock(
     mine.release()
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(sg.InputError, match=r"cannot lock .*train\.lock: No such file"):
         RunLock(tmp_path / "nowhere").acquire()
 
@@ -154,9 +156,9 @@ def test_training_is_refused_while_another_process_trains_and_sampling_is_not(
     assert not Path("run/train.lock").exists()
 
 
-def test_an_error_lets_the_lock_go(command: Callable[..., Outcome]) -> None:
+def test_an_error_releases_the_lock(command: Callable[..., Outcome]) -> None:
     Path("text.txt").write_text("to be or not to be " * 20, encoding="utf-8")
     train = ["train.py", "--data", "text.txt", "--out", "run", *SMALL, "--training.max_steps=2"]
     assert command(*train).code == 0
-    assert "is at step 2 already" in command("train.py", "--resume", "run").err
+    assert "run is already at step 2 of 2" in command("train.py", "--resume", "run").err
     assert not Path("run/train.lock").exists()

@@ -1,11 +1,13 @@
-"""Pictures of training runs: what is in them."""
+"""Plots of training runs: what they show."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from scratchgpt.runs.curves import Curve
 from scratchgpt.runs.plot import plot_comparison, plot_loss
@@ -15,7 +17,7 @@ Points = list[tuple[int, float]]
 
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Keep each figure, and draw it into memory, so that a warning is an error."""
+    """Keep each figure, and draw it into memory, so that a warning of matplotlib is an error."""
     kept: list[Figure] = []
 
     def save(figure: Figure, path: str | Path) -> None:
@@ -35,7 +37,7 @@ def falling(n: int) -> Points:
     return [(step, 1 + 3 / step) for step in range(1, n + 1)]
 
 
-def test_a_picture_of_the_loss(figures: list[Figure]) -> None:
+def test_the_loss_of_a_run(figures: list[Figure]) -> None:
     plot_loss("x", falling(100), [(50, 1.5), (100, 1.75)], 65, "held-out", 1.25)
     (axes,) = figures[0].axes
     assert legend(figures[0]) == [
@@ -45,8 +47,15 @@ def test_a_picture_of_the_loss(figures: list[Figure]) -> None:
         "uniform guess, ln 65",
         "entropy of the source, 1.25",
     ]
-    heights = [line.get_ydata()[0] for line in axes.lines]
-    assert heights[-2:] == [math.log(65), 1.25]
+    smoothed, held_out, best, uniform, floor = axes.lines
+    assert smoothed.get_xdata().tolist() == list(range(1, 101))
+    assert smoothed.get_ydata()[50] == pytest.approx(np.mean([1 + 3 / step for step in (50, 51, 52)]))
+    assert list(zip(held_out.get_xdata(), held_out.get_ydata(), strict=True)) == [(50, 1.5), (100, 1.75)]
+    assert (best.get_xdata()[0], best.get_ydata()[0]) == (50, 1.5)
+    assert (uniform.get_ydata()[0], floor.get_ydata()[0]) == (math.log(65), 1.25)
+    (band,) = axes.collections
+    assert band.get_datalim(axes.transData).get_points().tolist() == [[1, 1.03], [100, 4.0]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", "loss (nats per token)")
     assert (axes.get_yscale(), axes.get_xlim()[0]) == ("linear", 0)
 
 
@@ -74,10 +83,16 @@ def test_the_names_of_runs_are_shown_as_they_are(figures: list[Figure]) -> None:
     left, right = figures[0].axes
     assert [axes.get_xlabel() for axes in (left, right)] == ["step", "tokens"]
     assert (left.get_ylabel(), left.get_legend()) == ("loss", None)
+    for axes in (left, right):
+        assert [line.get_ydata().tolist() for line in axes.lines] == [[2.0, 1.0]] * 3
     assert legend(figures[0]) == [" _hidden", r" a\$\frac\$b", " plain"]
 
 
-def test_the_picture_is_a_png(tmp_path: Path) -> None:
-    plot_loss(tmp_path / "loss.png", falling(3), falling(3), 65, "held-out")
-    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+def test_the_file_is_a_png_that_shows_the_curves(tmp_path: Path) -> None:
+    plot_loss(tmp_path / "loss.png", falling(300), falling(3), 65, "held-out", floor=0.5)
     assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
+    pixels = imread(tmp_path / "loss.png")
+    assert pixels.shape == (540, 960, 4)
+    for color in ("white", "tab:blue", "tab:orange", "tab:green"):  # background, training, held-out, entropy
+        is_color = np.abs(pixels[..., :3] - to_rgb(color)).max(axis=-1) < 0.02
+        assert is_color.sum() > 100, color

@@ -1,4 +1,4 @@
-"""The record of a run, beyond what the tests of whole runs see."""
+"""The metrics of a run, beyond what the tests of whole runs cover."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.runs.record import RunRecord
 
 
-def test_a_sample_that_cannot_be_written_stops_no_training(
+def test_a_sample_that_cannot_be_generated_does_not_stop_training(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     record = RunRecord(tmp_path)
@@ -23,7 +23,7 @@ def test_a_sample_that_cannot_be_written_stops_no_training(
     assert record.entries == [{"step": 4, "sample": "words"}]
 
 
-def test_what_was_recorded_after_the_checkpoint_is_left_out_when_a_run_goes_on(tmp_path: Path) -> None:
+def test_what_was_recorded_after_the_checkpoint_is_dropped_when_a_run_resumes(tmp_path: Path) -> None:
     record = RunRecord(tmp_path)
     for step in (1, 2, 3):
         record.log(step=step, loss=1.0 / step)

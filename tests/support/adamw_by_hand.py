@@ -1,4 +1,4 @@
-"""AdamW for a single number, as the docstring of `ops.adamw` has it: what the real one is compared with."""
+"""AdamW for a single weight, written after the formula in `ops/updates/adamw.py`, to test the real one."""
 
 import math
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
-"""Texts on which tokenizers like to disagree."""
+"""Texts on which tokenizers tend to disagree."""
 
 import random
 import sys
 import unicodedata
 from collections.abc import Callable
 
-# Characters that Python's Unicode has: programs with an older one do not know what the newer letters are.
+# The characters of Python's Unicode version; newer letters may be unknown to programs with an older version.
 CHARACTERS = [
     chr(code)
     for code in range(sys.maxunicode + 1)
@@ -52,7 +52,7 @@ def _kinds(rng: random.Random) -> list[Callable[[], str]]:
 
 
 def varied_texts(count: int, seed: int) -> list[str]:
-    """Return texts that mix all planes, emoji, code, white space, marks, numbers and contractions."""
+    """Return random texts that mix all planes, emoji, code, white space, marks, numbers and contractions."""
     rng = random.Random(seed)
     kinds = _kinds(rng)
     return ["".join(rng.choice(kinds)() for _ in range(rng.randint(1, 8))) for _ in range(count)]

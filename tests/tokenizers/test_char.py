@@ -1,4 +1,4 @@
-"""The character tokenizer, the byte tokenizer, and text that comes token by token."""
+"""The character tokenizer, the byte tokenizer, and streaming decoding."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scratchgpt import CharTokenizer, InputError
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, Tokenizer, load, save
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
-from scratchgpt.tokenizers.contents import read_content
+from scratchgpt.tokenizers.file_content import read_content
+from scratchgpt.tokenizers.special_tokens import names_pattern, split_at_names
 from scratchgpt.tokenizers.split_patterns import GPT2
 from scratchgpt.tokenizers.streaming import stream_text
 
@@ -70,7 +71,7 @@ def test_a_wrong_id_is_named() -> None:
         ("{", "not valid JSON"),
         ("[]", "holds a list; expected a JSON object"),
         ('{"type": "bpe"}', "not a character tokenizer"),
-        ('{"type": "char", "symbols": ["a", "a"]}', "2 symbols, 1 of them distinct"),
+        ('{"type": "char", "symbols": ["a", "a"]}', "2 symbols, of which 1 are distinct"),
         ("", "is empty"),
     ],
 )
@@ -86,7 +87,7 @@ def test_training_on_pieces_of_a_text_is_training_on_the_text() -> None:
     assert CharTokenizer.train(pieces).symbols == CharTokenizer.train(TEXT).symbols
 
 
-def test_symbols_of_several_characters_are_special_tokens_and_no_text() -> None:
+def test_symbols_of_several_characters_are_special_tokens_and_not_text() -> None:
     tokenizer = CharTokenizer.train("<sep> ab", pad=True, specials=["<sep>", "<pad>"])
     assert tokenizer.symbols == ["<pad>", "<sep>", " ", "<", ">", "a", "b", "e", "p", "s"]
     assert tokenizer.special_ids == {"<pad>": 0, "<sep>": 1}
@@ -98,7 +99,7 @@ def test_symbols_of_several_characters_are_special_tokens_and_no_text() -> None:
     assert again.special_ids == tokenizer.special_ids
 
 
-def test_an_unknown_character_is_placed_where_it_is_in_the_text_in_spite_of_special_tokens() -> None:
+def test_the_place_of_an_unknown_character_counts_the_names_of_special_tokens() -> None:
     tokenizer = CharTokenizer.train("ab\n", specials=["<?!>"])
     assert tokenizer.encode("a<?!>b", allow_special=True).tolist() == [2, 0, 3]
     with pytest.raises(InputError, match=r"'q' .* at line 2, column 6"):
@@ -113,18 +114,41 @@ def test_characters_beyond_the_table_are_unknown_too() -> None:
         CharTokenizer.train("ab").encode("a😀")
 
 
-def test_what_is_no_character_is_refused() -> None:
-    with pytest.raises(InputError, match="half of a surrogate pair"):
+def test_lone_surrogates_are_refused() -> None:
+    with pytest.raises(InputError, match=r"lone surrogate '\\ud800' at offset 1"):
         CharTokenizer.train("a\ud800")
     with pytest.raises(InputError, match=r"U\+D800"):
         CharTokenizer.train("a").encode("a\ud800")
-    with pytest.raises(InputError, match="half of a surrogate pair"):
+    with pytest.raises(InputError, match=r"lone surrogate '\\ud800' at offset 1"):
         ByteTokenizer().encode("a\ud800")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "parts"),
+    [
+        ("a<s>b", ["<s>"], [("a", False), ("<s>", True), ("b", False)]),
+        ("<s><s>>", ["<s>", "<s>>"], [("<s>", True), ("<s>>", True)]),  # the longer name
+        ("<s", ["<s>"], [("<s", False)]),
+        ("a.*|b", [".*", "|"], [("a", False), (".*", True), ("|", True), ("b", False)]),
+        ("ab", [], [("ab", False)]),
+        ("", ["<s>"], []),
+    ],
+)
+def test_a_text_is_split_at_the_names_of_special_tokens(
+    text: str, names: list[str], parts: list[tuple[str, bool]]
+) -> None:
+    assert list(split_at_names(text, names_pattern(names))) == parts
+    assert list(split_at_names(text, None)) == ([(text, False)] if text else [])
 
 
 def test_the_name_of_a_special_token_is_longer_than_a_character() -> None:
     with pytest.raises(InputError, match="'x'; expected at least two characters"):
         CharTokenizer.train("ab", specials=["x"])
+
+
+def test_a_special_token_cannot_be_added_twice() -> None:
+    with pytest.raises(InputError, match="already has the special token '<sep>'; leave it out"):
+        CharTokenizer.train("ab", specials=["<sep>"]).with_special_tokens(["<pad>", "<sep>"])
 
 
 def test_encoding_gives_int32() -> None:
@@ -148,7 +172,7 @@ def test_a_byte_is_its_own_id_and_special_tokens_follow() -> None:
     assert tokenizer.decode([97, 257, 98, 256]) == "a<sep>>b<sep>"
 
 
-def test_bytes_that_are_no_text_are_replaced_in_text_only() -> None:
+def test_invalid_utf8_is_replaced_in_text_but_not_in_bytes() -> None:
     tokenizer = ByteTokenizer()
     assert tokenizer.decode([97, 0xF0, 0x9F, 98]) == "a\ufffdb"
     assert tokenizer.decode_bytes([97, 0xF0, 0x9F, 98]) == b"a\xf0\x9fb"
@@ -159,21 +183,21 @@ def test_bytes_that_are_no_text_are_replaced_in_text_only() -> None:
 
 
 @given(st.text())
-def test_bytes_hold_any_text(text: str) -> None:
+def test_bytes_represent_any_text(text: str) -> None:
     tokenizer = ByteTokenizer(["<sep>"])
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert bytes(tokenizer.encode(text).tolist()) == text.encode()
 
 
-def test_special_tokens_of_bytes_have_names_of_their_own() -> None:
+def test_the_byte_tokenizer_refuses_empty_and_repeated_names() -> None:
     for names in (["<sep>", "<sep>"], [""]):
-        with pytest.raises(InputError, match="expected names, each of them once"):
+        with pytest.raises(InputError, match="expected distinct names that are not empty"):
             ByteTokenizer(names)
 
 
 @pytest.mark.parametrize("kind", range(3))
 @pytest.mark.parametrize("ids", [["a"], [None], [1.0], [[1]]])
-def test_what_is_no_id_is_refused_by_every_tokenizer(kind: int, ids: list[int]) -> None:
+def test_every_tokenizer_refuses_ids_that_are_not_integers(kind: int, ids: list[int]) -> None:
     tokenizer = TOKENIZERS[kind]
     with pytest.raises(InputError, match=r"token id is .*; expected a whole number in \[0, "):
         tokenizer.decode(ids)
@@ -206,7 +230,7 @@ def test_streamed_text_has_no_half_characters(tokenizer: Tokenizer, data: st.Dat
     assert not any("\ufffd" in piece for piece in pieces)
 
 
-def test_a_character_comes_with_its_last_byte_or_when_it_is_broken() -> None:
+def test_a_character_is_yielded_at_its_last_byte_or_once_it_is_invalid() -> None:
     taken = []
 
     def tokens(data: bytes) -> Iterator[int]:
@@ -226,7 +250,7 @@ def test_a_wrong_id_ends_a_stream() -> None:
         next(stream)
 
 
-def test_streaming_keeps_no_more_than_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streaming_decodes_each_token_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     decode_bytes = BPETokenizer.decode_bytes
 

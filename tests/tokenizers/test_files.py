@@ -1,4 +1,4 @@
-"""The files of tokenizers: what is written, what can be read, and what is refused in which words."""
+"""Tokenizer files: what is written, what can be read, and the errors for what cannot."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def test_a_tokenizer_json_keeps_everything(pattern: str) -> None:
     assert again.to_bytes() == tokenizer.to_bytes()
 
 
-def test_ids_need_not_be_in_the_order_of_training() -> None:
+def test_ids_may_be_in_any_order() -> None:
     content = document()
     last = len(content["model"]["vocab"]) - 1
     content["model"]["vocab"] = {token: last - i for token, i in content["model"]["vocab"].items()}
@@ -69,7 +69,7 @@ def test_merges_may_be_pairs_and_added_tokens_need_not_be_special_or_in_the_voca
         token["special"] = False
         del content["model"]["vocab"][token["content"]]
     content["post_processor"] = {"type": "TemplateProcessing"}
-    content["model"]["unk_token"] = "<|endoftext|>"  # cannot occur where every byte is a token
+    content["model"]["unk_token"] = "<|endoftext|>"  # never occurs, because every byte is a token
     assert read(content).to_bytes() == trained().to_bytes()
 
 
@@ -79,7 +79,7 @@ def test_ignore_merges_is_accepted_where_it_changes_nothing() -> None:
     assert read(content).to_bytes() == trained().to_bytes()
     n_tokens = len(content["model"]["vocab"])
     content["model"]["vocab"]["zzz"] = n_tokens
-    with pytest.raises(InputError, match="ignore_merges is True, and merges do not make token 'zzz'"):
+    with pytest.raises(InputError, match="ignore_merges is true, and no merges build the token 'zzz'"):
         read(content)
 
 
@@ -95,10 +95,10 @@ def test_ignore_merges_is_accepted_where_it_changes_nothing() -> None:
         ("model.vocab", [], "model.vocab is []; expected an object"),
         ("model.vocab.!", "0", "the id of token '!' is '0'; expected a whole number"),
         ("model.vocab.!", True, "the id of token '!' is True; expected a whole number"),
-        ("model.vocab.!", 1, "tokens '!' and '\"' have one id, 1; expected two"),
-        ("model.vocab.日", 999, "token '日' is not written as bytes are"),
+        ("model.vocab.!", 1, "tokens '!' and '\"' share id 1; expected distinct ids"),
+        ("model.vocab.日", 999, "token '日' is not written in GPT-2's letters for bytes"),
         ("model.merges", None, "model.merges is None; expected a list"),
-        ("model.merges", ["a b", "a  b"], "model.merges[1] is 'a  b'; expected the two halves of a merge"),
+        ("model.merges", ["a b", "a  b"], "model.merges[1] is 'a  b'; expected two tokens to merge"),
         ("model.merges", ["a b c"], "model.merges[0] is 'a b c'"),
         ("model.merges", ["q q"], "model.merges[0]: token 'qq' has no id"),
         ("model", None, "model is None; expected an object"),
@@ -112,13 +112,13 @@ def test_ignore_merges_is_accepted_where_it_changes_nothing() -> None:
         ("pre_tokenizer", {"type": "Sequence"}, "pre_tokenizer.pretokenizers is None; expected a list"),
         ("added_tokens", {"a": 1}, "added_tokens is {'a': 1}; expected a list of objects"),
         ("added_tokens.0.lstrip", True, "lstrip of added token '<sep>' is true; expected false"),
-        ("added_tokens.0.content", "", "the content of added token 267 is ''; expected a name"),
+        ("added_tokens.0.content", "", "the content of added token 267 is ''; expected a distinct"),
         ("added_tokens.0.id", 7, "the id of added token '<sep>' is 7; expected 267"),
         ("added_tokens.0.id", "7", "the id of added token '<sep>' is \"7\"; expected 267"),
         ("added_tokens.0", {"content": "lo", "id": None}, "the id of added token 'lo' is null; expected 2"),
     ],
 )
-def test_what_cannot_be_represented_is_named(path: str, value: object, words: str) -> None:
+def test_unsupported_settings_are_named(path: str, value: object, words: str) -> None:
     content: Any = document()
     *parents, key = path.split(".")
     place = content
@@ -137,11 +137,11 @@ def test_what_cannot_be_represented_is_named(path: str, value: object, words: st
         ({"behavior": "Removed"}, 'pre_tokenizer.behavior is "Removed"; expected "Isolated"'),
         ({"pattern": {"String": "a"}}, "pre_tokenizer.pattern is {'String': 'a'}; expected a Regex"),
         ({"pattern": {"Regex": "("}}, "split pattern is '('"),
-        ({"pattern": {"Regex": "\ud800"}}, "half of a surrogate pair"),
+        ({"pattern": {"Regex": "\ud800"}}, "lone surrogate"),
         ({"type": "Digits"}, "pre_tokenizer is ['Digits', 'ByteLevel']"),
     ],
 )
-def test_splits_that_cannot_be_represented_are_named(change: dict[str, Any], words: str) -> None:
+def test_unsupported_splits_are_named(change: dict[str, Any], words: str) -> None:
     content = json.loads(trained(GPT4).to_bytes())
     content["pre_tokenizer"]["pretokenizers"][0] |= change
     with pytest.raises(InputError) as error:
@@ -158,10 +158,10 @@ def test_a_missing_byte_is_named() -> None:
         read(content)
 
 
-def test_a_special_token_may_not_be_named_like_an_ordinary_one_in_the_file() -> None:
+def test_a_special_token_may_not_be_spelled_like_an_ordinary_one_in_the_file() -> None:
     tokenizer = trained()
     named = BPETokenizer(tokenizer.token_ids, tokenizer.merges, GPT2, {"lo": tokenizer.vocab_size - 3})
-    with pytest.raises(InputError, match="special token 'lo' has the name of token"):
+    with pytest.raises(InputError, match="special token 'lo' is spelled like ordinary token"):
         named.to_bytes()
 
 
@@ -175,7 +175,7 @@ def write_gpt2(folder: Path, names: tuple[str, str] = ("encoder.json", "vocab.bp
 
 
 @pytest.mark.parametrize("names", [("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt")])
-def test_gpt2_files_give_the_tokenizer_back(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_gpt2_files_restore_the_tokenizer(tmp_path: Path, names: tuple[str, str]) -> None:
     tokenizer = write_gpt2(tmp_path, names)
     assert load_gpt2(tmp_path).to_bytes() == tokenizer.to_bytes()
     assert tokenizers.load(tmp_path).to_bytes() == tokenizer.to_bytes()
@@ -185,10 +185,10 @@ def test_gpt2_files_give_the_tokenizer_back(tmp_path: Path, names: tuple[str, st
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("vocab.bpe", "\nw e\n", "\nwe\n", "vocab.bpe, line {line} is 'we'; expected the two halves"),
+        ("vocab.bpe", "\nw e\n", "\nwe\n", "vocab.bpe, line {line} is 'we'; expected two tokens to merge"),
         ("vocab.bpe", "\nw e\n", "\nw e e\n", "vocab.bpe, line {line} is 'w e e'"),
         ("vocab.bpe", "\nw e\n", "\n\n", "vocab.bpe, line {line} is ''"),
-        ("vocab.bpe", "\nw e\n", "\nw q\n", "vocab.bpe, line {line}: token 'wq' has no id; expected one in"),
+        ("vocab.bpe", "\nw e\n", "\nw q\n", "vocab.bpe, line {line}: token 'wq' has no id in"),
         ("encoder.json", '"we"', '"wf"', "vocab.bpe, line {line}: token 'we' has no id"),
         ("encoder.json", ", ", " ", "encoder.json is not valid JSON"),
         ("encoder.json", "{", "[{", "encoder.json is not valid JSON"),
@@ -263,7 +263,7 @@ def test_save_and_load_give_the_same_tokenizer(tmp_path: Path, tokenizer: tokeni
         (b"[" * 100_000, "is not valid JSON"),
     ],
 )
-def test_other_content_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_unknown_content_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "tokenizer.json").write_bytes(content)
     with pytest.raises(InputError) as error:
         tokenizers.load(tmp_path)
@@ -272,7 +272,7 @@ def test_other_content_is_named(tmp_path: Path, content: bytes, words: str) -> N
 
 
 def test_missing_places_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing does not exist; expected a tokenizer's file"):
+    with pytest.raises(InputError, match="nothing does not exist; expected a tokenizer file"):
         tokenizers.load(tmp_path / "nothing")
     with pytest.raises(InputError, match="holds no tokenizer; expected one of tokenizer"):
         tokenizers.load(tmp_path)
@@ -280,12 +280,14 @@ def test_missing_places_are_named(tmp_path: Path) -> None:
 
 def test_a_tokenizer_that_load_would_not_find_is_not_saved(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(b"another")
-    with pytest.raises(InputError, match=r"tokenizer.model is there already; expected a folder without"):
+    with pytest.raises(
+        InputError, match=r"tokenizer\.json: tokenizer\.model already exists there; choose another"
+    ):
         tokenizers.save(ByteTokenizer(), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["tokenizer.model"]
 
 
-def test_importing_tokenizers_imports_no_library_that_may_be_missing() -> None:
+def test_importing_tokenizers_imports_no_optional_library() -> None:
     code = (
         "import sys, scratchgpt.tokenizers;"
         "print({'sentencepiece', 'google', 'tokenizers', 'tiktoken', 'transformers'} & set(sys.modules))"

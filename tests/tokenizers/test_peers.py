@@ -1,4 +1,4 @@
-"""The same ids as other libraries: tiktoken, Hugging Face's tokenizers and transformers."""
+"""Identical ids to tiktoken and to Hugging Face's tokenizers and transformers."""
 
 import json
 import shutil
@@ -18,9 +18,9 @@ from tests.support.tokenizer_texts import varied_texts
 
 pytestmark = pytest.mark.peers
 
-# Characters that Python's Unicode lacks are not among them. `regex` knows newer letters than the two
+# They contain only characters that Python's Unicode version knows. `regex` knows newer letters than the two
 # libraries: version 2026.11 has 17,144 more than tiktoken 0.14 and tokenizers 0.23, none of them assigned in
-# Unicode 14. On all other characters the three agree what is a letter, a number and white space.
+# Unicode 14. On all other characters the three agree on what is a letter, a number and white space.
 TEXTS = varied_texts(2000, seed=6)
 FABLES = (ROOT / "data" / "fables.txt").read_text(encoding="utf-8")
 END = "<|endoftext|>"
@@ -31,7 +31,9 @@ def gpt2(shared: Path) -> BPETokenizer:
     return load_gpt2(shared / "data" / "gpt2")
 
 
-@pytest.fixture(scope="module", params=[GPT2, GPT4], ids=["gpt2", "gpt4"])
+@pytest.fixture(
+    scope="module", params=[GPT2, pytest.param(GPT4, marks=pytest.mark.slow)], ids=["gpt2", "gpt4"]
+)
 def trained(request: pytest.FixtureRequest) -> BPETokenizer:
     texts = [FABLES, *varied_texts(300, seed=1)]
     return train_bpe(count_chunks(texts, request.param), 1500, request.param, ["<sep>", END])
@@ -47,11 +49,13 @@ def in_tiktoken(tokenizer: BPETokenizer) -> Any:
     )
 
 
-def test_gpt2_is_tiktokens(gpt2: BPETokenizer, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpt2_gives_the_ids_of_tiktoken(
+    gpt2: BPETokenizer, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tiktoken = pytest.importorskip("tiktoken")
     from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")  # nothing is copied anywhere
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")  # no copies in a cache
     folder = shared / "data" / "gpt2"
     ranks = data_gym_to_mergeable_bpe_ranks(str(folder / "vocab.bpe"), str(folder / "encoder.json"))
     theirs = tiktoken.Encoding("gpt2", pat_str=GPT2, mergeable_ranks=ranks, special_tokens={END: 50256})
@@ -64,7 +68,8 @@ def test_gpt2_is_tiktokens(gpt2: BPETokenizer, shared: Path, monkeypatch: pytest
     assert gpt2.encode(text, allow_special=True).tolist() == theirs.encode(text, allowed_special="all")
 
 
-def test_gpt2_is_that_of_transformers(gpt2: BPETokenizer, shared: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_gpt2_gives_the_ids_of_transformers(gpt2: BPETokenizer, shared: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     for ours, theirs_name in (("encoder.json", "vocab.json"), ("vocab.bpe", "merges.txt")):
         shutil.copy(shared / "data" / "gpt2" / ours, tmp_path / theirs_name)
@@ -107,14 +112,14 @@ def test_a_trained_tokenizer_works_in_hugging_faces_library(trained: BPETokenize
         assert theirs.decode(ids) == text
     text = f"a<sep> b{END}{END} <sep"
     ids = trained.encode(text, allow_special=True).tolist()
-    assert ids == theirs.encode(text).ids  # it always finds special tokens
+    assert ids == theirs.encode(text).ids  # it always parses special tokens
     assert theirs.decode(ids, skip_special_tokens=False) == trained.decode(ids) == text
     assert theirs.decode(ids) == "a b <sep"
     every = list(range(trained.vocab_size))
-    assert theirs.decode(every, skip_special_tokens=False) == trained.decode(every)  # broken UTF-8 as well
+    assert theirs.decode(every, skip_special_tokens=False) == trained.decode(every)  # invalid UTF-8, too
 
 
-@pytest.mark.parametrize("pattern", [None, GPT4], ids=["gpt2", "gpt4"])
+@pytest.mark.parametrize("pattern", [None, pytest.param(GPT4, marks=pytest.mark.slow)], ids=["gpt2", "gpt4"])
 def test_a_tokenizer_trained_by_hugging_faces_library_works_here(pattern: str | None) -> None:
     hf = pytest.importorskip("tokenizers")
     theirs = hf.Tokenizer(hf.models.BPE())

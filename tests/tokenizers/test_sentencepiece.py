@@ -1,4 +1,4 @@
-"""SentencePiece behind our interface: nothing is lost, and special tokens are no text."""
+"""SentencePiece behind our interface: lossless, and special tokens are never parsed from ordinary text."""
 
 import io
 import sys
@@ -25,7 +25,7 @@ TOKENIZER = SentencePieceTokenizer.train([TEXT], 350)
 
 
 def library_model(**options: Any) -> bytes:
-    """Return a model as others train them, with the library's own defaults but for `options`."""
+    """Return a model trained with the library's defaults, except for `options`."""
     import sentencepiece
 
     model = io.BytesIO()
@@ -49,7 +49,7 @@ texts = st.text() | st.text(" \t\n\r\u00a0\u3000abfox<sep>/日\0")
 @example(" ")
 @example("  two  \n\n\n three   \t\r\n")
 @example("\0\ufeff\u2028\x85e\u0301")
-def test_all_text_survives_but_for_the_librarys_sign_of_a_space(text: str) -> None:
+def test_all_text_survives_except_the_librarys_symbol_for_a_space(text: str) -> None:
     assert TOKENIZER.decode(TOKENIZER.encode(text)) == text.replace(SPACE, " ")
     assert TOKENIZER.decode(TOKENIZER.encode(text, allow_special=True)) == text.replace(SPACE, " ")
 
@@ -59,8 +59,8 @@ def test_text_survives_a_model_that_has_seen_no_space() -> None:
     assert tokenizer.decode(tokenizer.encode("a b  日\n")) == "a b  日\n"
 
 
-def test_text_in_pieces_and_long_lines_is_learned_from() -> None:
-    line = "abcdefgh" * 1000 + "日本" * 500  # longer than what the library takes for a sentence
+def test_pieces_and_long_lines_are_used_for_training() -> None:
+    line = "abcdefgh" * 1000 + "日本" * 500  # longer than the library's limit for a sentence
     tokenizer = SentencePieceTokenizer.train(iter(["x", line, "\n"]), 400)
     assert len(tokenizer.encode("abcdefgh" * 4)) < 16
     assert len(tokenizer.encode("日本")) <= 2  # characters of the vocabulary, not bytes
@@ -78,7 +78,7 @@ def test_ordinary_text_never_gives_a_special_token(text: str) -> None:
         assert not special & set(TOKENIZER.encode(text + name + text).tolist())
 
 
-def test_names_of_special_tokens_count_where_they_may() -> None:
+def test_names_of_special_tokens_are_parsed_where_allowed() -> None:
     assert TOKENIZER.special_ids == {"<pad>": 0, "<unk>": 1, "<s>": 2, "</s>": 3, "<sep>": 4}
     text = "<s>the fox<sep> the  crow</s><pad>"
     ids = TOKENIZER.encode(text, allow_special=True).tolist()
@@ -99,7 +99,7 @@ def test_the_separator_is_a_user_symbol_of_the_model_as_other_programs_see_it() 
 @given(texts)
 def test_the_library_gives_the_same_ids_and_text(text: str) -> None:
     processor = in_library(TOKENIZER)
-    ordinary = text.replace("<sep>", "<sap>")  # which it takes for the symbol
+    ordinary = text.replace("<sep>", "<sap>")  # which the library always parses
     ids = TOKENIZER.encode(ordinary).tolist()
     assert ids == processor.encode(ordinary)
     assert TOKENIZER.decode(ids) == processor.decode(ids)
@@ -126,7 +126,9 @@ def test_a_stream_that_continues_a_text_keeps_its_first_space() -> None:
     loaded = SentencePieceTokenizer.from_bytes(library_model(), "their.model")
     ids = loaded.encode("the fox saw the crow").tolist()
     for cut in range(1, len(ids)):
-        joined = "".join([*stream_text(loaded, ids[:cut]), *stream_text(loaded, ids[cut:], goes_on=True)])
+        joined = "".join(
+            [*stream_text(loaded, ids[:cut]), *stream_text(loaded, ids[cut:], continuation=True)]
+        )
         assert joined == "the fox saw the crow"
 
 
@@ -170,15 +172,15 @@ def test_damaged_models_are_named(content: bytes) -> None:
 
 def test_models_that_cannot_be_decoded_here_are_named() -> None:
     content = library_model(treat_whitespace_as_suffix=True)
-    with pytest.raises(InputError, match=r"their\.model puts a space after each word"):
+    with pytest.raises(InputError, match=r"their\.model puts spaces after words"):
         SentencePieceTokenizer.from_bytes(content, "their.model")
 
 
 @pytest.mark.parametrize(
     ("texts", "vocab_size", "names", "words"),
     [
-        ([], 300, [], "there is no text; expected some"),
-        ([""], 300, [], "there is no text; expected some"),
+        ([], 300, [], "there is no text to train on"),
+        ([""], 300, [], "there is no text to train on"),
         (["abc"], 10, [], "vocabulary size is 10; expected at least 264 (the special tokens, 256 bytes and"),
         (["abc"], 0, [], "vocabulary size is 0; expected at least 1"),
         (["abc"], 10**12, [], "vocab_size 1000000000000"),
@@ -186,13 +188,13 @@ def test_models_that_cannot_be_decoded_here_are_named() -> None:
             ["abc"],
             300,
             ["<a b>"],
-            "special token is '<a b>'; SentencePiece expects a name without white space",
+            "special token is '<a b>'; SentencePiece allows no empty names or white space",
         ),
         (["abc"], 300, [""], "special token is ''"),
-        (["a\ud800"], 300, [], "half of a surrogate pair"),
+        (["a\ud800"], 300, [], "lone surrogate"),
     ],
 )
-def test_what_cannot_be_trained_is_named(
+def test_invalid_training_settings_are_named(
     texts: list[str], vocab_size: int, names: list[str], words: str
 ) -> None:
     with pytest.raises(InputError) as error:
@@ -201,7 +203,7 @@ def test_what_cannot_be_trained_is_named(
     assert ".cc(" not in str(error.value)
 
 
-def test_what_goes_wrong_while_reading_is_passed_on() -> None:
+def test_errors_while_reading_the_text_are_passed_on() -> None:
     def broken() -> Iterator[str]:
         yield TEXT
         raise InputError("page 2 is missing")
@@ -215,11 +217,11 @@ def test_a_wrong_id_and_a_wrong_character_are_named() -> None:
         TOKENIZER.decode([9999])
     with pytest.raises(InputError, match=r"token id is 'a'; expected a whole number in \[0, "):
         TOKENIZER.decode(["a"])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="half of a surrogate pair"):
+    with pytest.raises(InputError, match="lone surrogate"):
         TOKENIZER.encode("a\ud800")
 
 
-def test_a_library_that_is_missed_afterwards_is_missed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_is_needed_after_training_is_checked_before(monkeypatch: pytest.MonkeyPatch) -> None:
     def texts() -> Iterator[str]:
         yield TEXT
         raise AssertionError("the text was read")

@@ -1,4 +1,4 @@
-"""The estimate of the activations' memory, against what the model really saves."""
+"""The estimate of the memory for activations, compared with what the model really saves."""
 
 import dataclasses
 from typing import Any
@@ -11,7 +11,7 @@ from scratchgpt.backends.numpy import workers
 from scratchgpt.nn.context import Context
 from scratchgpt.nn.layers import Block, RecomputedBlock
 from scratchgpt.ops.rng import RowStreams, step_rng
-from scratchgpt.training.activation_memory import activation_bytes, activations_in_words, in_words
+from scratchgpt.training.activation_memory import activation_bytes, activation_summary
 from tests.gradcheck.test_faults import patched_module
 from tests.support import gpu
 
@@ -29,14 +29,14 @@ N_ROWS, N_TIME = 5, 17
 
 
 def owner(array: np.ndarray) -> np.ndarray:
-    """Return the array whose memory a view shows."""
+    """Return the array that owns a view's memory."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
 
 
 def reachable(thing: Any, found: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Collect every array in nested tuples and lists, each by the memory that it holds."""
+    """Collect the arrays in nested tuples and lists, each once by the memory that it owns."""
     if isinstance(thing, np.ndarray):
         found[id(owner(thing))] = owner(thing)
     elif isinstance(thing, list | tuple):
@@ -46,7 +46,7 @@ def reachable(thing: Any, found: dict[int, np.ndarray]) -> dict[int, np.ndarray]
 
 
 class Peak:
-    """Watches the stack of a pass and keeps the most bytes that it ever held, weights not counted."""
+    """Measures the peak size in bytes of the stack of saved arrays during a pass, without the weights."""
 
     def __init__(self, model: sg.GPT, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
         params = model.init(dtype=dtype)
@@ -80,7 +80,7 @@ class Peak:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_estimate_is_what_the_textbook_saves(
+def test_the_estimate_is_what_the_reference_backend_saves(
     monkeypatch: pytest.MonkeyPatch, name: str, recompute: bool, dtype: str
 ) -> None:
     model = sg.GPT(CONFIGS[name], recompute=recompute)
@@ -102,7 +102,7 @@ FORGOTTEN = [
 
 
 @pytest.mark.parametrize(("old", "new", "recompute"), FORGOTTEN, ids=[old for old, _, _ in FORGOTTEN])
-def test_an_array_that_the_estimate_forgets_shows(
+def test_an_estimate_that_forgets_an_array_is_noticed(
     monkeypatch: pytest.MonkeyPatch, old: str, new: str, recompute: bool
 ) -> None:
     wrong = patched_module("scratchgpt.training.activation_memory", old, new)
@@ -115,7 +115,7 @@ def test_an_array_that_the_estimate_forgets_shows(
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_recomputation_never_takes_more_than_a_block_s_input_and_with_many_layers_far_less(name: str) -> None:
+def test_recomputing_never_costs_more_than_a_block_s_input_and_saves_most_with_many_layers(name: str) -> None:
     config = dataclasses.replace(CONFIGS[name], n_layer=40)
     plain, recomputed = (activation_bytes(config, 5, 17, recompute=recompute) for recompute in (False, True))
     assert recomputed < plain / 2
@@ -124,30 +124,25 @@ def test_recomputation_never_takes_more_than_a_block_s_input_and_with_many_layer
     assert recomputed <= plain + 5 * 17 * 4 * config.n_embd
 
 
-def test_gpt2_in_words() -> None:
+def test_the_summary_for_gpt2() -> None:
     gpt2 = sg.GPTConfig(vocab_size=50257)
     reference = sg.get_backend("reference")
-    assert activations_in_words(sg.GPT(gpt2), reference, 12) == (
+    assert activation_summary(sg.GPT(gpt2), reference, 12) == (
         "activations up to 17.6 GiB (12 x 1024 tokens at once); with --training.recompute true up to 2.8 GiB"
     )
     bf16 = gpu.backend("bf16")
-    assert activations_in_words(sg.GPT(gpt2, recompute=True), bf16, 12) == (
+    assert activation_summary(sg.GPT(gpt2, recompute=True), bf16, 12) == (
         "activations up to 1.4 GiB (12 x 1024 tokens at once, blocks recomputed)"
     )
 
 
-def test_only_rows_that_are_in_memory_at_once_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_rows_in_memory_at_the_same_time_count(monkeypatch: pytest.MonkeyPatch) -> None:
     model = sg.GPT(BASE)
-    assert "(12 x 24 tokens at once)" in activations_in_words(model, sg.get_backend("reference"), 12)
-    in_groups = activations_in_words(model, sg.get_backend("reference"), 12, accumulate=5)
+    assert "(12 x 24 tokens at once)" in activation_summary(model, sg.get_backend("reference"), 12)
+    in_groups = activation_summary(model, sg.get_backend("reference"), 12, accumulate=5)
     assert "(3 x 24 tokens at once)" in in_groups
     monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     monkeypatch.setattr(workers, "TOKENS_PER_MICRO_BATCH", 48)  # micro-batches of 2 rows or less
     for threads in (1, 3):
-        words = activations_in_words(model, sg.get_backend("numpy", threads), 12)
-        assert f"({2 * threads} x 24 tokens at once)" in words
-
-
-def test_sizes_in_words() -> None:
-    sizes = (3 * 2**29, 2**30, 2**30 - 1, 2**20, 52_429)
-    assert [in_words(size) for size in sizes] == ["1.5 GiB", "1.0 GiB", "1024.0 MiB", "1.0 MiB", "0.1 MiB"]
+        summary = activation_summary(model, sg.get_backend("numpy", threads), 12)
+        assert f"({2 * threads} x 24 tokens at once)" in summary

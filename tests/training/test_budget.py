@@ -1,4 +1,4 @@
-"""How many steps a budget comes to."""
+"""The number of steps that a budget in epochs or tokens amounts to."""
 
 import numpy as np
 import pytest
@@ -28,12 +28,12 @@ def test_without_another_budget_max_steps_decides() -> None:
     ("budget", "expected"),
     [
         ({"max_epochs": 1}, 25),  # 100 rows, 4 at a time
-        ({"max_epochs": 1.01}, 26),  # the step that completes it
+        ({"max_epochs": 1.01}, 26),  # the last step completes the budget
         ({"max_epochs": 0.001}, 1),
         ({"max_epochs": 3}, 75),
         ({"max_tokens": 400}, 10),  # 40 tokens a step
         ({"max_tokens": 401}, 11),
-        ({"max_epochs": 3, "max_tokens": 400}, 10),  # what is reached first
+        ({"max_epochs": 3, "max_tokens": 400}, 10),  # whichever is reached first
         ({"max_epochs": 0.1, "max_tokens": 400}, 3),
     ],
 )
@@ -50,8 +50,10 @@ def test_an_epoch_of_steps_sees_every_row(
     assert (n - 1) * batch_size < epochs * n_rows <= n * batch_size
 
 
-def test_a_budget_that_nobody_could_wait_for() -> None:
-    with pytest.raises(InputError, match=r"training.max_epochs is 1e\+20, which is 2.5e\+21 steps; expected"):
+def test_a_budget_of_too_many_steps_is_an_error() -> None:
+    with pytest.raises(
+        InputError, match=r"training.max_epochs = 1e\+20 amounts to 2.5e\+21 steps; the limit is"
+    ):
         steps(TrainingSettings(batch_size=4, max_epochs=1e20))
 
 

@@ -1,4 +1,4 @@
-"""A step that is not finite: the first layer that made it so is named, and the step changes nothing."""
+"""A step with NaN or inf: the layer that caused it is named, and the step changes nothing."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from scratchgpt.nn.passes import quiet_overflow
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.runs.record import RunRecord
 from scratchgpt.training.diagnosis import first_not_finite
-from scratchgpt.training.step import Taken, TrainingStep
+from scratchgpt.training.step import StepResult, TrainingStep
 from tests.support import gpu
 from tests.support.project import Outcome
 
@@ -30,7 +30,7 @@ def diagnose(model: sg.GPT, params: ParamVector, backend: Backend) -> str:
 
 
 def alternating(shape: tuple[int, ...]) -> np.ndarray:
-    """Return ones of both signs, so that sums of products of them overflow to both sides, or cancel."""
+    """Return ones of both signs, so that sums of products overflow in both directions, or cancel."""
     return np.where(np.arange(np.prod(shape)) % 3, 1.0, -1.0).reshape(shape)
 
 
@@ -67,7 +67,7 @@ def test_a_sum_that_overflows_between_two_ops_is_named() -> None:
     assert problem.startswith("the input of layernorm in h.1.ln_1 is not finite, a sum of finite outputs: ")
 
 
-def test_an_untied_and_an_adaptive_head_have_names_of_their_own(backend: Backend) -> None:
+def test_an_untied_and_an_adaptive_head_are_named(backend: Backend) -> None:
     for options, name in (
         ({}, "lm_head"),
         ({"adaptive_cutoffs": (5, 9), "adaptive_factor": 2.0}, "lm_head.head"),
@@ -78,12 +78,12 @@ def test_an_untied_and_an_adaptive_head_have_names_of_their_own(backend: Backend
         assert diagnose(model, params, backend).startswith(f"the weight {name}.weight is not finite")
 
 
-def test_a_finite_step_is_said_to_be_one(backend: Backend) -> None:
+def test_a_finite_step_is_reported_as_finite(backend: Backend) -> None:
     model = sg.GPT(CONFIG)
-    assert diagnose(model, model.init(1), backend).startswith("everything is finite now, as later steps")
+    assert diagnose(model, model.init(1), backend).startswith("everything is finite now, because later steps")
 
 
-def test_a_step_knows_why_and_only_if_it_is_not_finite(backend: Backend) -> None:
+def test_only_a_step_that_is_not_finite_has_a_reason(backend: Backend) -> None:
     model = sg.GPT(CONFIG)
     params = model.init(1)
     take_step = TrainingStep(model, sg.AdamW(params, backend=backend), 1.0)
@@ -100,7 +100,7 @@ def test_a_step_knows_why_and_only_if_it_is_not_finite(backend: Backend) -> None
     np.testing.assert_array_equal(params.flat, before.flat)
 
 
-def test_the_steps_that_nobody_reads_are_all_told_in_their_order() -> None:
+def test_all_unread_steps_are_returned_in_order() -> None:
     model = sg.GPT(CONFIG)
     take_step = TrainingStep(model, sg.AdamW(model.init(1)), 1.0)
     for i in range(300):
@@ -109,14 +109,14 @@ def test_the_steps_that_nobody_reads_are_all_told_in_their_order() -> None:
     assert take_step.read() == []
 
 
-def bad(number: int) -> Taken:
-    return Taken(0.1, float("nan"), float("nan"), lambda: f"reason {number}")
+def bad(number: int) -> StepResult:
+    return StepResult(0.1, float("nan"), float("nan"), lambda: f"reason {number}")
 
 
-GOOD = Taken(0.1, 2.5, 1.0)
+GOOD = StepResult(0.1, 2.5, 1.0)
 
 
-def test_a_skipped_step_is_counted_and_training_goes_on(
+def test_a_skipped_step_is_counted_and_training_continues(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = RunRecord(tmp_path)
@@ -129,18 +129,18 @@ def test_a_skipped_step_is_counted_and_training_goes_on(
         for i, step in enumerate((2, 4, 5), start=1)
     ]
     assert json.dumps(run.entries, allow_nan=False)
-    assert caplog.messages == [f"step {step} is skipped: in it reason {step}" for step in (2, 4, 5)]
+    assert caplog.messages == [f"step {step} is skipped: reason {step}" for step in (2, 4, 5)]
 
 
 def test_a_run_stops_if_it_is_not_told_to_skip_or_nothing_was_finite(tmp_path: Path) -> None:
-    words = "the loss of step 2 is nan; expected a finite number. In it reason 2. What"
+    words = "the loss of step 2 is nan; expected a finite number. Cause: reason 2. The"
     with pytest.raises(sg.InputError, match=re.escape(words)):
         RunRecord(tmp_path).log_steps(2, [GOOD, bad(2)])
     with pytest.raises(sg.InputError, match="the loss of step 1 is nan"):
         RunRecord(tmp_path).log_steps(2, [bad(1), GOOD], "skip")
 
 
-def test_a_gradient_that_left_the_range_of_float16_is_no_reason(tmp_path: Path) -> None:
+def test_a_gradient_that_overflowed_float16_does_not_stop_the_run(tmp_path: Path) -> None:
     run = RunRecord(tmp_path)
     assert run.log_steps(1, [GOOD._replace(grad_norm=None)]) == 2.5
     assert run.skipped == 0
@@ -155,13 +155,13 @@ def test_training_that_explodes_names_the_layer(command: Callable[..., Outcome])
     )  # fmt: skip
     assert done.code == 2
     assert "Traceback" not in done.err
-    found = re.search(r"of step (\d) is \S+; expected a finite number. In it (.*?) What run held", done.err)
+    found = re.search(r"of step (\d) is \S+; expected a finite number. Cause: (.*?)\. The files", done.err)
     assert found, done.err
     assert re.match(r"(the output of \w+ (in|after) [\w.]+|the input of|every output is) ", found[2])
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_cupy_names_the_place_too(precision: str) -> None:
+def test_cupy_names_the_layer_too(precision: str) -> None:
     backend = gpu.backend(precision)
     model = sg.GPT(sg.GPTConfig(vocab_size=13, block_size=8, n_layer=2, n_head=2, n_embd=16))
     params = model.init(1)

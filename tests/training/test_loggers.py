@@ -1,4 +1,4 @@
-"""Loggers: what they wrote is read back; nothing goes to a network."""
+"""Loggers: read back what they wrote; nothing goes to a network."""
 
 import struct
 import sys
@@ -42,19 +42,19 @@ def test_the_numbers_of_a_record() -> None:
 
 
 @pytest.mark.parametrize("asked", [None, "", "none", " none "])
-def test_nobody_need_log(asked: str | None, tmp_path: Path) -> None:
+def test_no_logger_is_the_default(asked: str | None, tmp_path: Path) -> None:
     with open_loggers(asked, tmp_path, SETTINGS) as loggers:
         assert loggers == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_with_commas_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_loggers_separated_by_commas_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scratchgpt.training.loggers.find_spec", lambda name: name)
     assert logger_names("wandb, tensorboard,wandb") == ["wandb", "tensorboard"]
 
 
 @pytest.mark.parametrize("asked", ["tensorbord", "none,tensorboard", "tensorboard,"])
-def test_a_logger_that_there_is_not(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_logger_is_an_error(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scratchgpt.training.loggers.find_spec", lambda name: name)
     with pytest.raises(
         InputError, match=f"logger is '{asked}'; expected none, tensorboard, wandb, or several"
@@ -107,7 +107,7 @@ def test_every_logger_is_closed_even_if_another_one_fails(
 
 
 def events(folder: Path) -> Iterator[Any]:
-    """Yield the events in a folder's files: length, its checksum, the event, its checksum, and so on."""
+    """Yield the events in a folder's files, which are lengths and events, each followed by a checksum."""
     from tensorboardX.crc32c import crc32c
     from tensorboardX.proto.event_pb2 import Event
 
@@ -155,7 +155,7 @@ class TestTensorBoard:
             tags = [value.tag for event in events(tmp_path / "tensorboard") for value in event.summary.value]
         assert tags[-2:] == ["loss", "val_loss"]
 
-    def test_a_resumed_run_begins_a_file_that_voids_the_steps_after_it(self, tmp_path: Path) -> None:
+    def test_a_resumed_run_starts_a_file_that_discards_later_steps(self, tmp_path: Path) -> None:
         from tensorboardX.proto.event_pb2 import SessionLog
 
         for step in (0, 2):

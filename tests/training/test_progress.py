@@ -1,4 +1,4 @@
-"""What a terminal shows of a training run, and what anything else gets."""
+"""The progress of a training run: a live display on a terminal, plain lines elsewhere."""
 
 import io
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 
 def terminal(width: int = 100, height: int = 25) -> Console:
-    """Return a console as train.py's, which believes to be a terminal."""
+    """Return a console with train.py's options that takes itself for a terminal."""
     return Console(
         file=io.StringIO(), force_terminal=True, width=width, height=height, soft_wrap=True,
         highlight=False, markup=False, emoji=False, color_system=None, _environ={"TERM": "xterm"},
@@ -59,12 +59,12 @@ def test_a_sparkline_keeps_the_order_of_its_values(values: list[float]) -> None:
         assert (line[values.index(min(values))], line[values.index(max(values))]) == ("▁", "█")
 
 
-def test_sparklines_of_nothing_and_of_equal_values() -> None:
+def test_sparklines_of_no_values_and_of_equal_values() -> None:
     assert sparkline([], BLOCKS) == ""
     assert sparkline([2.5, 2.5], BLOCKS) == "▁▁"
 
 
-def test_the_display_says_where_training_stands(clock: Clock) -> None:
+def test_the_display_shows_step_loss_pace_evaluation_and_sample(clock: Clock) -> None:
     progress = TrainingProgress(terminal(), max_steps=1000)
     with progress:
         for _ in range(100):
@@ -87,7 +87,7 @@ def test_the_display_says_where_training_stands(clock: Clock) -> None:
     assert n_cells and len(text.splitlines()[0]) == 80
 
 
-def test_a_resumed_run_counts_its_own_steps_for_the_time_left(clock: Clock) -> None:
+def test_the_time_left_of_a_resumed_run_is_estimated_from_its_new_steps(clock: Clock) -> None:
     with TrainingProgress(terminal(), max_steps=1000, start=900, seconds_before=500.0) as progress:
         progress.step_begins()
         clock.now += 10.0
@@ -111,9 +111,9 @@ def test_it_draws_at_most_four_times_a_second_and_without_a_thread(clock: Clock)
         assert "20 of 1,000" in written(console).removeprefix(before)
 
 
-@example(12, "0")  # no room beside the labels
+@example(12, "0")  # no room next to the labels
 @given(st.integers(1, 120), st.text(max_size=400))
-def test_no_line_is_wider_than_the_terminal_and_nothing_in_a_sample_commands_it(
+def test_no_line_is_wider_than_the_terminal_and_a_sample_has_no_control_characters(
     width: int, text: str
 ) -> None:
     progress = TrainingProgress(terminal(width), max_steps=10**6)
@@ -126,12 +126,12 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_in_a_sample_commands_it(
     assert all(c.isprintable() for line in lines for c in line)
 
 
-def test_what_a_terminal_obeys_is_not_printable() -> None:
+def test_control_characters_are_not_printable() -> None:
     assert printable("a\x1b[2Jb\nc\td\u202e\x07") == "a [2Jb\nc d  "
 
 
 @pytest.mark.parametrize("end", [None, KeyboardInterrupt, ValueError])
-def test_the_terminal_is_as_it_was_however_training_ends(end: type[BaseException] | None) -> None:
+def test_the_terminal_is_restored_however_training_ends(end: type[BaseException] | None) -> None:
     console = terminal()
     try:
         with TrainingProgress(console, max_steps=10) as progress:
@@ -148,7 +148,7 @@ def test_the_terminal_is_as_it_was_however_training_ends(end: type[BaseException
     assert console._live_stack == []
 
 
-def test_a_display_that_is_higher_than_the_terminal_is_cut() -> None:
+def test_a_display_higher_than_the_terminal_is_cut() -> None:
     console = terminal(height=3)
     with TrainingProgress(console, max_steps=10) as progress:
         progress.sampled("a\nb\nc")
@@ -168,7 +168,7 @@ def test_a_terminal_without_unicode_gets_plain_characters() -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}])
-def test_what_is_no_terminal_gets_a_line_for_each_evaluation_and_nothing_else(
+def test_without_a_terminal_each_evaluation_prints_one_line_and_nothing_else(
     environment: dict[str, str], clock: Clock
 ) -> None:
     file = io.StringIO()

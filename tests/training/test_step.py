@@ -1,4 +1,4 @@
-"""A training step, on the CPU: what it reports is what the passes and the optimizer do by themselves."""
+"""A training step on the CPU equals forward, backward, clipping and the optimizer called one by one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""train.py on what people have: files of several kinds, tokenizers of several kinds, in every order."""
+"""train.py on texts of all kinds, with tokenizers of all kinds."""
 
 import gzip
 import io
@@ -29,13 +29,13 @@ WORDS = "the fox saw a crow and the crow saw a fox but nobody saw the cheese "
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A cache of the test's own."""
+    """An empty cache for each test."""
     monkeypatch.setenv("SCRATCHGPT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def trained(done: Outcome, out: str = "run") -> sg.LanguageModel:
-    """Return what a run left behind."""
+    """Return the model of a run that succeeded."""
     assert done.code == 0, done.err
     return sg.load(out)
 
@@ -70,7 +70,7 @@ def test_a_tokenizer_can_be_taken_from_another_run(command: Command) -> None:
     assert "nowhere" in missing.err
 
 
-def test_a_folder_of_files_is_documents_that_end(command: Command) -> None:
+def test_files_of_a_folder_are_documents_with_an_end(command: Command) -> None:
     Path("texts").mkdir()
     for i in range(12):
         Path(f"texts/{i}.md").write_text(WORDS * (i + 1), encoding="utf-8")
@@ -90,7 +90,8 @@ def test_lines_are_examples_and_generation_ends_with_each(command: Command) -> N
     Path("names.txt").write_text("anna\notto\nhannah\n" * 20, encoding="utf-8")
     done = command(
         "train.py", "--data", "names.txt", "--corpus.format=lines", "--training.batches=epochs", *SMALL,
-        "--training.max_steps=150", "--training.learning_rate=0.02", "--out", "run",
+        "--training.max_steps=150", "--training.learning_rate=0.02", "--training.eval_interval=150",
+        "--out", "run",
     )  # fmt: skip
     model = trained(done)
     written = {model.generate(max_new_tokens=16, temperature=0.5, seed=seed) for seed in range(20)}
@@ -121,10 +122,10 @@ def test_a_resumed_run_sees_the_same_batches_bit_for_bit(command: Command, batch
     flags += (
         "--training.min_learning_rate=1e-3",
         "--training.learning_rate=1e-3",
-    )  # a schedule without an end
+    )  # a constant learning rate, whatever max_steps is
     command("train.py", *flags, "--out", "whole", "--training.max_steps=60", "--training.eval_interval=30")
     command("train.py", *flags, "--out", "parts", "--training.max_steps=30", "--training.eval_interval=30")
-    shutil.rmtree("cache")  # the tokens are made anew
+    shutil.rmtree("cache")  # so the text is tokenized again
     done = command("train.py", "--resume", "parts", "--training.max_steps=60")
     assert done.code == 0, done.err
     assert done.err == ""
@@ -132,7 +133,7 @@ def test_a_resumed_run_sees_the_same_batches_bit_for_bit(command: Command, batch
         np.testing.assert_array_equal(load_file("parts/last.safetensors")[name], tensor, err_msg=name)
 
 
-def test_going_on_with_another_text_is_said(command: Command, caplog: pytest.LogCaptureFixture) -> None:
+def test_resuming_with_another_text_is_reported(command: Command, caplog: pytest.LogCaptureFixture) -> None:
     Path("text.txt").write_text(WORDS * 40, encoding="utf-8")
     assert command("train.py", "--data", "text.txt", "--out", "run", *SMALL).code == 0
     Path("text.txt").write_text(WORDS * 39 + "a fox", encoding="utf-8")
@@ -149,7 +150,7 @@ def test_the_text_may_come_from_standard_input(command: Command, monkeypatch: py
     assert "from -" in done.out
 
 
-def test_a_source_of_known_entropy_has_its_floor_in_the_picture(
+def test_the_plot_of_a_source_of_known_entropy_shows_it(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[float | None] = []
@@ -175,7 +176,7 @@ def test_a_second_run_takes_the_tokens_from_the_cache(command: Command, cache: P
         (["--data", "fables", "--tokenizer.kind=bpe", "--tokenizer.pattern=("], ["'('"]),
         (["--data", "fables", "--tokenizer.kind=bpee"], ["tokenizer.kind is 'bpee'; did you mean 'bpe'?"]),
         (["--data", "fables", "--corpus.format=x"], ["corpus.format is 'x'; expected one of auto, text, "]),
-        (["--data", "fables", "--tokenizer.special_tokens=x"], ["special_tokens is x; expected a list"]),
+        (["--data", "fables", "--tokenizer.special_tokens=x"], ["special_tokens is 'x'; expected a list"]),
         (["--data", "fables", "--corpus.bot_only=true"], ["bot_only", "daily-dialog", "--corpus.format"]),
         (["--data", "fables", "--training.batches=all"], ["training.batches", "all", "epochs"]),
     ],
@@ -188,7 +189,7 @@ def test_bad_settings_of_text_are_one_line(command: Command, flags: list[str], w
         assert word in done.err
 
 
-def test_names_in_the_text_are_special_tokens_where_that_is_asked_for(command: Command) -> None:
+def test_names_in_the_text_are_special_tokens_on_request(command: Command) -> None:
     Path("text.txt").write_text((WORDS + "<|endoftext|>") * 40, encoding="utf-8")
     flags = ("--data", "text.txt", *SMALL, "--tokenizer.special_tokens=[<|endoftext|>]")
     plain = trained(command("train.py", *flags, "--out", "plain"), "plain")
@@ -200,7 +201,7 @@ def test_names_in_the_text_are_special_tokens_where_that_is_asked_for(command: C
     assert "|" not in special.tokenizer.symbols
 
 
-def test_a_loaded_tokenizer_serves_dialogues_and_answers_end_with_the_turn(command: Command) -> None:
+def test_a_loaded_tokenizer_works_for_dialogues_and_answers_end_with_the_turn(command: Command) -> None:
     turns = ["Hello.", "Hello to you.", "How are you?", "Fine."]
     row = json.dumps({"dialog": turns}) + "\n"
     Path("talk.jsonl").write_text(row * 40, encoding="utf-8")
@@ -218,13 +219,11 @@ def test_a_loaded_tokenizer_serves_dialogues_and_answers_end_with_the_turn(comma
 
 
 @pytest.mark.parametrize("flag", ["kind=bpe", "vocab_size=300", "pattern=gpt4", "unk=true"])
-def test_what_is_said_of_making_a_tokenizer_does_not_go_with_one_that_is_loaded(
-    command: Command, flag: str
-) -> None:
+def test_settings_for_training_a_tokenizer_are_refused_with_a_loaded_one(command: Command, flag: str) -> None:
     tokenizers.save(ByteTokenizer(), "bytes")
     done = command("train.py", "--data", "fables", "--tokenizer.path=bytes", f"--tokenizer.{flag}")
     assert done.code == 2
-    assert f"expected no --tokenizer.{flag.partition('=')[0]}" in done.err
+    assert f"leave out --tokenizer.{flag.partition('=')[0]}" in done.err
 
 
 def test_a_run_keeps_its_tokenizer(command: Command) -> None:
@@ -232,4 +231,4 @@ def test_a_run_keeps_its_tokenizer(command: Command) -> None:
     trained(command("train.py", "--data", "text.txt", *SMALL, "--out", "run"))
     done = command("train.py", "--resume", "run", "--tokenizer.special_tokens=[<a>]")
     assert done.code == 2
-    assert "--resume run keeps its tokenizer; expected no --tokenizer.special_tokens" in done.err
+    assert "--resume run keeps its tokenizer; leave out --tokenizer.special_tokens" in done.err

@@ -1,4 +1,4 @@
-"""How far a step moves each layer."""
+"""How far a step moves the weights of each layer."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_every_layer_has_the_ratio_of_its_norms() -> None:
     assert {layer_of(name) for name in before} == set(ratios)
 
 
-def test_a_layer_of_zeros_is_left_out_and_one_that_stays_is_zero() -> None:
+def test_a_layer_of_zeros_is_left_out_and_an_unchanged_one_has_ratio_zero() -> None:
     before = sg.GPT(CONFIG).init(0)
     before["wpe.weight"][...] = 0.0
     after = before.copy()

@@ -1,4 +1,4 @@
-"""The choice of OpenBLAS's kernels: for one family of processors, and never against the user's."""
+"""The choice of OpenBLAS kernels: for one family of processors, and never against the user's choice."""
 
 import os
 import subprocess
@@ -24,6 +24,7 @@ def chosen(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None = None
 ) -> str | None:
     monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv("SCRATCHGPT_TUNE", raising=False)
     if before is not None:
         monkeypatch.setenv(VARIABLE, before)
     (tmp_path / "cpuinfo").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks, a second Ctrl-C stops at once."""
+"""Ctrl-C and SIGTERM: the first one requests a stop, a second Ctrl-C stops at once."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SMALL = [
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_asks_and_afterwards_all_is_as_before(signum: int, code: int) -> None:
+def test_the_first_signal_requests_a_stop_and_handlers_are_restored(signum: int, code: int) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with signals_request_stop() as stop:
         assert not stop.is_set()
@@ -64,8 +64,8 @@ def training(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
-def test_sigterm_saves_says_how_to_go_on_and_exits_with_143(
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
+def test_sigterm_saves_explains_how_to_continue_and_exits_with_143(
     training: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     with pytest.raises(subprocess.TimeoutExpired):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scratchgpt.corpora.dialogue import dialogue_pieces
-from scratchgpt.data.tokenise import tokenise
+from scratchgpt.data.tokenize import tokenize
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers import Tokenizer
 
@@ -54,4 +54,4 @@ def prompt_ids(turns: Sequence[str], tokenizer: Tokenizer) -> list[int]:
     exactly what the model has seen in training.
     """
     *pieces, _ = dialogue_pieces([*turns, ""])
-    return tokenise(pieces, tokenizer).tokens.tolist()
+    return tokenize(pieces, tokenizer).tokens.tolist()

@@ -11,7 +11,7 @@ from scratchgpt.errors import InputError
 from scratchgpt.generation import GenerationSettings
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.base import BOS, EOS, SEP
+from scratchgpt.tokenizers.special_tokens import BOS, EOS, SEP
 
 
 class Session:

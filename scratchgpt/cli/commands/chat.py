@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
-from scratchgpt.backends import get_backend
 from scratchgpt.cli.chat.session import Session, can_chat, runs_that_chat
 from scratchgpt.cli.chat.talking import talk
 from scratchgpt.cli.options.generation import add_generation_arguments
-from scratchgpt.cli.options.sample import check_checkpoint, generation_of_run
-from scratchgpt.cli.parser import Parser, add_backend_arguments
+from scratchgpt.cli.options.model import add_backend_arguments, add_checkpoint_argument, load_model
+from scratchgpt.cli.options.sample import generation_of_run
+from scratchgpt.cli.parser import Parser
 from scratchgpt.errors import InputError
-from scratchgpt.language_model.loading import load
 
 PROG = "scratchgpt chat"
 
@@ -23,14 +22,10 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     flags = parser.parse_args(list(argv), defaults=False).as_dict()
     options = parser.parse_args(list(argv))
-    check_checkpoint(options.checkpoint)
     run = Path(options.run) if options.run else _newest(Path(options.runs))
     if not options.run:
         print(f"{PROG}: with {run}", file=sys.stderr)
-    backend = get_backend(
-        options.backend, options.threads, precision=options.precision, device=options.device
-    )
-    model = load(run, checkpoint=options.checkpoint, backend=backend)
+    model = load_model(run, options.checkpoint, options)
     if not can_chat(model.tokenizer):
         raise InputError(
             f"{run} cannot chat: its tokenizer lacks <s>, <sep> and </s>, which mark the turns of dialogues; "
@@ -60,16 +55,12 @@ def _suggestion(folder: Path) -> str:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog=PROG, description="Talk with a model that was trained on dialogues.", allow_abbrev=False
-    )
+    parser = Parser(prog=PROG, description="Chat with a model trained on dialogues.")
     parser.add_argument(
         "run", type=str | None, nargs="?", help="the folder of the run; default: the newest that can chat"
     )
     parser.add_argument("--runs", type=str, default="runs", help="the folder to look for the newest run in")
-    parser.add_argument(
-        "--checkpoint", type=str | None, help="best or last; default: the best if there is one"
-    )
+    add_checkpoint_argument(parser)
     parser.add_argument("--seed", type=int | None, help="same seed, same replies; default: random")
     add_generation_arguments(parser)
     add_backend_arguments(parser)

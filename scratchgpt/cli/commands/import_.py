@@ -1,8 +1,7 @@
-"""`scratchgpt import`: models of other programs as runs of ours."""
+"""`scratchgpt import`: turn models of other programs into runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from jsonargparse import Namespace
 
@@ -15,67 +14,76 @@ from scratchgpt.language_model.formats.nanogpt import characters_of, load_nanogp
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.language_model.loading import load
 from scratchgpt.tokenizers import Tokenizer
-from scratchgpt.tokenizers.base import END
-from scratchgpt.utils.validation import nearest
+from scratchgpt.tokenizers.special_tokens import END_OF_TEXT
 
 PROG = "scratchgpt import"
+TEXT_OR_TOKENIZER = (
+    "--text with the training text if its characters are the tokens, else --tokenizer with a tokenizer's "
+    "file, the folder of a run, or a folder with GPT-2's vocab.json and merges.txt"
+)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write a folder that `sg.load` and sample.py open; return the exit code."""
-    arguments = _parser().parse_args(list(argv))
+    """Write a folder that `sg.load` and `scratchgpt sample` open; return the exit code.
+
+    Raises:
+        InputError: bad options, or a model or tokenizer that cannot be loaded.
+    """
+    arguments = _parser().parse_args(argv)
     options = arguments[arguments.subcommand]
-    lm = load(options.model) if arguments.subcommand == "hf" else _from_nanogpt(options)
-    lm.save(options.out)
-    print(f"{options.out}: {lm.model.size:,} parameters")
+    model = load(options.model) if arguments.subcommand == "hf" else _from_nanogpt(options)
+    model.save(options.out)
+    print(f"{options.out}: {model.model.size:,} parameters")
     return 0
 
 
 def _from_nanogpt(options: Namespace) -> LanguageModel:
-    if options.activation not in get_args(Activation):
-        raise InputError(
-            f"activation is {options.activation!r}{nearest(options.activation, get_args(Activation))}"
-        )
     model, params = load_nanogpt(options.checkpoint, options.activation)
     tokenizer = _tokenizer(options, model.config.vocab_size)
-    end = tokenizer.special_ids.get(END)
+    end = tokenizer.special_ids.get(END_OF_TEXT)
     return LanguageModel(model, params, tokenizer, get_backend(), end, () if end is None else (end,))
 
 
 def _tokenizer(options: Namespace, vocab_size: int) -> Tokenizer:
-    """Return the tokenizer, which a checkpoint of nanoGPT does not hold."""
-    if options.text and not options.tokenizer:
+    """Return the tokenizer, which a nanoGPT checkpoint does not contain."""
+    if bool(options.text) == bool(options.tokenizer):
+        raise InputError(
+            f"--tokenizer is {options.tokenizer} and --text is {options.text}; expected one of them: "
+            f"{TEXT_OR_TOKENIZER}"
+        )
+    if options.text:
         return characters_of(options.text, vocab_size)
-    if options.tokenizer and not options.text and Path(options.tokenizer).suffix != ".pkl":
-        return tokenizers.load(options.tokenizer)
-    raise InputError(
-        f"--tokenizer is {options.tokenizer} and --text is {options.text}; expected one of them: the text, "
-        "if the tokens are its characters, or else a tokenizer's file, the folder of a run, or one with "
-        "GPT-2's two files (meta.pkl is a pickle, which we never open)"
-    )
+    if Path(options.tokenizer).suffix == ".pkl":
+        raise InputError(f"{options.tokenizer} is a pickle, which we never open; pass {TEXT_OR_TOKENIZER}")
+    return tokenizers.load(options.tokenizer)
 
 
 def _parser() -> Parser:
-    parser = Parser(prog=PROG, description="Make a run of another program's model.", allow_abbrev=False)
-    commands = parser.add_subcommands(required=True)
-    hf, nanogpt = (
-        Parser(prog=PROG, description=description, allow_abbrev=False)
-        for description in ("Take a GPT-2 in Hugging Face's format.", "Take a checkpoint of nanoGPT.")
+    parser = Parser(prog=PROG, description="Import a model from Hugging Face (hf) or nanoGPT.")
+    hf = parser.add_command("hf", "Import a GPT-2 in Hugging Face's format.")
+    nanogpt = parser.add_command("nanogpt", "Import a nanoGPT checkpoint.")
+    hf.add_argument(
+        "model", metavar="MODEL", type=str, help="a folder, a .safetensors file, or a name such as gpt2"
     )
-    hf.add_argument("model", type=str, help="a folder, a .safetensors file, or a name such as gpt2")
-    nanogpt.add_argument("checkpoint", type=str, help="the file, ckpt.pt")
+    nanogpt.add_argument("checkpoint", metavar="CHECKPOINT", type=str, help="the file ckpt.pt")
     for command in (hf, nanogpt):
-        command.add_argument("out", type=str, help="a new folder")
-    nanogpt.add_argument("--text", type=str | None, help="input.txt, if the tokens are characters")
+        command.add_argument("out", metavar="OUT", type=str, help="the folder to create")
+    nanogpt.add_argument(
+        "--text",
+        type=str | None,
+        metavar="FILE",
+        help="the training text (input.txt), if the tokens are characters",
+    )
     nanogpt.add_argument(
         "--tokenizer",
         type=str | None,
-        help="a tokenizer's file, or a folder that has one: a run, GPT-2's files",
+        metavar="PATH",
+        help="a tokenizer's file, the folder of a run, or a folder with GPT-2's vocab.json and merges.txt",
     )
     nanogpt.add_argument(
-        "--activation", type=str, default="gelu_exact", help="gelu_tanh for nanoGPT's first versions"
+        "--activation",
+        type=Activation,
+        default="gelu_exact",
+        help="gelu_tanh for the first versions of nanoGPT",
     )
-    for name, command in (("hf", hf), ("nanogpt", nanogpt)):
-        commands.add_subcommand(name, command, help=command.description)
-        command.prog = f"{PROG} {name}"  # errors begin with it
     return parser

@@ -7,8 +7,8 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from scratchgpt.backends import get_backend
-from scratchgpt.cli.parser import Parser, add_backend_arguments
+from scratchgpt.cli.options.model import add_backend_arguments, add_checkpoint_argument, load_model
+from scratchgpt.cli.parser import Parser
 from scratchgpt.errors import InputError
 from scratchgpt.evaluation.metrics import perplexity
 from scratchgpt.inspection import figures, residual
@@ -18,13 +18,13 @@ from scratchgpt.inspection.labels import drawable, labels
 from scratchgpt.inspection.logit_lens import Lens, logit_lens
 from scratchgpt.inspection.page import Picture, write_page
 from scratchgpt.language_model.lm import LanguageModel
-from scratchgpt.language_model.loading import load
 from scratchgpt.shapes import Array
 from scratchgpt.utils.files import make_folder
 from scratchgpt.utils.progress_bar import progress_bar
 from scratchgpt.utils.terminal import console, printable
 from scratchgpt.utils.words import counted
 
+PROG = "scratchgpt inspect"
 MAX_TOKENS_IN_PICTURE = 64  # more labels would be unreadable
 HEADS_PER_PICTURE = 12
 TOP_IN_PICTURE = 20
@@ -33,25 +33,16 @@ TOP_IN_TABLE = 10
 
 def main(argv: Sequence[str]) -> int:
     """Draw what happens inside a model, and print the likeliest next tokens; return the exit code."""
-    parser = Parser(
-        prog="scratchgpt inspect", description="Look inside a trained model while it reads a text."
-    )
+    parser = Parser(prog=PROG, description="Look inside a model while it reads a text.")
     parser.add_argument("run", type=str, help="the folder of a run")
     parser.add_argument("--text", type=str, required=True, help="the text to read, at least 2 tokens")
     parser.add_argument("--out", type=str | None, help="the folder for the pictures; default: RUN/inspect")
-    parser.add_argument(
-        "--checkpoint", type=str | None, help="best or last; default: the best if there is one"
-    )
+    add_checkpoint_argument(parser)
     add_backend_arguments(parser)
     options = parser.parse_args(list(argv))
-    if options.checkpoint not in (None, "best", "last"):
-        raise InputError(f"checkpoint is {options.checkpoint!r}; expected best or last")
     if options.out is None and not Path(options.run).is_dir():
         raise InputError(f"{options.run} is not a folder; add --out FOLDER for the pictures")
-    backend = get_backend(
-        options.backend, options.threads, precision=options.precision, device=options.device
-    )
-    lm = load(options.run, checkpoint=options.checkpoint, backend=backend)
+    lm = load_model(options.run, options.checkpoint, options)
     ids = lm.tokenizer.encode(options.text, allow_special=True)
     if len(ids) < 2:
         raise InputError(f"the text has {counted(len(ids), 'token')}; expected at least 2")

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 
-from scratchgpt.backends import get_backend
+from scratchgpt.cli.options.model import load_model
 from scratchgpt.cli.options.sample import parse_sample_args
 from scratchgpt.cli.samples.batches import requests, samples
 from scratchgpt.cli.samples.json_lines import print_json
@@ -11,7 +11,6 @@ from scratchgpt.cli.samples.plain import print_texts
 from scratchgpt.cli.samples.probabilities import print_probabilities
 from scratchgpt.cli.samples.prompts import check_prompts, read_prompts
 from scratchgpt.cli.samples.texts import best_texts, scored_texts, texts
-from scratchgpt.language_model.loading import load
 from scratchgpt.utils.terminal import console
 
 PROG = "scratchgpt sample"
@@ -26,10 +25,7 @@ def main(argv: Sequence[str], prog: str = PROG) -> int:
     """
     options = parse_sample_args(argv, prog)
     listed = [] if options.prompts is None else read_prompts(options.prompts)
-    backend = get_backend(
-        options.backend, options.threads, precision=options.precision, device=options.device
-    )
-    model = load(options.run, checkpoint=options.checkpoint, backend=backend)
+    model = load_model(options.run, options.checkpoint, options)
     check_prompts(listed, model)
 
     settings = options.generation

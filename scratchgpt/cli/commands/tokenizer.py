@@ -1,4 +1,4 @@
-"""`scratchgpt tokenizer`: train tokenizers, turn text into ids and back, see the cuts."""
+"""`scratchgpt tokenizer`: train tokenizers, encode and decode text, and show how it is tokenized."""
 
 import json
 import os
@@ -13,25 +13,27 @@ import numpy as np
 from jsonargparse import Namespace
 from rich.console import Console
 
-from scratchgpt.cli.parser import DATA_HELP, Parser
+from scratchgpt.cli.options.data import DATA_HELP
+from scratchgpt.cli.parser import Parser
 from scratchgpt.corpora import open_corpus
+from scratchgpt.corpora.corpus import Format
 from scratchgpt.errors import InputError
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import BPETokenizer, Tokenizer, load
-from scratchgpt.tokenizers.showing import in_colours, in_words
+from scratchgpt.tokenizers.token_display import colored_tokens, separated_tokens
 from scratchgpt.tokenizers.training import Kind, train_tokenizer
-from scratchgpt.training.text import progress_shown
+from scratchgpt.training.text import announced_progress
 from scratchgpt.utils.files import atomic_path, make_folder, read_text
 from scratchgpt.utils.validation import nearest
 from scratchgpt.utils.words import counted
 
 PROG = "scratchgpt tokenizer"
 KINDS = get_args(Kind)
-ENDINGS = (".txt", ".md", ".json", ".jsonl", ".gz", ".py", ".csv", ".html")
+PATH_SUFFIXES = (".txt", ".md", ".json", ".jsonl", ".gz", ".py", ".csv", ".html")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train a tokenizer, or encode, decode or show a text; return the exit code."""
+    """Run a subcommand: train, encode, decode or show; return the exit code."""
     arguments = _parser().parse_args(list(argv))
     options = arguments[arguments.subcommand]
     if arguments.subcommand == "train":
@@ -49,16 +51,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 def train(options: Namespace) -> None:
-    """Train a tokenizer on some texts and write its file."""
+    """Train a tokenizer, write its file, and print its size.
+
+    Raises:
+        InputError: the output file exists or cannot be written, there is no text, or a setting is invalid.
+    """
     out = Path(options.out or ("tokenizer.model" if options.kind == "sentencepiece" else "tokenizer.json"))
     if out.exists():
-        raise InputError(f"{out} is there already; expected another --out")
+        raise InputError(f"{out} already exists; choose another file with --out")
     if options.kind not in KINDS:
         raise InputError(f"kind is {options.kind!r}{nearest(options.kind, KINDS)}")
-    make_folder(out.parent)  # better known now than after the training
+    make_folder(out.parent)  # fail before training rather than after
     if not options.text and options.kind != "byte":
         raise InputError(
-            f"no text for a tokenizer of kind {options.kind}; expected files, or - for standard input"
+            f"a {options.kind} tokenizer needs text to train on; pass files, or - for standard input"
         )
     corpora = [
         open_corpus(text, format=options.format, text_field=options.text_field) for text in options.text
@@ -70,56 +76,62 @@ def train(options: Namespace) -> None:
         vocab_size=options.vocab_size,
         pattern=options.pattern,
         special_tokens=options.special or [],
-        bar=partial(progress_shown, Console(stderr=True, soft_wrap=True, highlight=False)),
+        bar=partial(announced_progress, Console(stderr=True, soft_wrap=True, highlight=False)),
     )
     with atomic_path(out) as temporary:
         temporary.write_bytes(tokenizer.to_bytes())
     fewer = options.kind in ("bpe", "sentencepiece") and tokenizer.vocab_size < options.vocab_size
     print(
         f"{out}: {counted(tokenizer.vocab_size, 'token')}, {len(tokenizer.special_ids)} of them special"
-        + (f"; the text yields no {options.vocab_size:,}" if fewer else "")
+        + (f"; the text yields fewer than {options.vocab_size:,}" if fewer else "")
     )
 
 
 def encode(tokenizer: Tokenizer, text: str, options: Namespace) -> Array:
-    """Return the ids of a text, with or without dropout."""
+    """Return the ids of a text as an int32 array (N,), with the dropout that the options ask for.
+
+    Raises:
+        InputError: dropout is set and the tokenizer is not BPE, or the text cannot be encoded.
+    """
     if not options.dropout:
         return tokenizer.encode(text, allow_special=options.allow_special)
     if not isinstance(tokenizer, BPETokenizer):
-        raise InputError(f"dropout is {options.dropout}; expected none, since {options.tokenizer} is no BPE")
+        raise InputError(f"{options.tokenizer} is not a BPE tokenizer; only those have --dropout")
     rng = np.random.default_rng(options.seed)
     return tokenizer.encode(text, allow_special=options.allow_special, dropout=options.dropout, rng=rng)
 
 
 def show(tokenizer: Tokenizer, text: str, options: Namespace) -> None:
-    """Print a text with its tokens made visible, and what it comes to."""
+    """Print a text with its tokens made visible, and the number of characters, bytes and tokens."""
     ids = encode(tokenizer, text, options).tolist()
     console = Console(highlight=False, soft_wrap=True)
     if console.color_system is None or console.no_color:
-        print(in_words(tokenizer, ids))
+        print(separated_tokens(tokenizer, ids))
     else:
-        console.print(in_colours(tokenizer, ids))
+        console.print(colored_tokens(tokenizer, ids))
     n_bytes = len(text.encode("utf-8"))
-    per_token = f"{n_bytes / len(ids):.2f}" if ids else "no"
-    sizes = (counted(len(text), "character"), counted(n_bytes, "byte"), counted(len(ids), "token"))
-    print(f"\n{', '.join(sizes)}, {per_token} bytes per token")
+    sizes = [counted(len(text), "character"), counted(n_bytes, "byte"), counted(len(ids), "token")]
+    if ids:
+        sizes.append(f"{n_bytes / len(ids):.2f} bytes per token")
+    print(f"\n{', '.join(sizes)}")
 
 
-def _text(words: str) -> str:
-    """Return the text of a file, or of standard input if it is called `-`, or else the words themselves.
+def _text(argument: str) -> str:
+    """Return the text of a file, of standard input for `-`, or else the argument itself.
 
     Raises:
-        InputError: a file that cannot be read, or a word that looks like the path of one that is not there.
+        InputError: the file or standard input cannot be read, or the argument looks like the path of a file
+            that does not exist.
     """
-    if words != "-":
-        if os.path.isfile(words):  # noqa: PTH113 - pathlib raises for a text that is too long for a path
-            return read_text(words)
-        is_word = not any(map(str.isspace, words))
-        if is_word and ("/" in words or os.sep in words or words.lower().endswith(ENDINGS)):
+    if argument != "-":
+        if os.path.isfile(argument):  # noqa: PTH113 - pathlib raises for a text that is too long for a path
+            return read_text(argument)
+        is_word = not any(map(str.isspace, argument))
+        if is_word and ("/" in argument or os.sep in argument or argument.lower().endswith(PATH_SUFFIXES)):
             raise InputError(
-                f"{words} is no file that exists; expected one, or text (- takes any from standard input)"
+                f"{argument} does not exist; if it is text and not a path, pass it through standard input (-)"
             )
-        return words
+        return argument
     try:
         text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -129,9 +141,9 @@ def _text(words: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _ids(words: Sequence[str]) -> Iterator[int]:
-    """Yield the ids that were given, as words or as a JSON list; `-` stands for standard input."""
-    text = sys.stdin.read() if list(words) == ["-"] else " ".join(words)
+def _ids(arguments: Sequence[str]) -> Iterator[int]:
+    """Yield the ids from the arguments, or from standard input for `-`: separate numbers or a JSON list."""
+    text = sys.stdin.read() if list(arguments) == ["-"] else " ".join(arguments)
     for word in text.strip().removeprefix("[").removesuffix("]").replace(",", " ").split():
         if not word.isdecimal():
             raise InputError(f"token id is {word!r}; expected a whole number")
@@ -139,41 +151,63 @@ def _ids(words: Sequence[str]) -> Iterator[int]:
 
 
 def _parser() -> Parser:
-    parser = _command("Train tokenizers and look at what they do.")
+    parser = _command("Train a tokenizer, encode, decode or show tokens.")
     commands = parser.add_subcommands(required=True)
 
-    train = _command("Train a tokenizer on texts (UTF-8).")
+    train = _command("Train a tokenizer on UTF-8 text and write it to a file.")
     train.add_argument("text", type=str, nargs="*", default=[], help=DATA_HELP)
-    train.add_argument("--format", type=str, default="auto", help="what the files hold, as --corpus.format")
     train.add_argument(
-        "--text-field", type=str, default="text", help="the field of JSON lines that holds the text"
+        "--format", type=str, default="auto", help=f"format of the files: {', '.join(get_args(Format))}"
     )
-    train.add_argument("--kind", type=str, default="bpe", help=", ".join(KINDS))
-    train.add_argument("--vocab-size", type=int, default=1024, help="number of ids, of bpe and sentencepiece")
-    train.add_argument("--pattern", type=str, default="gpt2", help="how bpe splits: gpt2, gpt4, or a regex")
-    train.add_argument("--special", type=str, action="append", help="a special token; may be repeated")
-    train.add_argument("--out", type=str, help="the file to write; default: tokenizer.json or .model")
+    train.add_argument(
+        "--text-field", type=str, default="text", help="field of JSON lines that holds the text"
+    )
+    train.add_argument("--kind", type=str, default="bpe", help=f"kind of tokenizer: {', '.join(KINDS)}")
+    train.add_argument(
+        "--vocab-size",
+        type=int,
+        default=1024,
+        help="maximum number of tokens, special ones included (for bpe and sentencepiece)",
+    )
+    train.add_argument(
+        "--pattern",
+        type=str,
+        default="gpt2",
+        help="how bpe splits text into chunks: gpt2, gpt4, or a regular expression",
+    )
+    train.add_argument(
+        "--special",
+        type=str,
+        action="append",
+        metavar="NAME",
+        help="name of a special token, e.g. '<sep>'; repeat the option for several",
+    )
+    train.add_argument(
+        "--out", type=str, help="file to write; default: tokenizer.json, or tokenizer.model for sentencepiece"
+    )
 
-    encode = _command("Print the ids of a text.")
-    decode = _command("Print the text of ids.")
-    show = _command("Print a text with its tokens made visible.")
+    encode = _command("Print the token ids of a text.")
+    decode = _command("Print the text of token ids.")
+    show = _command("Print a text with its tokens made visible, and count them.")
     for command in (encode, decode, show):
-        command.add_argument("tokenizer", type=str, help="a tokenizer's file, or a folder that holds it")
-    encode.add_argument("--json", action="store_true", help="print a JSON list")
-    decode.add_argument("ids", type=str, nargs="+", help="ids, or - for standard input")
+        command.add_argument("tokenizer", type=str, help="tokenizer file, or a folder with one, e.g. a run")
+    encode.add_argument("--json", action="store_true", help="print the ids as a JSON list")
+    decode.add_argument("ids", type=str, nargs="+", help="token ids, or - for standard input")
     for command in (encode, show):
-        command.add_argument("text", type=str, help="a file, - for standard input, or else the text itself")
+        command.add_argument("text", type=str, help="a file, - for standard input, or the text itself")
         command.add_argument(
-            "--allow-special", action="store_true", help="names of special tokens become these tokens"
+            "--allow-special",
+            action="store_true",
+            help="parse the names of special tokens in the text as those tokens",
         )
         command.add_argument(
-            "--dropout", type=float, default=0.0, help="BPE-dropout: how often to pass a merge"
+            "--dropout", type=float, default=0.0, help="BPE-dropout: probability of skipping a merge"
         )
-        command.add_argument("--seed", type=int, help="of dropout; default: another each time")
-    commands.add_subcommand("train", train, help="train a tokenizer")
-    commands.add_subcommand("encode", encode, help="text to ids")
-    commands.add_subcommand("decode", decode, help="ids to text")
-    commands.add_subcommand("show", show, help="where a text is cut")
+        command.add_argument("--seed", type=int, help="random seed for dropout; default: a new one each time")
+    commands.add_subcommand("train", train, help="train a tokenizer on text")
+    commands.add_subcommand("encode", encode, help="print the token ids of a text")
+    commands.add_subcommand("decode", decode, help="print the text of token ids")
+    commands.add_subcommand("show", show, help="print a text with its tokens made visible")
     for name, command in commands.choices.items():
         command.prog = f"{PROG} {name}"  # errors begin with it
     return parser

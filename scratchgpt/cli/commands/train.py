@@ -1,4 +1,4 @@
-"""`scratchgpt train`, also `python train.py`: train a GPT on a text and let it write."""
+"""`scratchgpt train`, also `python train.py`: train a GPT on a text and generate a sample."""
 
 import dataclasses
 import shlex
@@ -19,26 +19,32 @@ PROG = "scratchgpt train"
 
 
 def main(argv: Sequence[str], prog: str = PROG) -> int:
-    """Parse the settings, train, and print what came of it; return the exit code.
+    """Train, and print where the run is and a sample of its text; return the exit code.
 
     Args:
-        argv: the arguments.
+        argv: the command line, without the program's name.
         prog: the program's name as the user typed it: "scratchgpt train" or "train.py".
+
+    Raises:
+        InputError: settings, text or checkpoint that cannot be used, or a loss that is not finite.
     """
     settings = parse_train_args(argv, prog)
-    backend = get_backend(settings.backend, **settings.computing)
+    backend = get_backend(settings.backend, **settings.backend_settings)
     typed = f"python {prog}" if prog.endswith(".py") else prog
     return run_training(settings, backend, typed, typed.replace("train", "sample"))
 
 
 def run_training(settings: RunSettings, backend: Backend, train_command: str, sample_command: str) -> int:
-    """Train in a run folder, write a sample and print what came of it; return the exit code.
+    """Train in a run folder, generate a sample and print the results; return the exit code.
 
     Args:
         settings: everything the user can set.
         backend: where to compute.
         train_command: the command that resumes this run when `--resume FOLDER` is added.
         sample_command: the command that generates more text when the folder is added.
+
+    Raises:
+        InputError: see `main`.
     """
     started = time.perf_counter()
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
@@ -54,16 +60,16 @@ def run_training(settings: RunSettings, backend: Backend, train_command: str, sa
         return exit_code
 
     how = saved_generation(run.path)
-    written = load(run.path, backend=backend).generate(**how, seed=settings.training.seed)
-    sample = run.write_sample((how["prompt"] or "") + written)
-    console.rule("a sample")
+    generated = load(run.path, backend=backend).generate(**how, seed=settings.training.seed)
+    sample = run.write_sample((how["prompt"] or "") + generated)
+    console.rule("sample")
     console.print(sample)
     console.rule()
     console.print(
         f"best loss {run.best_loss:.4f} nats per token at step {run.best_step} of {run.step}, "
-        f"{time.perf_counter() - started:.0f} s in all{backend.memory()}\n"
-        f"checkpoints, settings and metrics: {run.path}\n"
-        f"pictures: {run.path / 'loss.png'}, {run.path / 'report.html'}\n"
+        f"{time.perf_counter() - started:.0f} s in total{backend.memory()}\n"
+        f"run folder: {run.path}\n"
+        f"plots: {run.path / 'loss.png'}, {run.path / 'report.html'}\n"
         f"more text: {sample_command} {folder}"
     )
     return 0

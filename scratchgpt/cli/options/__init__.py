@@ -1,1 +1,1 @@
-"""Command-line options and the settings they become."""
+"""The options of the commands, and the settings that they become."""

@@ -1,4 +1,4 @@
-"""A flag for every field of GenerationSettings, and what becomes of the run's own settings beside it."""
+"""The options for generating text, one for every field of GenerationSettings; they override the run's."""
 
 import dataclasses
 import re
@@ -14,31 +14,34 @@ from scratchgpt.utils.validation import from_mapping
 
 HINTS = get_type_hints(GenerationSettings)
 ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
-MANY = {  # fields that hold several things: what the flag takes, and how to say it
-    list: ("TEXT", r"Once for each, '' for none; \n, \t and \\ are a line end, a tab and a backslash."),
-    dict: ("TOKEN=NUMBER", "Once for each, '' for none; 13 is an id, the or 'the' a text, '13' too."),
+REPEATABLE = {  # fields that are lists or mappings: the placeholder of one item, and how to write it
+    list: ("TEXT", r"Repeat the option for more texts, '' for none; \n, \t and \\ are escapes."),
+    dict: (
+        "TOKEN=NUMBER",
+        "Repeat the option for more tokens, '' for none; 13 is an id, the or 'the' is text, and so is '13'.",
+    ),
 }
 
 
 def add_generation_arguments(parser: Parser) -> None:
-    """Add a flag for every field of `GenerationSettings` but the prompt; helps are its docstring's."""
-    described = Parser()
-    described.add_class_arguments(GenerationSettings)
-    helps = {action.dest: action.help for action in described._actions}
-    group = parser.add_argument_group("how to write", "What is not given here is as the run has it.")
+    """Add an option for every field of `GenerationSettings` but the prompt, with help from its docstring."""
+    documented = Parser()
+    documented.add_class_arguments(GenerationSettings)
+    helps = {action.dest: action.help for action in documented._actions}
+    group = parser.add_argument_group("generation", "The defaults are the settings of the run.")
     for field in dataclasses.fields(GenerationSettings):
         name, hint, help_ = field.name, HINTS[field.name], helps[field.name]
         if name == "prompt":
             continue
         kind: dict[str, Any] = {"type": hint, "help": help_}
-        if get_origin(hint) in MANY:
-            metavar, how = MANY[get_origin(hint)]
+        if get_origin(hint) in REPEATABLE:
+            metavar, how = REPEATABLE[get_origin(hint)]
             kind = {"type": str, "action": "append", "metavar": metavar, "help": f"{help_} {how}"}
         group.add_argument("--" + name.replace("_", "-"), default=SUPPRESS, **kind)
 
 
 def typed_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the generation settings among the flags that were typed."""
+    """Return the generation settings among the options that the user typed."""
     typed = {name: flags[name] for name in HINTS if name in flags}
     for name, value in typed.items():
         if get_origin(HINTS[name]) is list:
@@ -51,30 +54,31 @@ def typed_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
 def chosen_settings(
     saved: Mapping[str, Any], typed: Mapping[str, Any]
 ) -> tuple[GenerationSettings, Sequence[str]]:
-    """Return a run's settings overridden by flags, and the names of those that flags do not go with.
+    """Return a run's settings overridden by the options typed, and the names of the saved settings dropped.
 
-    Flags win: with `--beams 4` a saved top_k is left out. As few settings as possible are.
+    Options win: a saved top_k is dropped if the user types `--beams 4`, because the two exclude each other.
+    As few saved settings as possible are dropped.
 
     Raises:
-        InputError: settings that are bad whatever the run says.
+        InputError: the options are invalid whatever the run's settings are.
     """
     try:
         return from_mapping(GenerationSettings, {**saved, **typed}, "generation."), []
     except InputError:
         unset = from_mapping(GenerationSettings, saved, "generation.")
-    own = [name for name in saved if name not in typed and getattr(unset, name) != _default(name)]
-    for n in range(1, len(own)):
-        for names in combinations(own, n):
+    changed = [name for name in saved if name not in typed and getattr(unset, name) != _default(name)]
+    for n in range(1, len(changed)):
+        for names in combinations(changed, n):
             kept = {name: value for name, value in saved.items() if name not in names}
             try:
                 return from_mapping(GenerationSettings, {**kept, **typed}, "generation."), names
             except InputError:
                 continue
-    return from_mapping(GenerationSettings, typed, "generation."), own
+    return from_mapping(GenerationSettings, typed, "generation."), changed
 
 
 def unescaped(text: str) -> str:
-    r"""Return the text with \n, \t and \\ replaced by what they stand for; other backslashes stay."""
+    r"""Return the text with \n, \t and \\ replaced by newline, tab and backslash; other backslashes stay."""
     return re.sub(r"\\([nt\\])", lambda match: ESCAPES[match[1]], text)
 
 
@@ -83,13 +87,14 @@ def _default(name: str) -> Any:
 
 
 def _bias(text: str) -> tuple[int | str, float]:
+    """Return the token, an id or text, and the number of TOKEN=NUMBER."""
     token, _, number = text.rpartition("=")
     try:
         bias = float(number)
     except ValueError:
         token = ""
     if not token:
-        raise InputError(f"--logit-bias is {text!r}; expected TOKEN=NUMBER, as 13=-5 or the=2.5")
+        raise InputError(f"--logit-bias is {text!r}; expected TOKEN=NUMBER, e.g. 13=-5 or the=2.5")
     if token.isdecimal():
         return int(token), bias
     quoted = re.fullmatch(r"""(['"])(.+)\1""", token, re.DOTALL)

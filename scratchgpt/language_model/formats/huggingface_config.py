@@ -7,7 +7,7 @@ from scratchgpt.config import Activation, GPTConfig
 from scratchgpt.errors import InputError
 from scratchgpt.language_model.formats.float_types import FloatType
 from scratchgpt.language_model.saving import generation_config
-from scratchgpt.tokenizers.contents import named
+from scratchgpt.tokenizers.file_content import prefix_errors
 
 ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",
@@ -72,7 +72,7 @@ def from_huggingface(values: Mapping[str, Any], name: str) -> GPTConfig:
         ours: values.get(theirs, values.get(SYNONYMS.get(theirs, theirs), default))
         for ours, (theirs, default) in FIELDS.items()
     }
-    with named(name):
+    with prefix_errors(name):
         return GPTConfig(**fields, activation=ACTIVATIONS[function])
 
 

@@ -14,7 +14,7 @@ from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.language_model.saving import generation_config, new_folder, write_json
 from scratchgpt.nn.model import GPT
 from scratchgpt.shapes import Array
-from scratchgpt.tokenizers.base import UNK
+from scratchgpt.tokenizers.special_tokens import UNK
 from scratchgpt.utils.files import atomic_path
 
 

@@ -20,7 +20,7 @@ from scratchgpt.nn.model import GPT
 from scratchgpt.nn.params import ParamVector
 from scratchgpt.shapes import Array
 from scratchgpt.tokenizers import CharTokenizer
-from scratchgpt.tokenizers.contents import named
+from scratchgpt.tokenizers.file_content import prefix_errors
 from scratchgpt.utils.files import read_text
 
 LINEAR = re.compile(r".*\.(c_attn|c_proj|c_fc)\.weight")
@@ -49,7 +49,7 @@ def load_nanogpt(path: str | Path, activation: Activation = "gelu_exact") -> tup
     shape, tensors = (_mapping(checkpoint, key, path) for key in ("model_args", "model"))
     if unknown := sorted(shape.keys() - set(SHAPE)):
         raise InputError(f"{path}: model_args has {unknown[0]!r}; expected only {', '.join(SHAPE)}")
-    with named(str(path)):
+    with prefix_errors(str(path)):
         config = GPTConfig.from_dict({**shape, "activation": activation})
     stored = {name.removeprefix("_orig_mod."): _stored(name, value, path) for name, value in tensors.items()}
     return model_of(config, stored, str(path))

@@ -10,8 +10,8 @@ from typing import Any
 from scratchgpt import tokenizers
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
-from scratchgpt.tokenizers.base import UNK
-from scratchgpt.tokenizers.contents import json_object, named, read_content
+from scratchgpt.tokenizers.file_content import json_object, prefix_errors, read_content
+from scratchgpt.tokenizers.special_tokens import UNK
 from scratchgpt.tokenizers.split_patterns import GPT2
 
 EVERY_CHARACTER = {
@@ -98,5 +98,5 @@ def _to_characters(content: dict[str, Any], model: dict[str, Any], name: str) ->
         map(repr, range(len(vocabulary)))
     ):
         raise InputError(f"{name}: model.vocab is {vocabulary!r:.60}; expected each id from 0 exactly once")
-    with named(name):
+    with prefix_errors(name):
         return CharTokenizer(sorted(vocabulary, key=lambda symbol: vocabulary[symbol]))

@@ -1,1 +1,1 @@
-"""Update rules: how a gradient changes the weights. They have no backward, so they are not pairs."""
+"""Update rules of the optimizers, and gradient clipping. They have no backward, so they are not op pairs."""

@@ -20,9 +20,10 @@ from scratchgpt.shapes import Array
 
 
 class Update(NamedTuple):
-    """What one update needs: four flat vectors of one length, and numbers.
+    """The arguments of one update: four flat vectors of equal length, and the hyperparameters.
 
-    `scalars` holds what changes from step to step, as `scalars_of` makes it, where the backend computes.
+    `n_decaying` elements, the leading ones, get weight decay. `scalars` holds the numbers that change from
+    step to step, see `scalars_of`, on the backend's device.
     """
 
     w: Array
@@ -37,15 +38,15 @@ class Update(NamedTuple):
 
 
 def scalars_of(lr: float, t: int, betas: tuple[float, float]) -> Array:
-    """Return learning rate and bias corrections of step `t` = 1, 2, ...: lr, 1 - β₁ᵗ, √(1 - β₂ᵗ)."""
+    """Return the learning rate and bias corrections of step `t` = 1, 2, ...: lr, 1 - β₁ᵗ, √(1 - β₂ᵗ)."""
     return np.array([lr, 1.0 - betas[0] ** t, math.sqrt(1.0 - betas[1] ** t)])
 
 
 def update(step: Update, first: int = 0, last: int | None = None) -> None:
-    """Update the elements first to last of w, m and v in place.
+    """Update elements `first` to `last` (exclusive) of w, m and v in place.
 
-    Decay is decoupled: it acts on the weight, not through the moments, and on the leading `n_decaying`
-    elements only. The work is element-wise: any cut of the vectors gives the same result.
+    Weight decay is decoupled: it shrinks the weight directly instead of passing through the moments. The
+    update is element-wise, so splitting the vectors anywhere gives the same result.
     """
     beta1, beta2 = step.betas
     lr, correction1, correction2 = (float(scalar) for scalar in step.scalars)

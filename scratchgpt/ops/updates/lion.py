@@ -5,8 +5,8 @@
     w ← w - lr sign(c)
     m ← β₂ m + (1 - β₂) g
 
-Every weight moves by lr, whatever its gradient: so lr is smaller than AdamW's, by 3 to 10 times, and λ
-larger by as much. One moment is kept where AdamW keeps two.
+Every weight moves by exactly lr, however large its gradient. That is why Lion's lr is 3 to 10 times smaller
+than AdamW's, and its λ larger by the same factor. Lion keeps one moment; AdamW keeps two.
 
 Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023), algorithm 2,
 https://arxiv.org/abs/2302.06675.
@@ -20,9 +20,10 @@ from scratchgpt.shapes import Array
 
 
 class Update(NamedTuple):
-    """What one update needs: three flat vectors of one length, and numbers.
+    """The arguments of one update: three flat vectors of equal length, and the hyperparameters.
 
-    `scalars` holds the learning rate alone, as `scalars_of` makes it, where the backend computes.
+    `n_decaying` elements, the leading ones, get weight decay. `scalars` holds only the learning rate, see
+    `scalars_of`, on the backend's device.
     """
 
     w: Array
@@ -35,14 +36,14 @@ class Update(NamedTuple):
 
 
 def scalars_of(lr: float) -> Array:
-    """Return what changes from step to step: the learning rate."""
+    """Return the numbers that change from step to step: only the learning rate."""
     return np.array([lr])
 
 
 def update(step: Update) -> None:
-    """Update w and m in place; arrays of any library that follows NumPy's protocols will do.
+    """Update w and m in place. Works on arrays of any library that follows NumPy's protocols.
 
-    Two betas, because the direction should hear more of the newest gradient than the memory keeps of it.
+    There are two betas so that the newest gradient can weigh more in the direction than in the moment.
     """
     beta1, beta2 = step.betas
     w, m = step.w, step.m

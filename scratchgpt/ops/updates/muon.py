@@ -1,19 +1,19 @@
-"""Muon's update of one matrix: momentum, made orthogonal.
+"""Muon's update of one matrix: orthogonalized momentum.
 
     m ← μ m + (1 - μ) g
-    d = μ m + (1 - μ) g                      Nesterov: the newest gradient counts once more
-    o = orthogonalise(d)                     about U Vᵀ, where d = U S Vᵀ
+    d = μ m + (1 - μ) g                      Nesterov momentum
+    o = orthogonalise(d)                     ≈ U Vᵀ, where d = U S Vᵀ
     w ← w - lr λ w
     w ← w - lr 0.2 √max(I, O) o
 
-A gradient of a matrix has a few large singular values and many small ones; in U Vᵀ all are 1, so that every
-direction moves. An I×O matrix with such singular values has elements of root mean square 1/√max(I, O); times
-0.2 √max(I, O) that is 0.2, about what AdamW's steps have, so that one learning rate and one λ serve both.
+A matrix's gradient has a few large singular values and many small ones. In U Vᵀ all of them are 1, so every
+direction makes progress. The elements of an I×O matrix like that have a root mean square of 1/√max(I, O); the
+factor 0.2 √max(I, O) makes it 0.2, about the size of an AdamW step, so one learning rate and one λ fit both.
 
 Sources: Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024),
-https://kellerjordan.github.io/posts/muon/, with the mean for the sum in m, as PyTorch has it, because a
-factor of d is divided out again; the scale is that of Liu et al., "Muon is Scalable for LLM Training" (2025),
-section 2.2, https://arxiv.org/abs/2502.16982.
+https://kellerjordan.github.io/posts/muon/, except that m is a running mean instead of a sum, as in PyTorch
+(orthogonalizing cancels any factor of d); the scale is from Liu et al., "Muon is Scalable for LLM Training"
+(2025), section 2.2, https://arxiv.org/abs/2502.16982.
 """
 
 import math
@@ -24,18 +24,18 @@ import numpy as np
 
 from scratchgpt.shapes import IO, Array
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # the post's: steep at 0, and near 1 for what is not near 0
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # from the post: steep at 0, close to 1 for everything not near 0
 ITERATIONS = 5
 EPS = 1e-7
-RMS = 0.2  # of an update, before it is multiplied by lr
+RMS = 0.2  # root mean square of an update before it is multiplied by lr
 
 Product = Callable[[Array, Array], Array]
 
 
 class Update(NamedTuple):
-    """What the update of one matrix needs: three matrices (I, O), and numbers.
+    """The arguments of one matrix's update: three matrices (I, O), and the hyperparameters.
 
-    `lr` has rank 0 and is where the backend computes.
+    `lr` is an array of rank 0 on the backend's device.
     """
 
     w: IO
@@ -47,20 +47,20 @@ class Update(NamedTuple):
 
 
 def orthogonalise(matrix: IO, product: Product = np.matmul) -> IO:
-    """Return a matrix of the same singular vectors whose singular values are near 1: from 0.68 to 1.21.
+    """Return the matrix with its singular values replaced by values near 1, between 0.68 and 1.21.
 
-    Newton-Schulz with an odd polynomial of degree 5, five times over:
+    Five Newton-Schulz iterations with an odd polynomial of degree 5:
 
         x ← matrix / ‖matrix‖
         x ← a x + b (x xᵀ) x + c (x xᵀ)² x
 
-    which does to each singular value what s ← a s + b s³ + c s⁵ does to a number. None exceeds 1 in the
-    beginning, since ‖matrix‖ is the root of the sum of their squares. Those below 0.0015 do not get so far
-    in five steps. A tall matrix is worked on lying, for the smaller x xᵀ.
+    Each iteration maps every singular value s to a s + b s³ + c s⁵. All start at 1 or below, since ‖matrix‖
+    is the square root of the sum of their squares. Those that start below 0.0015 do not reach 0.68 in five
+    iterations. A tall matrix is transposed first, which makes x xᵀ smaller.
 
     Args:
-        matrix: of shape (I, O).
-        product: multiplies two matrices.
+        matrix: the matrix, (I, O).
+        product: the matrix product to use, e.g. the backend's.
     """
     a, b, c = COEFFICIENTS
     is_tall = matrix.shape[0] > matrix.shape[1]
@@ -73,7 +73,7 @@ def orthogonalise(matrix: IO, product: Product = np.matmul) -> IO:
 
 
 def update(step: Update, product: Product = np.matmul) -> None:
-    """Update w and m in place; arrays of any library that follows NumPy's protocols will do."""
+    """Update w and m in place. Works on arrays of any library that follows NumPy's protocols."""
     w, m, mu = step.w, step.m, step.momentum
     lr = step.lr.astype(w.dtype)
     g = step.g.astype(m.dtype, copy=False)

@@ -1,6 +1,6 @@
-"""Loggers: where else a run's numbers go while it trains, besides metrics.jsonl.
+"""Loggers: send a run's metrics to TensorBoard or Weights & Biases, in addition to metrics.jsonl.
 
-`--logger tensorboard`, `--logger wandb`, or both with a comma. Each is a library of its own, which an
+`--logger tensorboard`, `--logger wandb`, or `--logger tensorboard,wandb`. Each needs its library, which an
 extra of this package installs.
 """
 
@@ -17,26 +17,26 @@ from scratchgpt.utils.validation import nearest
 
 __all__ = ["Logger", "logger_names", "open_loggers"]
 
-PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}  # by logger, which is also the extra's name
+PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}  # logger, also the extra's name: package
 
 
 def logger_names(asked: str | None) -> list[str]:
-    """Return the loggers in "tensorboard,wandb"; None and "none" are no logger.
+    """Return the names in e.g. "tensorboard,wandb"; none for None and "none".
 
     Raises:
-        InputError: there is no such logger, or its package is not installed.
+        InputError: a logger does not exist, or its package is not installed.
     """
     names = list(dict.fromkeys(name.strip() for name in (asked or "none").split(",")))
     for name in names:
         if name not in PACKAGES and names != ["none"]:
             raise InputError(
-                f"logger is {asked!r}; expected none, {', '.join(PACKAGES)}, or several with commas"
+                f"logger is {asked!r}; expected none, {', '.join(PACKAGES)}, or several separated by commas"
                 f"{nearest(name, PACKAGES)}"
             )
         if name in PACKAGES and find_spec(PACKAGES[name]) is None:
             raise InputError(
-                f"logger {name!r} needs the package {PACKAGES[name]}; "
-                f"expected it to be installed: pip install 'scratchgpt[{name}]'"
+                f"logger {name!r} needs the package {PACKAGES[name]}, which is not installed: "
+                f"pip install 'scratchgpt[{name}]'"
             )
     return [name for name in names if name != "none"]
 
@@ -45,16 +45,16 @@ def logger_names(asked: str | None) -> list[str]:
 def open_loggers(
     asked: str | None, folder: str | Path, settings: Mapping[str, Any], step: int = 0
 ) -> Iterator[Sequence[Logger]]:
-    """Give the loggers that are asked for; they are closed afterwards, whatever happens.
+    """Yield the requested loggers, and close them at the end, also after an exception.
 
     Args:
-        asked: see `logger_names`.
-        folder: of the run.
-        settings: of the run, section by section.
-        step: steps that the run has taken already.
+        asked: names of loggers, see `logger_names`.
+        folder: the run's folder.
+        settings: the run's settings, section by section.
+        step: number of steps that the run has already taken.
 
     Raises:
-        InputError: as `logger_names`.
+        InputError: see `logger_names`.
     """
     with ExitStack() as stack:
         modules = [import_module(f"scratchgpt.training.loggers.{name}") for name in logger_names(asked)]

@@ -1,24 +1,24 @@
-"""What every logger can do."""
+"""The protocol of loggers."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 
 class Logger(Protocol):
-    """Takes the numbers and texts of a run."""
+    """Receives the metrics and samples of a run."""
 
     def log(self, step: int, record: Mapping[str, Any]) -> None:
-        """Keep the numbers of a record of metrics.jsonl; steps never decrease."""
+        """Log the numbers of one record of metrics.jsonl; steps never decrease."""
 
     def text(self, step: int, name: str, text: str) -> None:
-        """Keep a text, such as a sample."""
+        """Log a text, e.g. a sample."""
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write out everything pending and close."""
 
 
 def scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers of a record but for its step: {"update_ratio": {"h.0": 1.0}} is update_ratio/h.0."""
+    """Yield (name, number) of a record, without its step; nested names are joined, e.g. update_ratio/h.0."""
     for name, value in record.items():
         if isinstance(value, Mapping):
             yield from scalars(value, f"{prefix}{name}/")

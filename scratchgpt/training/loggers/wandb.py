@@ -1,4 +1,4 @@
-"""Weights & Biases: https://wandb.ai, or with WANDB_MODE=offline only files in the run's folder."""
+"""Weights & Biases (https://wandb.ai); with WANDB_MODE=offline it only writes files to the run's folder."""
 
 from collections.abc import Mapping
 from html import escape
@@ -11,12 +11,12 @@ from scratchgpt.training.loggers.base import scalars
 
 
 def open_logger(folder: Path, settings: Mapping[str, Any], step: int) -> "WandbLogger":
-    """Begin a run of W&B; one that goes on is a further run of the same group."""
+    """Start a W&B run; resuming our run starts another W&B run in the same group."""
     return WandbLogger(folder, settings)
 
 
 class WandbLogger:
-    """Sends the numbers of a run to W&B, under the name of its folder."""
+    """Sends the metrics of a run to W&B, under the name of its folder."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         name = folder.absolute().name
@@ -26,17 +26,17 @@ class WandbLogger:
             group=name,
             dir=folder,
             config=dict(settings),
-            settings=wandb.Settings(console="off"),  # it would take the terminal from the live display
+            settings=wandb.Settings(console="off"),  # its console capture would break the live display
         )
 
     def log(self, step: int, record: Mapping[str, Any]) -> None:
-        """Send the numbers of a record."""
+        """Log the numbers of a record."""
         self._run.log(dict(scalars(record)), step=step)
 
     def text(self, step: int, name: str, text: str) -> None:
-        """Send a text as HTML that shows it as it is."""
+        """Log a text, as preformatted HTML so that it is shown verbatim."""
         self._run.log({name: wandb.Html(f"<pre>{escape(text)}</pre>", inject=False)}, step=step)
 
     def close(self) -> None:
-        """Send what is not sent yet."""
+        """Upload everything pending and end the W&B run."""
         self._run.finish()

@@ -17,7 +17,7 @@ from scratchgpt.generation import generate_batch
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.optim import EMA, OPTIMIZERS, make_optimizer
-from scratchgpt.training.step import Taken, TrainingStep
+from scratchgpt.training.step import StepResult, TrainingStep
 from tests.support import gpu
 
 STEPS = 10
@@ -38,7 +38,9 @@ for _step in range(STEPS):
     TARGETS[_step, 2, 16 - _step :] = IGNORE_INDEX  # a different number of targets in each step
 
 
-def train(backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS) -> tuple[list[Taken], np.ndarray]:
+def train(
+    backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS
+) -> tuple[list[StepResult], np.ndarray]:
     """Take some training steps; return their records and the final weights."""
     model = sg.GPT(config)
     params = model.init(1).map(backend.to_device)
@@ -335,7 +337,7 @@ def test_cupy_without_memory_says_what_to_make_smaller(command: Command, tmp_pat
 
 def train_with(
     name: str, backend: Backend, config: sg.GPTConfig, n_steps: int = STEPS
-) -> tuple[list[Taken], np.ndarray]:
+) -> tuple[list[StepResult], np.ndarray]:
     """Take some steps with an optimizer; return their records and the moving average of the weights."""
     model = sg.GPT(config)
     optimizer = make_optimizer(name, model.init(1).map(backend.to_device), backend)

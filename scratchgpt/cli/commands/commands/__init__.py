@@ -1,1 +1,0 @@
-"""What `scratchgpt COMMAND` can do, a module with `main(arguments)` for each."""
