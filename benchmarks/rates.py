@@ -39,7 +39,7 @@ def read_rate(threads: int, megabytes: int = 256) -> float:
 
 
 def _shortest(work: Callable[[Array], Any], threads: int, shape: tuple[int, ...]) -> float:
-    """Return the seconds of the fastest try; each thread works on an array of its own."""
+    """Return the seconds of the fastest try; each thread works on its own array."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape, dtype=np.float32) for _ in range(threads)]
     workers = Workers(threads)

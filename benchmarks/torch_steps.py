@@ -52,7 +52,7 @@ class TorchStep:
 
 
 def training_step(row: Row, threads: int, compiled: bool = False, bfloat16: bool = False) -> TorchStep:
-    """Return a step on the CPU, on so many threads."""
+    """Return a step on the CPU with this number of threads."""
     torch.set_num_threads(threads)
     return TorchStep(row, compiled, bfloat16, "cpu")
 

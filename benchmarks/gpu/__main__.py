@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     done = {task.name: content["tasks"][task.name] for task in options.tasks}
     unfinished = [f"{name}: {task['reason']}" for name, task in done.items() if task["reason"] is not None]
     failures = failed_checks(done)
-    say("\n".join([f"{len(done)} tasks, {len(unfinished)} of them did not finish", *unfinished]))
+    say("\n".join([f"tasks: {len(done)}, unfinished: {len(unfinished)}", *unfinished]))
     say("\n".join(failures) or "no check failed")
     sys.exit(1 if failures else 0)
 

@@ -17,7 +17,6 @@ from benchmarks.shakespeare import PLACE, find_text
 from scratchgpt.cli.options.train import parse_train_args
 from scratchgpt.evaluation.text_loss import score
 from scratchgpt.nn.bound_model import BoundModel
-from scratchgpt.training.settings import RunSettings
 
 RECIPE = "configs/shakespeare.yaml"
 EMULATED_FLAGS = (
@@ -100,7 +99,7 @@ def theirs(job: Job) -> None:
     device = torch_device(job.emulated)
     load_torch().set_float32_matmul_precision("high")  # TF32
     with tempfile.TemporaryDirectory() as folder:
-        settings = read_settings([*_flags(job, folder), "--out=unused"])
+        settings = parse_train_args([*_flags(job, folder), "--out=unused"])
         text = Text.of(settings)
     training, model = settings.training, sg.GPT(text.config)
     torch_trainer = load_torch("benchmarks.torch_trainer")
@@ -124,15 +123,6 @@ def theirs(job: Job) -> None:
                 "finished": done == training.max_steps,
             }
         )
-
-
-def read_settings(flags: Sequence[str]) -> RunSettings:
-    """Return the settings that train.py would use for these flags.
-
-    Raises:
-        InputError: train.py does not accept them.
-    """
-    return parse_train_args(list(flags))
 
 
 TASKS = {"scratchgpt": ours, "PyTorch": theirs}
