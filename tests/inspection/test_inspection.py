@@ -32,9 +32,9 @@ IDS = np.array([3, 1, 4, 1, 5, 9, 2], dtype=np.int32)
 
 
 def layer_norm(x: np.ndarray, name: str) -> np.ndarray:
-    centred = x - x.mean(-1, keepdims=True)
-    scale = np.sqrt((centred**2).mean(-1, keepdims=True) + CONFIG.layer_norm_epsilon)
-    return PARAMS[f"{name}.weight"] * centred / scale + PARAMS[f"{name}.bias"]
+    centered = x - x.mean(-1, keepdims=True)
+    scale = np.sqrt((centered**2).mean(-1, keepdims=True) + CONFIG.layer_norm_epsilon)
+    return PARAMS[f"{name}.weight"] * centered / scale + PARAMS[f"{name}.bias"]
 
 
 def by_hand() -> tuple[list[np.ndarray], np.ndarray]:
