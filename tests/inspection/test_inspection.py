@@ -13,7 +13,7 @@ from matplotlib.image import imread
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.cli.commands.inspect import main
-from scratchgpt.evaluation.scoring import log_probs_of
+from scratchgpt.evaluation.log_probs import log_probs_of
 from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, CONFIGS, awkward_params
 from scratchgpt.inspection import figures, residual
 from scratchgpt.inspection.attention_maps import attention_maps
