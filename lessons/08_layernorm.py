@@ -37,8 +37,8 @@ for row in ([1.0, 3.0], [101.0, 103.0], [7.0, 21.0]):
 # %% [markdown]
 # ## The gradient, term by term
 #
-# Write $h_i = \gamma_i\, \partial L/\partial y_i$ for the gradient that arrives at $\hat x_i$. Changing one
-# $x_j$ changes the loss in three ways, because $x_j$ appears in three places of (8.1).
+# Write $h_i = \gamma_i\, \partial L/\partial y_i$ for the gradient that arrives at $\hat x_i$ (in the code it is
+# `dx_hat`). Changing one $x_j$ changes the loss in three ways, because $x_j$ appears in three places of (8.1).
 #
 # 1. In its own numerator: $\hat x_j$ moves by $1/\sigma$ for each unit of $x_j$. **Term A**:
 #    $$A_j = \frac{h_j}{\sigma} \tag{8.2}$$

@@ -19,7 +19,7 @@ import scratchgpt as sg
 from scratchgpt import data
 from scratchgpt.corpora import open_corpus
 from scratchgpt.evaluation.metrics import in_other_units
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
 from scratchgpt.tokenizers.split_patterns import pattern_named
@@ -90,7 +90,9 @@ losses, evaluations = [], {}
 for step in range(STEPS + 1):
     if step % 100 == 0:
         losses += [taken.loss for taken in take_step.read()]
-        loss = score(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH, max_tokens=8_000).loss
+        loss = text_loss(
+            sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH, max_tokens=8_000
+        ).loss
         evaluations[step] = loss
         units = in_other_units(loss, tokenizer, val_part)
         print(
@@ -117,7 +119,7 @@ plt.show()
 # %%
 held_out = tokenizer.decode(val_part.tokens.tolist()).encode()
 units = in_other_units(
-    score(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH).loss, tokenizer, val_part
+    text_loss(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH).loss, tokenizer, val_part
 )
 print(f"model: {units['bits_per_byte']:.3f} bits per byte of the whole held-out text")
 print(f"bz2:   {8 * len(bz2.compress(held_out)) / len(held_out):.3f}")

@@ -24,14 +24,14 @@ def cases() -> list[Case]:
 def terms(case: Case) -> dict[str, Array]:
     """Return A, B and C of equation 8.5."""
     x, weight = case.inputs["x"], case.inputs["weight"]
-    centred = x - x.mean(axis=-1, keepdims=True)
-    rstd = 1.0 / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPS)
-    x_hat, h = centred * rstd, case.dy * weight
+    centered = x - x.mean(axis=-1, keepdims=True)
+    rstd = 1.0 / np.sqrt((centered**2).mean(axis=-1, keepdims=True) + EPS)
+    x_hat, dx_hat = centered * rstd, case.dy * weight
     ones = np.ones_like(x)
     return {
-        "A": h * rstd,
-        "B": -h.mean(axis=-1, keepdims=True) * rstd * ones,
-        "C": -x_hat * (h * x_hat).mean(axis=-1, keepdims=True) * rstd,
+        "A": dx_hat * rstd,
+        "B": -dx_hat.mean(axis=-1, keepdims=True) * rstd * ones,
+        "C": -x_hat * (dx_hat * x_hat).mean(axis=-1, keepdims=True) * rstd,
     }
 
 
@@ -47,7 +47,7 @@ EXERCISE = pair(
     cases,
     {"dx": "x", "dweight": "weight", "dbias": "bias"},
     terms={"dx": terms},
-    equations={"A": "h/σ, eq. 8.5", "B": "-mean(h)/σ, eq. 8.5", "C": "-x̂ mean(h∘x̂)/σ, eq. 8.5"},
+    equations={"A": "dx̂/σ, eq. 8.5", "B": "-mean(dx̂)/σ, eq. 8.5", "C": "-x̂ mean(dx̂∘x̂)/σ, eq. 8.5"},
     invariants={
         "dx": (
             "adding a constant to a row of x leaves y unchanged, so each row of dx must sum to 0",
@@ -62,8 +62,8 @@ EXERCISE = pair(
         ),
         "backward": (
             "dweight and dbias are sums over all rows; dx is about one row at a time.",
-            "With h = dy∘weight, dx has three terms: h itself, one through the mean and one through σ.",
-            "dx = (h - mean(h) - x_hat∘mean(h∘x_hat)) / σ, with means over the last axis, keepdims=True.",
+            "With dx_hat = dy∘weight, dx has three terms: dx_hat, one through the mean and one through σ.",
+            "dx = (dx_hat - mean(dx_hat) - x_hat∘mean(dx_hat∘x_hat)) / σ, with means over the last axis.",
         ),
     },
 )

@@ -90,7 +90,7 @@ class Decoder:
         """Return the logits (V,) after the last token of each row."""
         if self._next_token and len(rows) == len(tokens[0]) == 1:
             return [self._next_token(rows[0], tokens[0][0])]
-        positions = self._cache.next(rows, n_time=len(tokens[0]))
+        positions = self._cache.next(rows, n_tokens=len(tokens[0]))
         with self._backend.active(parallel=False):
             logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), positions)
         return list(logits[:, -1])

@@ -50,7 +50,7 @@ class RunFolder:
         best_loss: the lowest validation loss so far, in nats per token.
         best_step: the step at which it was reached.
         record: the metrics of every step.
-        about: a few lines on what is trained, for the report.
+        summary: a few lines on what is trained, for the report.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -59,7 +59,7 @@ class RunFolder:
         self.best_loss = math.inf
         self.best_step = 0
         self.record = RunRecord(self.path)
-        self.about = ""
+        self.summary = ""
         self._lock: RunLock | None = None
         # A resumed run saves its new settings with its next checkpoint, since it may diverge before that.
         self._on_next_save: tuple[RunSettings, GPTConfig] | None = None
@@ -179,14 +179,14 @@ class RunFolder:
         """Return whether the last `patience` evaluations were all worse than the best; None: never."""
         return patience is not None and self.record.n_evaluations_after(self.best_step) >= patience
 
-    def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
+    def plot(self, vocab_size: int, val_label: str, floor: float | None) -> None:
         """Draw loss.png and report.html from the metrics so far; arguments as for `write_report`."""
         entries = self.record.entries
         train = [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]
         val = [(entry["step"], entry["val_loss"]) for entry in entries if "val_loss" in entry]
         if train and val:
             plot_loss(self.path / "loss.png", train, val, vocab_size, val_label, floor)
-        write_report(self.path, entries, self.about, val_label, floor)
+        write_report(self.path, entries, self.summary, val_label, floor)
 
     def write_sample(self, text: str) -> str:
         """Write a generated text to sample.txt, and return it."""

@@ -40,14 +40,14 @@ PAGE = """<!doctype html>
 
 
 def write_report(
-    folder: str | Path, records: Sequence[Record], about: str, val_label: str, floor: float | None = None
+    folder: str | Path, records: Sequence[Record], summary: str, val_label: str, floor: float | None = None
 ) -> None:
     """Write report.html of a run.
 
     Args:
         folder: the folder of the run; the page shows its run.yaml and config.json.
         records: the lines of metrics.jsonl, in the order of the steps.
-        about: a few lines on what is trained.
+        summary: a few lines on what is trained.
         val_label: the text that the evaluations use, e.g. "held-out".
         floor: the entropy of the source in nats per token, if known.
 
@@ -64,7 +64,7 @@ def write_report(
         style=STYLE,
         name=escape(folder.absolute().name),
         refresh=REFRESH if step < training.get("max_steps", 0) else "",
-        about=escape(f"{about}\n{progress}"),
+        about=escape(f"{summary}\n{progress}"),
         charts=_loss_chart(records, evaluations, val_label, config.get("vocab_size"), floor)
         + _small_charts(records, evaluations),
         sections=_metrics_table(evaluations, val_label)

@@ -5,7 +5,7 @@ import math
 from scratchgpt.corpora import Corpus
 from scratchgpt.data import Part, rows_of
 from scratchgpt.evaluation.metrics import in_other_units
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training.settings import TrainingSettings
@@ -36,12 +36,13 @@ class HeldOut:
     def evaluate(self, bound: BoundModel) -> dict[str, float]:
         """Return the metrics by name.
 
-        val_loss is in nats per token; perplexity and bits_per_byte are the same loss in other units; accuracy
+        val_loss is in nats per token; perplexity and bits_per_byte are the same loss in other units (with
+        the bytes per token of the whole part, even if `eval_tokens` leaves some of it out); accuracy
         is the share of targets that were the most likely token; bits_above_floor, only if the entropy of the
         text is known, is how far the loss is above it, in bits per token.
         """
         training = self._training
-        val_loss, accuracy, _ = score(
+        val_loss, accuracy, _ = text_loss(
             bound,
             rows_of(self._part, bound.config.block_size),
             batch_size=-(-training.batch_size // training.accumulate),

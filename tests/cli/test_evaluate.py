@@ -13,7 +13,7 @@ import scratchgpt as sg
 from scratchgpt import __main__ as program
 from scratchgpt import data
 from scratchgpt.cli.commands import evaluate as evaluate_run
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.language_model.replies import bleu
 from tests.support.project import Outcome
 from tests.support.runs import copy_run, train_run
@@ -108,7 +108,7 @@ def test_every_part_and_checkpoint_can_be_chosen(text_run: str, flags: Sequence[
     model = sg.load(text_run, checkpoint="last")
     tokens = model.tokenizer.encode(Path("text.txt").read_text(encoding="utf-8"))
     rows = data.rows_of(data.Part.of(data.split(tokens, 0.1, 32)[part]), 32)
-    expected = score(sg.BoundModel(model.model, model.params, model.backend), rows, batch_size=9)
+    expected = text_loss(sg.BoundModel(model.model, model.params, model.backend), rows, batch_size=9)
     assert (found["loss"], found["accuracy"], found["tokens"]) == pytest.approx(tuple(expected), rel=1e-6)
 
 

@@ -131,8 +131,8 @@ def test_a_part_keeps_the_loss_mask_and_the_ends_of_documents() -> None:
     part = text.between(2, 8)
     assert part.tokens.tolist() == [2, 3, 4, 5, 6, 7]
     assert part.ends.tolist() == [2, 4, 6]
-    assert part.learned is not None
-    assert part.learned.tolist() == [1, 1, 0, 0, 1, 1]
+    assert part.loss_mask is not None
+    assert part.loss_mask.tolist() == [1, 1, 0, 0, 1, 1]
     assert part.padded
 
 

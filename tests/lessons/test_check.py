@@ -149,11 +149,11 @@ def test_the_four_verdicts() -> None:
     text = report.text_of(check.check(EXERCISES[8], source=other))
     assert "your calculus is right, but for another formula" in text
     assert "not one of the known mistakes" in text
-    both = other.replace("(h - shift - x_hat * scale)", "(h - shift)")
+    both = other.replace("(dx_hat - mean - x_hat * projection)", "(dx_hat - mean)")
     text = report.text_of(check.check(EXERCISES[8], source=both))
     assert "fix the forward first" in text
     assert "LN-VARIANCE" not in text
-    wrong = answer(8).replace("(h - shift - x_hat * scale)", "(h - 0.5 * shift - x_hat * scale)")
+    wrong = answer(8).replace("(dx_hat - mean -", "(dx_hat - 0.5 * mean -")
     text = report.text_of(check.check(EXERCISES[8], source=wrong))
     assert "term B is multiplied by 0.5, which is 1/2" in text  # not a known mistake, but terms describe it
     assert re.search("Violated .* each row of dx must sum to 0", text)

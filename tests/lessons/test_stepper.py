@@ -36,7 +36,7 @@ def test_hints_grow_and_reveal_leads_to_the_answer(desk: Path, capsys: pytest.Ca
         lengths.append(len(capsys.readouterr().out))
     assert lengths[0] < lengths[1] < lengths[2]
     stepper.main(["reveal", "8"])
-    assert "+    dx = (h - shift - x_hat * scale) * rstd" in capsys.readouterr().out
+    assert "+    dx = (dx_hat - mean - x_hat * projection) * rstd" in capsys.readouterr().out
     (desk / "08_layernorm.py").write_text(answer(8), encoding="utf-8")
     stepper.main(["reveal", "8"])
     assert "identical to the answer" in capsys.readouterr().out

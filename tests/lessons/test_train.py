@@ -150,7 +150,7 @@ def test_ctrl_c_saves_and_says_how_to_continue(train: Callable[..., Outcome]) ->
 def test_an_exception_in_the_middle_of_training_shows_the_learners_line(
     train: Callable[..., Outcome],
 ) -> None:
-    line = "    x_hat = centred * rstd\n"
+    line = "    x_hat = centered * rstd\n"
     wrong = f"{line}    if x.dtype == 'float32':\n        x_hat.nope()\n"  # the comparison is in float64
     files.exercise_path(8).write_text(answer(8).replace(line, wrong), encoding="utf-8")
     done = train("8", *SMALL)

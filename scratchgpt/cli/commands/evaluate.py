@@ -13,7 +13,7 @@ from scratchgpt.cli.options.evaluate import corpus_for, parse_evaluate_args, sav
 from scratchgpt.cli.options.model import load_model
 from scratchgpt.corpora import Corpus
 from scratchgpt.evaluation.metrics import in_other_units
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.language_model import replies
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers.special_tokens import SEP
@@ -77,7 +77,7 @@ def predict(
         batch_size: rows per batch.
         max_tokens: evaluate on at most about this many tokens; None means all.
     """
-    loss, accuracy, n_targets = score(
+    loss, accuracy, n_targets = text_loss(
         model.bound,
         data.rows_of(part, model.bound.config.block_size),
         batch_size=batch_size,

@@ -11,7 +11,7 @@ def describe(settings: RunSettings, model: GPT, train: Part, val: Part, backend:
     """Return the sizes of model and text, the memory for activations, and the backend, on a few lines."""
     config, training = model.config, settings.training
     n_long = n_longer_than_a_row(train, config.block_size) if train.padded else 0
-    long = f"{n_long:,} examples are longer than a block and continue in the next row\n" if n_long else ""
+    long = f"{n_long:,} examples are longer than block_size and continue in the next row\n" if n_long else ""
     held_out = "held-out" if training.val_fraction else "whole-text"
     return (
         f"{model.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
