@@ -73,8 +73,8 @@ lesson.show(TrainingStep._step)
 #
 # ## Its gradients, from the end of the list
 #
-# 1. The loss: the probabilities (**A**) minus what they should have been (**B**), lesson 02:
-#    $$dz = \underbrace{\tfrac1N\,p}_{A} \; \underbrace{-\;\tfrac1N\,\mathrm{onehot}(target)}_{B} \tag{7.4}$$
+# 1. The loss: the **prediction**, minus the **target**, which it should have been, lesson 02:
+#    $$dz = \underbrace{\tfrac1N\,p}_{\text{prediction}} \; \underbrace{-\;\tfrac1N\,\mathrm{onehot}(target)}_{\text{target}} \tag{7.4}$$
 # 2. A linear map, lesson 04: $dw_2 = h^{\mathsf T} dz$, $db_2 = \sum_n dz_n$, $dh = dz\,w_2^{\mathsf T}$. (7.5)
 # 3. tanh: $du = dh \circ (1 - h^2)$. (7.6)
 # 4. Another linear map: $dw_1 = x^{\mathsf T} du$, $db_1 = \sum_n du_n$, $dx = du\,w_1^{\mathsf T}$. (7.7)

@@ -39,13 +39,13 @@ def cases() -> list[Case]:
 
 
 def terms(case: Case) -> dict[str, Array]:
-    """Return A and B of equation 2.5."""
+    """Return the two terms of equation 2.5."""
     logits, targets = case.inputs["logits"], case.inputs["targets"]
     exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
     scale = case.dy / targets.size
     return {
-        "A": scale * exp / exp.sum(axis=-1, keepdims=True),
-        "B": -scale * np.eye(logits.shape[-1])[targets],
+        "prediction": scale * exp / exp.sum(axis=-1, keepdims=True),
+        "target": -scale * np.eye(logits.shape[-1])[targets],
     }
 
 
@@ -62,7 +62,7 @@ _PAIR = pair(
     {"dlogits": "logits"},
     y=("loss",),
     terms={"dlogits": terms},
-    equations={"A": "p/N, eq. 2.5", "B": "-onehot(y)/N, eq. 2.5"},
+    equations={"prediction": "p/N, eq. 2.5", "target": "-onehot(y)/N, eq. 2.5"},
     invariants={
         "dlogits": (
             "adding a constant to a row of logits does not change the loss, so rows of dlogits must sum to 0",

@@ -30,11 +30,11 @@ def cases() -> list[Case]:
 
 
 def terms(case: Case) -> dict[str, Array]:
-    """Return A and B of equation 3.5."""
+    """Return the two terms of equation 3.5."""
     x = case.inputs["x"]
     exp = np.exp(x - x.max(axis=-1, keepdims=True))
     probs = exp / exp.sum(axis=-1, keepdims=True)
-    return {"A": probs * case.dy, "B": -probs * (probs * case.dy).sum(axis=-1, keepdims=True)}
+    return {"numerator": probs * case.dy, "denominator": -probs * (probs * case.dy).sum(axis=-1, keepdims=True)}
 
 
 def rows_sum_to_one(case: Case, outputs: Outputs) -> bool:
@@ -56,7 +56,7 @@ _PAIR = pair(
     {"dx": "x"},
     y=("probs",),
     terms={"dx": terms},
-    equations={"A": "p∘dp, eq. 3.5", "B": "-p Σ(p∘dp), eq. 3.5"},
+    equations={"numerator": "p∘dp, eq. 3.5", "denominator": "-p Σ(p∘dp), eq. 3.5"},
     invariants={
         "probs": ("the probabilities of a row must sum to 1", rows_sum_to_one),
         "dx": (

@@ -32,7 +32,7 @@ def cases() -> list[Case]:
 def terms(case: Case) -> dict[str, Array]:
     """Return the two terms of equation 4.1."""
     product = case.inputs["x"] @ case.inputs["weight"]
-    return {"A": product, "B": np.zeros_like(product) + case.inputs["bias"]}
+    return {"product": product, "bias": np.zeros_like(product) + case.inputs["bias"]}
 
 
 def sums_agree(case: Case, outputs: Outputs) -> bool:
@@ -53,7 +53,7 @@ PAIR = pair(
     cases,
     {"dx": "x", "dweight": "weight", "dbias": "bias"},
     terms={"y": terms},
-    equations={"A": "x W, eq. 4.1", "B": "b, eq. 4.1"},
+    equations={"product": "x W, eq. 4.1", "bias": "b, eq. 4.1"},
     invariants={
         "dweight": ("y = x W is a product, so Σ dW∘W must be Σ dy∘(x W)", outer_sum_agrees),
         "dbias": (

@@ -90,7 +90,7 @@ def scalar(module: ModuleType, case: Case, inputs: dict[str, Any]) -> float:
 def terms(case: Case) -> dict[str, Array]:
     """Return A of equation 13.4, the only term of dx."""
     kept = FixedGenerator().random(case.inputs["x"].shape) >= case.inputs["p"]
-    return {"A": np.where(kept, case.dy / (1.0 - case.inputs["p"]), 0.0)}
+    return {"mask": np.where(kept, case.dy / (1.0 - case.inputs["p"]), 0.0)}
 
 
 def zeros_are_zeros(case: Case, outputs: Outputs) -> bool:
@@ -121,7 +121,7 @@ EXERCISE = Exercise(
     {"dx": "x"},
     scalar,
     terms={"dx": terms},
-    equations={"A": "dy/(1-p) where x was kept, eq. 13.4"},
+    equations={"mask": "dy/(1-p) where x was kept, eq. 13.4"},
     invariants={
         "dx": ("a dropped element does not affect the loss, so its gradient must be 0", zeros_are_zeros),
         "y": ("kept elements must be scaled by 1/(1-p), so that the mean does not change", mean_is_kept),

@@ -155,5 +155,5 @@ def test_the_four_verdicts() -> None:
     assert "LN-VARIANCE" not in text
     wrong = answer(8).replace("(dx_hat - mean -", "(dx_hat - 0.5 * mean -")
     text = report.text_of(check.check(EXERCISES[8], source=wrong))
-    assert "term B is multiplied by 0.5, which is 1/2" in text  # not a known mistake, but terms describe it
+    assert "the mean term is multiplied by 0.5, which is 1/2" in text  # not a known mistake, but terms describe it
     assert re.search("Violated .* each row of dx must sum to 0", text)
