@@ -7,9 +7,8 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from kit import Lesson
+from kit import Lesson, files
 
-from lessons.kit import files
 from scratchgpt.ops import cross_entropy
 from scratchgpt.tokenizers.char import CharTokenizer
 

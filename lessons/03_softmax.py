@@ -108,7 +108,9 @@ dp = np.random.default_rng(3).standard_normal(8)
 (dx,) = functions.backward(saved, dp)
 print(f"norm of dx: {np.linalg.norm(dx):.3f}, norm of the numerator term alone: {np.linalg.norm(p * dp):.3f}")
 lesson.holds("dx sums to", dx.sum(), 0.0)
-print(f"the numerator term alone sums to {(p * dp).sum():.3f}: part of it shifts all scores alike, which changes nothing")
+print(
+    f"the numerator term alone sums to {(p * dp).sum():.3f}: part of it shifts all scores alike, which changes nothing"
+)
 assert abs((p * dp).sum()) > 0.01
 
 # %% [markdown]
@@ -203,19 +205,19 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constraine
 top = np.abs(J).max()
 image = left.imshow(J, cmap="RdBu_r", vmin=-top, vmax=top)
 for i, j in np.ndindex(J.shape):
-    colour = "white" if J[i, j] > 0.6 * top else "black"
-    left.text(j, i, f"{J[i, j]:.3f}", ha="center", va="center", fontsize=6.5, color=colour)
+    hue = "white" if J[i, j] > 0.6 * top else "black"
+    left.text(j, i, f"{J[i, j]:.3f}", ha="center", va="center", fontsize=6.5, color=hue)
 names = [f"{each:g}" for each in x]
 left.set(xticks=range(8), yticks=range(8), xticklabels=names, xlabel="score that is raised")
 left.set_yticklabels([f"{each:.2f}" for each in p])
 left.set(ylabel="probability that moves", title="The Jacobian: one score moves them all")
 figure.colorbar(image, ax=left, shrink=0.8)
-for colour, (kind, (plain, safe)) in zip(("C3", "C1", "C0"), results.items(), strict=True):
-    right.loglog(constants, np.maximum(safe, 1e-17), color=colour, linewidth=1, label=kind.name)
+for hue, (kind, (plain, safe)) in zip(("C3", "C1", "C0"), results.items(), strict=True):
+    right.loglog(constants, np.maximum(safe, 1e-17), color=hue, linewidth=1, label=kind.name)
     ends = int(np.isfinite(plain).sum()) - 1
     shown, errors = constants[: ends + 1], np.maximum(plain[: ends + 1], 1e-17)
-    right.loglog(shown, errors, color=colour, linewidth=6, alpha=0.3)
-    right.plot(shown[-1], errors[-1], "x", color=colour, markersize=10, markeredgewidth=2)
+    right.loglog(shown, errors, color=hue, linewidth=6, alpha=0.3)
+    right.plot(shown[-1], errors[-1], "x", color=hue, markersize=10, markeredgewidth=2)
 right.plot([], [], "kx", markersize=8, label="NaN from here on if not subtracted")
 right.plot([], [], "k", linewidth=6, alpha=0.3, label="broad: maximum not subtracted")
 right.set(

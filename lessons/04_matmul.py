@@ -205,7 +205,7 @@ lesson.save(
 #
 # ## Your turn
 #
-# Write `forward` and `backward` in `lessons/exercises/04_matmul.py`, for x of any rank, then run
+# Write `forward` and `backward` in `lessons/exercises/04_matmul.py`, for x with any number of dimensions, then run
 # `python -m lessons check 4`. Its first case has a square W, with which a forgotten transpose still runs.
 # `python lessons/04_matmul.py --mine` draws the picture with your functions.
 #

@@ -139,17 +139,18 @@ assert without[-1] / without[0] > 10 and 0.1 < with_it[-1] / with_it[0] < 3
 # σ, and on the way down its backward divides the gradient by the same σ. The factor 1.1 of the matrix cancels,
 # forward and backward, and so would any other.
 
+
 # %%
 def up(factor: float) -> tuple[float, np.ndarray]:
     """Return the mean σ after a matrix that is too large by a factor, and LayerNorm of the rows."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(3)
     rows = rng.standard_normal((64, WIDTH)) @ (factor * rng.standard_normal((WIDTH, WIDTH)) / np.sqrt(WIDTH))
     return float(rows.std(axis=1).mean()), functions.forward(rows, np.ones(WIDTH), np.zeros(WIDTH), 0.0)[0]
 
 
 lesson.title("The factor cancels")
 (sigma, rows), (_, larger) = up(1.1), up(2.0)
-lesson.holds("mean σ after one matrix", sigma, 1.1, tolerance=0.05)
+lesson.holds("mean σ after one matrix", sigma, 1.1, tolerance=0.01)
 lesson.holds("largest change of y if the factor is 2 instead of 1.1", np.abs(larger - rows).max(), 0.0)
 
 # %%

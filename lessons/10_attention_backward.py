@@ -31,7 +31,8 @@ functions = lesson.functions(attention)
 #   above it and value 4 lies 3 below it. So dscores = (3/4 · 1, 1/4 · (-3)) = (3/4, -3/4): the loss rises
 #   with the first score and falls with the second. A step *against* the gradient looks less at the first key
 #   and more at the second.
-# - Query 1: 3/4 · 1 - 3/4 · 0 = 3/4. Keys: (3/4, -3/4) · ln 3.
+# - Query 1: each dscore times its key, added up, is 3/4 · 1 - 3/4 · 0 = 3/4.
+# - Keys: each dscore times the query ln 3 is (3/4, -3/4) · ln 3.
 
 # %%
 lesson.title("By hand")
@@ -52,6 +53,7 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 # %% [markdown]
 # ## The gradient, step by step
 #
+# In this lesson S stands for the scores and P for the probabilities, which are the weights. (Elsewhere S counts the keys.)
 # Forward takes three steps: the scores $S = Q K^\top / \sqrt D$ (with the future masked), then
 # $P = \mathrm{softmax}(S)$, then $Y = P V$. Backward goes through them in reverse. Write dX for the
 # derivative of the loss with respect to X; dS is the dscores from above.
@@ -83,6 +85,8 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 # **The mask** needs no extra code. Where P is 0, both terms of (10.3) are 0.
 #
 # ## The engine's code
+#
+# The engine also drops weights (lesson 13; off here). In its docstring, `softmax'` means softmax's backward.
 
 # %%
 lesson.title("The code under study")
@@ -114,7 +118,7 @@ difference = (weights * dP).sum(axis=-1) - (dy * y).sum(axis=-1)
 lesson.holds("(10.4): largest |Σ P∘dP - dy·y|", np.abs(difference).max(), 0.0)
 
 # %% [markdown]
-# ## Experiment, left: backward against finite differences
+# ## Left picture: backward against finite differences
 #
 # Move each number of q, k and v a little, and measure the loss $\sum dy \circ y$ each time (lesson 00). For
 # comparison, we also compute dq and dk without the denominator term.
@@ -145,7 +149,7 @@ print(f"without the denominator term, dq has a relative error of {100 * off:.0f}
 assert off > 0.3
 
 # %% [markdown]
-# ## Experiment, right: the gradient knows where to look
+# ## Right picture: the gradient knows where to look
 #
 # A small task: each position should copy the value of the position *just before* it (position 0 copies its
 # own). The values are the rows of the identity matrix, so y *is* the row of weights, and the loss is half the

@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from kit import Lesson
+from kit import Lesson, files
 
 import scratchgpt as sg
-from lessons.kit import files
 from scratchgpt import data
 from scratchgpt.nn.context import Context
 from scratchgpt.nn.layers import Block

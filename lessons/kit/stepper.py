@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +21,10 @@ STATUS_SECONDS = 10.0  # the same for each lesson when all are checked
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 0, 1 if a check did not pass, 2 for bad input."""
+    """Run one command; return the exit code: 0, 1 if a check did not pass, 2 for bad input.
+
+    141, as a shell has it, if whoever reads the output has stopped reading.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m lessons",
         description="Step through the lessons. Without a command, show your progress.",
@@ -53,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "python -m lessons train 4 --help lists all options of training.",
     )
     training.add_argument(
-        "numbers", help="the lessons whose functions to use, e.g. 4,5,8, or all that you have started"
+        "numbers",
+        help="the lessons whose functions to use, e.g. 4,5,8, or the word all: every lesson you have started",
     )
     training.add_argument(
         "options", nargs=argparse.REMAINDER, metavar="...", help="any options of train.py, after the numbers"
@@ -65,7 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         order = "; the lesson numbers come before the options" if arguments.command == "train" else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{order}")
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        sys.stdout.flush()  # raises here, not at exit, if the reader has gone
+        return code
+    except BrokenPipeError:  # e.g. head, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes at exit
+        return 141
     except Missing as error:
         print(f"python -m lessons: {error}", file=sys.stderr)
         return 2

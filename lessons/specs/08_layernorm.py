@@ -15,7 +15,7 @@ def cases() -> list[Case]:
     given = {"weight": weight, "bias": bias, "eps": EPS}
     return [
         Case("first", {"x": waves(B, T, C), **given}, waves(B, T, C, seed=5, mean=0.1)),
-        Case("x of rank 2", {"x": waves(B, C, seed=6), **given}, waves(B, C, seed=7, mean=0.2)),
+        Case("2-dimensional x", {"x": waves(B, C, seed=6), **given}, waves(B, C, seed=7, mean=0.2)),
         Case("no bias", {"x": waves(B, T, C), **given, "bias": None}, waves(B, T, C, seed=5, mean=0.1)),
         Case("rows around 1000", {"x": waves(B, C, seed=6) + 1000.0, **given}, waves(B, C, seed=7)),
     ]

@@ -42,10 +42,10 @@ class FixedGenerator:
 
 
 def cases() -> list[Case]:
-    """Return x of rank 3 and 2, a larger p, and p = 0."""
+    """Return 3-dimensional x and 2, a larger p, and p = 0."""
     return [
         Case("first", {"x": waves(B, T, C), "p": P}, waves(B, T, C, seed=5, mean=0.1)),
-        Case("x of rank 2", {"x": waves(T, C, seed=2), "p": P}, waves(T, C, seed=6)),
+        Case("2-dimensional x", {"x": waves(T, C, seed=2), "p": P}, waves(T, C, seed=6)),
         Case("p = 0.6", {"x": waves(B, C, seed=3), "p": 0.6}, waves(B, C, seed=7)),
         Case("p = 0", {"x": waves(B, C, seed=4), "p": 0.0}, waves(B, C, seed=8)),
     ]
