@@ -32,8 +32,8 @@ functions = lesson.functions(files.answer(1))  # the engine does not count, so t
 # How good is this table? It gives the four pairs the probabilities 2/3, 1, 1/3 and 2/3. The probability of
 # the whole text is their product, 4/27. Products of many small numbers are awkward, so take the logarithm,
 # flip the sign, and divide by the number of pairs. The result is the **negative log-likelihood** per pair, or
-# NLL: (ln 27/4) / 4 = 0.477 (in nats, because the logarithm is natural; divided by ln 2 it is in bits). Smaller is
-# better, and 0 is perfect.
+# NLL: (ln 27/4) / 4 = 0.477 (in nats, because the logarithm is natural; divided by ln 2 it is in bits).
+# Smaller is better, and 0 is perfect.
 
 # %%
 lesson.title("By hand: abaab")

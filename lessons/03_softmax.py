@@ -69,10 +69,11 @@ assert p_raised[0] < 0.25
 #
 # $$dx_j = \underbrace{p_j\, dp_j}_{\text{numerator}} \; \underbrace{- \; p_j \sum_i p_i\, dp_i}_{\text{denominator}} = p_j \Big( dp_j - \sum_i p_i\, dp_i \Big) \tag{3.5}$$
 #
-# The **numerator** term is the effect of a score on its own numerator. The **denominator** term is its effect on
-# the sum, and through the sum on all the probabilities. Now read (3.5) aloud: Σ p dp is the *average* of dp, weighted by p. A
-# score's gradient is positive where dp is above that average, negative where it is below, and small where p
-# is small. For M scores, J has M² entries; (3.5) needs one sum of M products and another M products.
+# The **numerator** term is the effect of a score on its own numerator. The **denominator** term is its effect
+# on the sum, and through the sum on all the probabilities. Now read (3.5) aloud: Σ p dp is the *average* of
+# dp, weighted by p. A score's gradient is positive where dp is above that average, negative where it is
+# below, and small where p is small. For M scores, J has M² entries; (3.5) needs one sum of M products and
+# another M products.
 #
 # ## The engine's code
 
@@ -236,9 +237,10 @@ lesson.save(
 # %% [markdown]
 # ## Your turn
 #
-# Write `forward` and `backward` in `lessons/exercises/03_softmax.py`, for arrays of any number of dimensions, always over the
-# last axis. Then run `python -m lessons check 3`. It tells you whether the numerator or the
-# denominator term is missing or wrong. `python lessons/03_softmax.py --mine` draws the picture with your functions.
+# Write `forward` and `backward` in `lessons/exercises/03_softmax.py`, for arrays of any number of dimensions,
+# always over the last axis. Then run `python -m lessons check 3`. It tells you whether the numerator or the
+# denominator term is missing or wrong. `python lessons/03_softmax.py --mine` draws the picture with your
+# functions.
 #
 # Then go hunting: `python -m lessons hunt 3` plants one or two mistakes in a copy of the answer, and you name
 # them.

@@ -101,7 +101,8 @@ lesson.holds("y(1) - y(-1)", y[2] - y[0], 1.0)
 #
 # $$y = \tfrac{x}{2}\,(1 + \tanh u) \qquad u = \sqrt{\tfrac2\pi}\,\left(x + 0.044715\,x^3\right) \tag{6.5}$$
 #
-# Its slope has two terms as well, the **tanh gate** and the **tanh slope**. The slope of tanh u is $(1 - \tanh^2 u)\,u'$:
+# Its slope has two terms as well, the **tanh gate** and the **tanh slope**. The slope of tanh u is
+# $(1 - \tanh^2 u)\,u'$:
 #
 # $$dx = \underbrace{\tfrac12(1 + \tanh u)\,dy}_{\text{tanh gate}} + \underbrace{\tfrac{x}{2}(1 - \tanh^2 u)\,u'\,dy}_{\text{tanh slope}}
 # \qquad u' = \sqrt{\tfrac2\pi}\,\left(1 + 3\cdot 0.044715\,x^2\right) \tag{6.6}$$

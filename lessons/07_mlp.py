@@ -24,8 +24,8 @@ lesson = Lesson(7)
 # %% [markdown]
 # ## By hand: a list of steps
 #
-# Take f(x) = (3x + 1)² at x = 1. It is a list of three steps: multiply by 3, add 1, square. Forward goes down the
-# list, and each step saves what its slope will need:
+# Take f(x) = (3x + 1)² at x = 1. It is a list of three steps: multiply by 3, add 1, square. Forward goes down
+# the list, and each step saves what its slope will need:
 #
 # | step | value after it | its slope |
 # |---|---|---|
@@ -289,8 +289,8 @@ lesson.save(
 #
 # - With two layers, a good start is enough. With thirty, activations drift in training, and something must hold
 #   them: lesson 08.
-# - Each of the K positions has its own block of w₁, so nothing learned at one position helps at another, and K is
-#   fixed. Attention, lesson 09, removes both limits.
+# - Each of the K positions has its own part of w₁, so nothing learned at one position helps at another, and K
+#   is fixed. Attention, lesson 09, removes both limits.
 # - Why one learning rate is too small for one weight and too large for another: lesson 14.
 #
 # **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), the model.

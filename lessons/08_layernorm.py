@@ -37,8 +37,9 @@ for row in ([1.0, 3.0], [101.0, 103.0], [7.0, 21.0]):
 # %% [markdown]
 # ## The gradient, term by term
 #
-# Write $h_i = \gamma_i\, \partial L/\partial y_i$ for the gradient that arrives at $\hat x_i$ (in the code it is
-# `dx_hat`). Changing one $x_j$ changes the loss in three ways, because $x_j$ appears in three places of (8.1).
+# Write $h_i = \gamma_i\, \partial L/\partial y_i$ for the gradient that arrives at $\hat x_i$ (in the code it
+# is `dx_hat`). Changing one $x_j$ changes the loss in three ways, because $x_j$ appears in three places of
+# (8.1).
 #
 # 1. In its own numerator: $\hat x_j$ moves by $1/\sigma$ for each unit of $x_j$. The **direct** term:
 #    $$\text{direct}_j = \frac{h_j}{\sigma} \tag{8.2}$$
@@ -73,9 +74,9 @@ lesson.show(layernorm.backward)
 # to x̂. The mean and variance terms are exactly what it takes to remove these two directions from the direct
 # term. Apart from the factors γ and 1/σ, LayerNorm's backward is a *projection*.
 #
-# Why means? The part of h along a vector u is $u\,\langle h, u\rangle / \|u\|^2$. For u = (1, ..., 1), which has
-# $\|u\|^2 = C$, each entry of that part is mean(h). For u = x̂, $\|\hat x\|^2 = C$ as well (up to ε), so the part
-# is $\hat x\,\mathrm{mean}(h\hat x)$.
+# Why means? The part of h along a vector u is $u\,\langle h, u\rangle / \|u\|^2$. For u = (1, ..., 1), which
+# has $\|u\|^2 = C$, each entry of that part is mean(h). For u = x̂, $\|\hat x\|^2 = C$ as well (up to ε), so
+# the part is $\hat x\,\mathrm{mean}(h\hat x)$.
 
 # %%
 lesson.title("Two directions are gone")
@@ -95,8 +96,9 @@ lesson.holds("rows of dx, each dotted with x̂", (dx * x_hat).sum(axis=1), np.ze
 # %% [markdown]
 # ## Experiment: 32 layers, with and without
 #
-# Each layer multiplies by a random matrix whose entries are 10 % larger than 1/√width, at which a row keeps its
-# norm. So rows grow by a factor of 1.1 per layer. We send a random gradient back through 32 such layers and measure its norm at every depth.
+# Each layer multiplies by a random matrix whose entries are 10 % larger than 1/√width, at which a row keeps
+# its norm. So rows grow by a factor of 1.1 per layer. We send a random gradient back through 32 such layers
+# and measure its norm at every depth.
 
 # %%
 lesson.title("32 layers")
@@ -135,9 +137,9 @@ print(f"with LayerNorm it ends at {with_it[-1] / with_it[0]:.2f} times its initi
 assert without[-1] / without[0] > 10 and 0.1 < with_it[-1] / with_it[0] < 3
 
 # %% [markdown]
-# So this is what keeps the numbers from exploding. Each matrix makes σ ≈ 1.1. On the way up LayerNorm divides by
-# σ, and on the way down its backward divides the gradient by the same σ. The factor 1.1 of the matrix cancels,
-# forward and backward, and so would any other.
+# So this is what keeps the numbers from exploding. Each matrix makes σ ≈ 1.1. On the way up LayerNorm divides
+# by σ, and on the way down its backward divides the gradient by the same σ. The factor 1.1 of the matrix
+# cancels, forward and backward, and so would any other.
 
 
 # %%

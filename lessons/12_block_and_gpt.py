@@ -87,7 +87,8 @@ lesson.holds("the four paths: 1 + 0.5 + 3 + 3·0.5", 1 + 0.5 + 3 + 3 * 0.5, dx)
 # $$dx = \underbrace{dy}_{\text{stream}} + \underbrace{M^T dy}_{\text{MLP}} + \underbrace{S^T dy}_{\text{attention}} + \underbrace{S^T M^T dy}_{\text{both}} \tag{12.3}$$
 #
 # The **stream** path goes straight down and touches nothing. The others come through the **MLP**, through **attention**
-# and through **both**. Forget one of the two additions, and *two* of the paths are gone at once: the checker tells you which.
+# and through **both**. Forget one of the two additions, and *two* of the paths are gone at once: the checker tells you
+# which.
 
 # %%
 lesson.title("The code under study")

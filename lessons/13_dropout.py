@@ -71,9 +71,9 @@ lesson.holds("y in evaluation (no generator)", y, x)
 #
 # $$dx_i = \underbrace{dy_i\, m_i}_{\text{mask}} \tag{13.4}$$
 #
-# This **mask** term is $dy_i/(1-p)$ where $x_i$ was kept, and 0 where it was dropped. The mask must be *the same one* that
-# forward used. Another mask has the same mean and variance, and the loss may well go down with it, only more
-# slowly. That makes the mistake hard to see.
+# This **mask** term is $dy_i/(1-p)$ where $x_i$ was kept, and 0 where it was dropped. The mask must be *the
+# same one* that forward used. Another mask has the same mean and variance, and the loss may well go down with
+# it, only more slowly. That makes the mistake hard to see.
 
 # %%
 lesson.title("The code under study")

@@ -23,8 +23,20 @@ STATUS_SECONDS = 10.0  # the same for each lesson when all are checked
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0, 1 if a check did not pass, 2 for bad input.
 
-    141, as a shell has it, if whoever reads the output has stopped reading.
+    It is 141, as that of other programs, if nobody reads the output to its end.
     """
+    try:
+        try:
+            return _main(argv)
+        finally:
+            sys.stdout.flush()  # raises here, not at exit, if the reader has gone
+    except BrokenPipeError:  # e.g. head, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 141
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    """Read the command line and run its command; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m lessons",
         description="Step through the lessons. Without a command, show your progress.",
@@ -70,12 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         order = "; the lesson numbers come before the options" if arguments.command == "train" else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{order}")
     try:
-        code = _run(arguments)
-        sys.stdout.flush()  # raises here, not at exit, if the reader has gone
-        return code
-    except BrokenPipeError:  # e.g. head, which has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes at exit
-        return 141
+        return _run(arguments)
     except Missing as error:
         print(f"python -m lessons: {error}", file=sys.stderr)
         return 2

@@ -53,7 +53,7 @@ EXERCISE = Exercise(
     hints={
         "numerical_gradient": (
             "Change one entry of x at a time, a little up and a little down, and see how f changes.",
-            "Work on a float64 copy of x. np.ndindex(x.shape) yields every index, for any number of dimensions.",
+            "Work on a float64 copy of x. np.ndindex(x.shape) yields every index, however many axes x has.",
             "For each index: remember the entry, call f with entry + h, call f with entry - h, restore the "
             "entry; the derivative is the difference of the two results divided by 2h.",
         ),

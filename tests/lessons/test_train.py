@@ -40,8 +40,8 @@ def test_a_gpt_is_trained_with_a_learners_functions(train: Callable[..., Outcome
     done = train("4,5,8", *SMALL)
     assert done.code == 0, done.err
     assert (
-        "with your functions of lessons 4, 5, 8, over 10 steps in float64 the loss differs from the engine's by at most"
-        in done.out
+        "with your functions of lessons 4, 5, 8, over 10 steps in float64 the loss differs from the "
+        "engine's by at most" in done.out
     )
     assert Path("runs/fables/best.safetensors").exists()
     assert "more text: python sample.py runs/fables" in done.out
