@@ -60,4 +60,4 @@ def test_a_reader_that_stops_reading_ends_the_command_quietly(course: Path, argu
         started.stdout.close()  # before the command has written anything
         errors = started.stderr.read().decode()
     assert errors == ""
-    assert started.returncode == 141
+    assert started.returncode == (0 if arguments == "--help" else 141)  # argparse ignores it
