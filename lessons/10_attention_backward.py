@@ -54,8 +54,8 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 # ## The gradient, step by step
 #
 # In this lesson S stands for the scores and P for the probabilities, which are the weights. (Elsewhere S
-# counts the keys.) Forward takes three steps: the scores $S = Q K^\top / \sqrt D$ (with the future masked),
-# then $P = \mathrm{softmax}(S)$, then $Y = P V$. Backward goes through them in reverse. Write dX for the
+# counts the keys and P the positions.) Forward takes three steps: the scores $S = Q K^\top / \sqrt D$ (with the
+# future masked), then $P = \mathrm{softmax}(S)$, then $Y = P V$. Backward goes through them in reverse. Write dX for the
 # derivative of the loss with respect to X; dS is the dscores from above.
 #
 # **The average.** $y_{td} = \sum_s P_{ts} v_{sd}$. Value s is used by every query t, so its gradient sums
