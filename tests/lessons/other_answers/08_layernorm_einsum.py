@@ -4,7 +4,7 @@ import numpy as np
 
 
 def forward(x, weight, bias=None, eps=1e-5):
-    """Normalise with E[x²] of the centered rows, rank 2 inside."""
+    """Normalize with E[x²] of the centered rows, 2-dimensional inside."""
     rows = x.reshape(-1, x.shape[-1])
     C = rows.shape[1]
     centered = rows - np.einsum("nc->n", rows)[:, None] / C

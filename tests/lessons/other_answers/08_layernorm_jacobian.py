@@ -7,7 +7,7 @@ import numpy as np
 
 
 def forward(x, weight, bias=None, eps=1e-5):
-    """Normalise, and make each row's Jacobian."""
+    """Normalize, and make each row's Jacobian."""
     C = x.shape[-1]
     projection = np.eye(C, dtype=x.dtype) - np.ones((C, C), dtype=x.dtype) / C
     centered = x @ projection

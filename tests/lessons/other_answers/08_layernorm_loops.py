@@ -6,7 +6,7 @@ import numpy as np
 
 
 def forward(x, weight, bias=None, eps=1e-5):
-    """Normalise each row; save the input."""
+    """Normalize each row; save the input."""
     y = np.empty_like(x, subok=False)
     for index in np.ndindex(x.shape[:-1]):
         row = x[index]
