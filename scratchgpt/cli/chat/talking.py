@@ -24,7 +24,7 @@ def talk(session: Session) -> int:
     Ctrl-C ends the program. Everything else goes to standard error.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C with piped input.
+        KeyboardInterrupt: if the user presses Ctrl-C and the input is piped.
     """
     on_terminal = sys.stdin.isatty()
     if on_terminal:

@@ -18,7 +18,8 @@ REPEATABLE = {  # fields that are lists or mappings: the placeholder of one item
     list: ("TEXT", r"Repeat the option for more texts, '' for none; \n, \t and \\ are escapes."),
     dict: (
         "TOKEN=NUMBER",
-        "Repeat the option for more tokens, '' for none; 13 is an id, the or 'the' is text, and so is '13'.",
+        "Repeat the option for more tokens, '' for none. A bare number is a token id; anything else, or a "
+        "quoted number, is text.",
     ),
 }
 
@@ -60,7 +61,7 @@ def chosen_settings(
     As few saved settings as possible are dropped.
 
     Raises:
-        InputError: the options are invalid whatever the run's settings are.
+        InputError: if the options are invalid whatever the run's settings are.
     """
     try:
         return from_mapping(GenerationSettings, {**saved, **typed}, "generation."), []
