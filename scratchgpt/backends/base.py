@@ -57,8 +57,8 @@ class Op(Protocol):
 class Ops:
     """The table of pairs that layers call; a backend replaces entries with faster ones.
 
-    A replacement keeps the signature of the reference pair in `scratchgpt.ops` but may define its own `Saved`;
-    tests compare its results with those of the reference.
+    A replacement keeps the signature of the reference pair in `scratchgpt.ops` but may define its own
+    `Saved`; tests compare its results with those of the reference.
     """
 
     embedding: Op
@@ -159,7 +159,10 @@ class Backend:
         return function
 
     def count_targets(self, targets: Array) -> Any:
-        """Return the number of targets not equal to IGNORE_INDEX, as `linear_cross_entropy` takes it: here an int."""
+        """Return the number of targets not equal to IGNORE_INDEX, in the form `linear_cross_entropy` takes.
+
+        Here that is an int.
+        """
         return int(np.count_nonzero(targets != IGNORE_INDEX))
 
     # Updating weights.

@@ -76,8 +76,8 @@ def beam_search(
 
     Args:
         bound: the model, its weights and where to compute. The search itself runs in float64 on the host.
-        prompt_ids: 1 to block_size token ids. A sequence that outgrows the context window is scored by its
-            last block_size tokens.
+        prompt_ids: 1 to block_size token ids. A sequence that outgrows the context window is scored
+            by its last block_size tokens.
         settings: beams, groups, penalties, early_stopping and max_new_tokens.
         eos_ids: tokens that end a sequence. Such an end counts if it is among the best continuations of a step,
             as many as the group has beams.
@@ -89,7 +89,8 @@ def beam_search(
         One hypothesis per beam; fewer only if that many sequences do not exist.
 
     Raises:
-        InputError: if the prompt is empty or too long, scores are not finite, or `process` forbids every token.
+        InputError: if the prompt is empty or too long, scores are not finite, or `process` forbids every
+            token.
     """
     check_prompts([prompt_ids], bound)
     max_new_tokens, length_penalty = settings.max_new_tokens, settings.length_penalty

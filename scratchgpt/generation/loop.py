@@ -52,7 +52,8 @@ def generate_batch(
             beams, because a beam search cannot yield tokens one by one. `logit_bias` takes ids only.
 
     Raises:
-        InputError: if a prompt is empty or longer than the context window, or a setting is unknown or invalid.
+        InputError: if a prompt is empty or longer than the context window, or a setting is unknown or
+            invalid.
     """
     for name, why in REFUSED.items():
         if name in settings:

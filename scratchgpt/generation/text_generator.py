@@ -79,8 +79,8 @@ class TextGenerator:
             n_alternatives: how many of the most likely tokens to report with each token.
 
         Raises:
-            InputError: if a prompt is empty or too long, the seed is invalid, `settings` ask for a beam search,
-                or `n_alternatives` is negative.
+            InputError: if a prompt is empty or too long, the seed is invalid, the settings ask for a beam
+                search, or `n_alternatives` is negative.
         """
         if settings.beams > 1:
             raise InputError(

@@ -54,13 +54,13 @@ class Optimizer(ABC):
 
     @abstractmethod
     def change(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Apply this optimizer's update rule: change weights and moments in place, unless `norm` is not finite.
+        """Update weights and moments in place by this optimizer's rule, unless `norm` is not finite.
 
         The arguments are those of `apply`, which is what to call.
         """
 
     def apply(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Run one whole step on the backend's device: `change`, then the loss scale. It does not wait for either.
+        """Run one step on the backend's device, `change` and then the loss scale, without waiting for it.
 
         Args:
             grads: the gradients; they are not modified.

@@ -65,7 +65,7 @@ class RunSummary:
         return curve(self.records, "val_loss")
 
     def facts(self) -> list[str]:
-        """Return steps, best validation loss, its step, tokens seen and training time, with a ~ if that is estimated."""
+        """Return the columns of FACTS: its time begins with ~ if it is estimated."""
         best = self.losses.best() if len(self.losses.steps) else None
         time = "" if self.seconds is None else str(timedelta(seconds=round(self.seconds)))
         about = "" if len(curve(self.records, "seconds").steps) or not time else "~"

@@ -82,10 +82,10 @@ class TrainingSettings:
         max_epochs: train for this many passes over the text, e.g. 0.5; null: max_steps decides.
         max_tokens: train on this many tokens, padding included; null: max_steps decides. If max_epochs is
             set, too, whichever is reached first decides.
-        batch_size: sequences of block_size tokens per optimizer step, in total; see accumulate.
+        batch_size: sequences of block_size tokens per optimizer step, in total; accumulate splits them.
         batches: how to draw sequences: "random" windows of the text, or "epochs", each once per epoch.
-        accumulate: gradient accumulation: split the batch_size sequences of a step into this many parts, which
-            run one after the other to save memory.
+        accumulate: gradient accumulation: split the batch_size sequences of a step into this many parts,
+            computed one after the other.
         recompute: activation checkpointing: recompute each block's activations in backward to save memory.
         optimizer: "adamw", "lion" or "muon".
         learning_rate: peak learning rate.
@@ -209,8 +209,8 @@ class RunSettings:
         graph: capture the training step as a CUDA graph and replay it.
         device: index of the GPU; None means the first.
         resume: folder of a run to resume, or None.
-        init_from: a model to fine-tune (anything `sg.load` takes), or None. Its configuration and tokenizer are
-            kept.
+        init_from: a model to fine-tune (anything `sg.load` takes), or None. Its configuration and tokenizer
+            are kept.
         logger: loggers that also receive the metrics: "none", "tensorboard", "wandb", or "tensorboard,wandb".
         corpus: how to read the text.
         tokenizer: how to tokenize it.

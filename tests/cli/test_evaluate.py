@@ -94,7 +94,7 @@ def test_the_measures_are_those_of_the_held_out_text(
     assert found["tokens"] == round(0.1 * 39 * 30) - 1  # nothing predicts the first
     shown = capsys.readouterr().out
     for word in (
-        "run, best: text, held-out",
+        "run (best checkpoint) on text, validation part",
         f"{found['loss']:.4f} nats per token",
         f"{found['accuracy']:.2%}",
     ):

@@ -79,10 +79,8 @@ def test_on_a_narrow_terminal_every_name_and_fact_is_whole(
     assert runs.main([str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "…" not in out
-    facts = "steps 10/20, best loss 2.2500, at step 10, tokens 640, time ~0:00:10"
-    words = (
-        f"a-run-with-quite-a-long-name {facts} begun steps 0/20, best loss none yet, tokens 0 broken damaged"
-    )
+    facts = "steps 10/20, best validation loss 2.2500, at step 10, tokens 640, time ~0:00:10"
+    words = f"a-run-with-quite-a-long-name {facts} begun steps 0/20, best validation loss none yet, tokens 0 broken damaged"
     assert " ".join(out.split()).startswith(words)
 
 
@@ -176,7 +174,7 @@ def test_whatever_a_run_holds_is_a_run_or_an_input_error(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere", "nowhere is not a folder"),
+        ("nowhere", "there is no folder 'nowhere' yet; train a model first"),
         (".", "there is no run in .; expected a folder that holds runs"),
     ],
 )

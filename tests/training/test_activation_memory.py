@@ -128,11 +128,11 @@ def test_the_summary_for_gpt2() -> None:
     gpt2 = sg.GPTConfig(vocab_size=50257)
     reference = sg.get_backend("reference")
     assert activation_summary(sg.GPT(gpt2), reference, 12) == (
-        "activations up to 17.6 GiB (12 x 1024 tokens at once); with --training.recompute true up to 2.8 GiB"
+        "peak activation memory: at most 17.6 GiB (batch 12 x 1024); 2.8 GiB with --training.recompute true"
     )
     bf16 = gpu.backend("bf16")
     assert activation_summary(sg.GPT(gpt2, recompute=True), bf16, 12) == (
-        "activations up to 1.4 GiB (12 x 1024 tokens at once, blocks recomputed)"
+        "peak activation memory: at most 1.4 GiB (batch 12 x 1024, blocks recomputed)"
     )
 
 

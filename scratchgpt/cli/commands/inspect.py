@@ -100,9 +100,8 @@ def _pictures(lm: LanguageModel, ids: Array, lens: Lens, norms: dict[str, float]
         "logit-lens",
         "Logit lens",
         "The prediction after each token if the model stopped after a layer: the most likely next token "
-        "and its probability, by the model's final LayerNorm and head. The last column is the prediction itself."
-        + (" Not all layers are shown." if len(lens.ids) > figures.MAX_COLUMNS else "")
-        + shown,
+        "and its probability, by the model's final LayerNorm and head. The last column is the prediction "
+        "itself." + (" Not all layers are shown." if len(lens.ids) > figures.MAX_COLUMNS else "") + shown,
         figures.logit_lens(
             [drawable(labels(lm.tokenizer, layer)) for layer in lens.ids[:, -T:]], lens.probs[:, -T:], words
         ),

@@ -101,11 +101,15 @@ def _check(values: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
 
 
 def _check_beam_search(beams: int, values: Mapping[str, Any]) -> None:
+    if values["num_samples"] > beams:
+        raise InputError(
+            f"--num-samples is {values['num_samples']}; expected at most --beams, which is {beams}"
+        )
     for name in ("json", "show_probabilities", "alternatives"):
         if values[name]:
             option = "--" + name.replace("_", "-")
             raise InputError(
-                f"generation.beams is {beams}; expected 1 with {option}, because a beam search yields whole "
+                f"--beams is {beams}; expected 1 with {option}, because a beam search yields whole "
                 "texts and no probability of each token"
             )
 

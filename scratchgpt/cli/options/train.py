@@ -175,8 +175,8 @@ def _sections(file: Path, ignore: Collection[str]) -> dict[str, Any]:
 def _train_parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
-        description="Train a GPT on a text and generate a sample. Precedence: command line, then the YAML file, "
-        "then the defaults shown here. Without --config the file is configs/default.yaml "
+        description="Train a GPT on a text and generate a sample. Precedence: command line, then the YAML "
+        "file, then the defaults shown here. Without --config the file is configs/default.yaml "
         "(configs/fine-tune.yaml with --init-from), so many of the defaults below are not in effect; "
         "--print-config shows the settings in effect.",
     )
@@ -185,7 +185,7 @@ def _train_parser(prog: str) -> Parser:
         "--out",
         type=str | None,
         metavar="RUN",
-        help="the folder of the run; if it already holds a run, RUN-2, RUN-3, ... is used; default: runs/TEXT",
+        help="the folder of the run; if it already holds one, RUN-2, RUN-3, ... is used; default: runs/TEXT",
     )
     parser.add_argument("--config", type=str, metavar="FILE", help="a YAML file of settings, see configs/")
     parser.add_argument("--resume", type=str, metavar="RUN", help="continue the run in this folder")
