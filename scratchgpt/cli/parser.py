@@ -40,7 +40,7 @@ class Parser(ArgumentParser):
         """Parse the settings of a YAML file; where it has none, the defaults stay.
 
         Raises:
-            InputError: if an option is unknown or a value is invalid; the message begins with the file's name.
+            InputError: if an option is unknown or a value is invalid; the message begins with the file.
         """
         self._find_problem = partial(wrong_setting, self, settings)
         self._source = f"{file}: "

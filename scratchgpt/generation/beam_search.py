@@ -76,8 +76,8 @@ def beam_search(
 
     Args:
         bound: the model, its weights and where to compute. The search itself runs in float64 on the host.
-        prompt_ids: 1 to block_size token ids. A sequence that outgrows the context window is scored
-            by its last block_size tokens.
+        prompt_ids: 1 to block_size token ids. One that outgrows the context window is scored by its
+            last block_size tokens.
         settings: beams, groups, penalties, early_stopping and max_new_tokens.
         eos_ids: tokens that end a sequence. Such an end counts if it is among the best continuations of a step,
             as many as the group has beams.

@@ -18,7 +18,7 @@ Seed = int | Sequence[int] | None
 REFUSED = {  # settings that `generate_batch` does not take, and why
     "prompt": "prompt is a text, but prompts are token ids here; use LanguageModel.generate",
     "stop": "stop is compared with text, so it needs a tokenizer; use LanguageModel.generate, which has one",
-    "beams": "a beam search has its tokens only at its end, so it cannot yield them one by one; use "
+    "beams": "beams cannot be generated token by token: a beam search knows its tokens only at its end; use "
     "LanguageModel.generate, or beam_search in generation/beam_search.py for token ids",
 }
 

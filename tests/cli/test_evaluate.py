@@ -176,7 +176,7 @@ def test_a_block_too_short_for_any_prompt_is_reported(
     Path("long.jsonl").write_text(json.dumps({"dialog": ["now" * 50, "Gone."]}) + "\n", encoding="utf-8")
     assert json.loads(config.read_text(encoding="utf-8"))["block_size"] == 99
     assert measured(bot_run, "--data=long.jsonl")["replies"] == {"number": 0}
-    assert "no turn of the bot has a prompt that fits into a block" in capsys.readouterr().out
+    assert "no turn of the bot has a prompt that fits into the context window" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

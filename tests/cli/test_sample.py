@@ -327,7 +327,7 @@ def test_a_terminal_obeys_nothing_that_a_model_writes(monkeypatch: pytest.Monkey
             ["--num-samples is 3; expected at most --beams, which is 2"],
         ),
         ("--top-q 0.5", ["did you mean '--top-"]),
-        ("--top-p 2", ["generation.top_p is 2.0; expected a number in (0, 1]"]),
+        ("--top-p 2", ["--top-p is 2.0; expected a number in (0, 1]"]),
         ("--beams x", ["--beams is 'x'; expected a whole number"]),
     ],
 )

@@ -265,9 +265,16 @@ def test_bad_settings_for_token_ids_are_named(settings: dict, words: str) -> Non
         tokens(sg.get_backend(), [1], **settings)
 
 
-@pytest.mark.parametrize("name", ["prompt", "stop", "beams"])
-def test_settings_that_need_text_are_refused_for_token_ids(name: str) -> None:
-    with pytest.raises(sg.InputError, match=f"{name} needs text, not token ids; use LanguageModel.generate"):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("prompt", "prompt is a text, but prompts are token ids here; use LanguageModel.generate"),
+        ("stop", "stop is compared with text, so it needs a tokenizer; use LanguageModel.generate"),
+        ("beams", "beams cannot be generated token by token.*use LanguageModel.generate, or beam_search"),
+    ],
+)
+def test_settings_that_token_ids_alone_cannot_serve_are_refused(name: str, words: str) -> None:
+    with pytest.raises(sg.InputError, match=words):
         generate_batch(sg.BoundModel(MODEL, PARAMS, sg.get_backend()), [[1]], **{name: 1})
 
 
