@@ -79,8 +79,8 @@ def beam_search(
         prompt_ids: 1 to block_size token ids. One that outgrows the context window is scored by its
             last block_size tokens.
         settings: beams, groups, penalties, early_stopping and max_new_tokens.
-        eos_ids: tokens that end a sequence. Such an end counts if it is among the best continuations of a step,
-            as many as the group has beams.
+        eos_ids: tokens that end a sequence. Such an end counts if it is among the best continuations of a
+            step, as many as the group has beams.
         process: maps the log-probabilities (V,) of the next token and the ids so far, prompt included, to
             the log-probabilities to search by; -inf forbids a token. They are not normalized again.
         vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
