@@ -94,7 +94,7 @@ def test_the_measures_are_those_of_the_held_out_text(
     assert found["tokens"] == round(0.1 * 39 * 30) - 1  # nothing predicts the first
     shown = capsys.readouterr().out
     for word in (
-        "run, best: text, held-out",
+        "run (best checkpoint) on text, validation part",
         f"{found['loss']:.4f} nats per token",
         f"{found['accuracy']:.2%}",
     ):
@@ -176,7 +176,7 @@ def test_a_block_too_short_for_any_prompt_is_reported(
     Path("long.jsonl").write_text(json.dumps({"dialog": ["now" * 50, "Gone."]}) + "\n", encoding="utf-8")
     assert json.loads(config.read_text(encoding="utf-8"))["block_size"] == 99
     assert measured(bot_run, "--data=long.jsonl")["replies"] == {"number": 0}
-    assert "no turn of the bot has a prompt that fits into a block" in capsys.readouterr().out
+    assert "no turn of the bot has a prompt that fits into the context window" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
