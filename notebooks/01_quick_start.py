@@ -118,8 +118,8 @@ print(f"character frequencies only: {unigram:.3f} nats; the trained model: {val_
 # %% [markdown]
 # ## Generate
 #
-# Model, parameters and tokenizer together are a language model. The temperature divides the logits: near 0 the most likely
-# character always wins, at 1 the model's own probabilities decide, and above 1 unlikely characters become more likely.
+# Model, parameters and tokenizer together are a language model. The temperature divides the logits: near 0 the most
+# likely character always wins, at 1 the model's own probabilities decide, and above 1 unlikely characters become more likely.
 
 # %%
 lm = sg.LanguageModel(model, params, tokenizer, sg.get_backend())

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Train on your own text
 #
-# From a text file to a model that generates text: train a BPE tokenizer on it, tokenize it into a cache, train, evaluate, save.
+# From a text file to a model that generates text: train a BPE tokenizer on it, tokenize it into a cache, train, evaluate,
+# save.
 # These are the calls that `train.py` makes; the last cell is the one command that replaces them all.
 
 # %%
@@ -59,7 +60,8 @@ print(" | ".join(tokenizer.decode([i]) for i in ids))
 # ## Tokens, rows, batches
 #
 # `prepare` tokenizes once, into a memory-mapped cache whose name is derived from text and tokenizer; the text may be larger
-# than memory. The last tenth is held out for validation. With "epochs", every row of 64 tokens is used once before any is used again.
+# than memory. The last tenth is held out for validation. With "epochs", every row of 64 tokens is used once before any is
+# used again.
 
 # %%
 STEPS = 400
