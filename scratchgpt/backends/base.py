@@ -230,7 +230,7 @@ class Backend:
         return f"backend {self.name}"
 
     def memory(self) -> str:
-        """Return ", GPU memory: ..." for the end of a line of the log; empty for a backend on the CPU."""
+        """Return a line on the memory in use, with its line break; empty for a backend on the CPU."""
         return ""
 
     def state(self) -> dict[str, float]:

@@ -33,7 +33,7 @@ def plot_loss(
         train: (step, loss of that step's batch) in nats per token.
         val: (step, validation loss) in nats per token.
         vocab_size: V; a line shows ln V, the loss of a uniform guess.
-        val_label: the text that the evaluations use, "held-out" or "whole-text".
+        val_label: the text that the evaluations use, "validation" or "whole-text".
         floor: the entropy of the source in nats per token, if known: the lowest loss that is possible.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")

@@ -48,7 +48,7 @@ def write_report(
         folder: the folder of the run; the page shows its run.yaml and config.json.
         records: the lines of metrics.jsonl, in the order of the steps.
         summary: a few lines on what is trained.
-        val_label: the text that the evaluations use, "held-out" or "whole-text".
+        val_label: the text that the evaluations use, "validation" or "whole-text".
         floor: the entropy of the source in nats per token, if known.
 
     Raises:

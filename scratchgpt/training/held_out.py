@@ -22,12 +22,12 @@ class HeldOut:
         training: has the batch size and the number of tokens to evaluate on.
 
     Attributes:
-        label: "held-out" or "whole-text", for messages and plots.
+        label: "validation" or "whole-text", for messages and plots.
         floor: the entropy of the text in nats per token, if known; no model can have a lower loss.
     """
 
     def __init__(self, corpus: Corpus, part: Part, tokenizer: Tokenizer, training: TrainingSettings) -> None:
-        self.label = "held-out" if training.val_fraction else "whole-text"
+        self.label = training.val_label
         self.floor = entropy_per_token(corpus, part)
         self._part = part
         self._tokenizer = tokenizer

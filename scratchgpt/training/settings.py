@@ -162,6 +162,11 @@ class TrainingSettings:
         expect_if_set(positive, lambda value: value > 0, "a positive number")
 
     @property
+    def val_label(self) -> str:
+        """The name of the text that a run is evaluated on, for messages and plots."""
+        return "validation" if self.val_fraction else "whole-text"
+
+    @property
     def schedule_settings(self) -> dict[str, Any]:
         """The keyword arguments of `optim.learning_rate`."""
         return {

@@ -74,7 +74,7 @@ OP_FAULTS = [
     Fault("35", "layernorm", "* projection) * rstd",
           "* projection) * rstd * rstd", "1/variance instead of 1/std"),
     # GELU
-    Fault("40", "gelu_tanh", " + 0.5 * x * (1.0 - tanh * tanh) * du", "", "derivative of the gate missing"),
+    Fault("40", "gelu_tanh", " + 0.5 * x * (1.0 - tanh * tanh) * du_dx", "", "derivative of the gate missing"),
     Fault("40b", "gelu_exact", "cdf + x * density", "cdf", "x phi(x) missing"),
     Fault("41", "gelu_tanh", "1.0 + 3.0 * CUBIC", "1.0 + CUBIC", "factor 3 missing"),
     Fault("42", "gelu_exact", "(cdf + x * density)",
@@ -106,7 +106,7 @@ OP_FAULTS = [
 
 MODEL_FAULTS = [
     # Sharing
-    Fault("23", "nn.accumulation", "+ use * n_neighbours", "", "a tied weight's second gradient overwrites its first"),
+    Fault("23", "nn.accumulation", "+ use * n_in_group", "", "a tied weight's second gradient overwrites its first"),
     Fault("23d", "nn.accumulation", "        total += gradient", "        total[...] = gradient",
           "a micro-batch overwrites the previous one's gradient"),
     Fault("23b", "nn.layers.unembedding", "ctx.grads.add(self.weight, dweight)", "dweight",

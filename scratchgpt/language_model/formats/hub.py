@@ -51,6 +51,6 @@ def fetch(name: str) -> Path:
     except Exception as error:  # the package raises whatever the libraries below it raise
         files = ", ".join(" or ".join(names) for names in NEEDED)
         raise InputError(
-            f"could not download {name}: {' '.join(str(error).split())}; to work offline, put its files "
+            f"could not download {name}: {' '.join(str(error).split()).rstrip('.')}; to work offline, put its files "
             f"({files} with merges.txt) into a folder named {name}, which takes precedence"
         ) from error
