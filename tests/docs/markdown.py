@@ -31,7 +31,7 @@ class Block:
     Attributes:
         page: the page, relative to the repository.
         line: the number of its first line of content, from 1.
-        language: what stands behind the opening fence.
+        language: the word after the opening fence.
         text: its content.
         reason: why it is not run, or None.
     """
@@ -49,7 +49,7 @@ class Block:
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        """Return where each line stands, and the line; a backslash at the end joins two."""
+        """Return the location and the text of each line; a backslash at the end joins two."""
         joined: list[tuple[str, str]] = []
         pending = ""
         for number, line in enumerate(self.text.splitlines(), self.line):
@@ -78,14 +78,14 @@ def blocks(page: str, text: str) -> list[Block]:
         known = (*COMMANDS, *SHOWN, "python")
         assert block.language in known, f"{block.where}: unknown language {block.language!r}"
         assert block.reason is None or _is_known(block.reason), (
-            f"{block.where}: {block.reason!r} is no reason"
+            f"{block.where}: unknown reason {block.reason!r}"
         )
         found.append(block)
     return found
 
 
 def inline_code(page: str, text: str) -> list[tuple[str, str]]:
-    """Return every span of inline code on a page, with where it stands."""
+    """Return the location and the text of every span of inline code on a page."""
     prose = FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
     return [
         (f"{page}:{prose.count(chr(10), 0, match.start()) + 1}", " ".join(match[1].split()))
