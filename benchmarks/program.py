@@ -107,7 +107,7 @@ def publish(
 
 def _warn_if_disturbed(machine: Content, console: Console) -> None:
     if is_disturbed(machine):
-        console.print(load_by_others(machine).replace("*", ""))
+        console.print(load_by_others(machine).replace("**", ""))
 
 
 def new_console() -> Console:

@@ -26,11 +26,11 @@ class Table(NamedTuple):
     def rich(self) -> rich.table.Table:
         """Return the table for a rich console."""
         title = f"{self.title} ({self.machine})" if self.machine else self.title
-        table = rich.table.Table(title=title, caption=self.note, caption_justify="left")
+        table = rich.table.Table(title=title, caption=_plain(self.note), caption_justify="left")
         for i, column in enumerate(self.columns):
             table.add_column(column, justify="right" if i else "left", overflow="fold")
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(_plain, row))
         return table
 
     def markdown(self) -> str:
@@ -39,6 +39,11 @@ class Table(NamedTuple):
         lines = [self.columns, ["---", *["---:"] * (len(self.columns) - 1)], *self.rows]
         cells = "\n".join(f"| {' | '.join(line)} |".replace("\n", "<br>") for line in lines)
         return f"**{self.title}**{machine}\n\n{cells}\n\n{self.note}\n"
+
+
+def _plain(text: str) -> str:
+    """Return Markdown text without its emphasis, for the terminal."""
+    return text.replace("**", "")
 
 
 def ratio_text(ratio: float | None) -> str:

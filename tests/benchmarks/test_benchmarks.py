@@ -163,6 +163,7 @@ def test_a_process_that_cannot_make_a_first_call_says_why() -> None:
         EngineProcess("scratchgpt", Continuation(TINY, 3), 1)  # the prompt alone is longer than 8 tokens
 
 
+@pytest.mark.slow
 @pytest.mark.peers
 def test_an_engine_of_each_name_starts() -> None:
     torch_module("torch_steps")
@@ -230,6 +231,7 @@ def test_transformers_has_our_weights_and_generates_our_tokens(tied: bool) -> No
     assert len(set(ours)) > 1  # else equality would prove little
 
 
+@pytest.mark.slow
 @pytest.mark.peers
 def test_both_engines_generate_the_same_text_in_their_processes() -> None:
     pytest.importorskip("torch", reason=f"PyTorch is not installed: {HINT}")
