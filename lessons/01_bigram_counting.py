@@ -32,8 +32,8 @@ functions = lesson.functions(files.answer(1))  # the engine does not count, so t
 # How good is this table? It gives the four pairs the probabilities 2/3, 1, 1/3 and 2/3. The probability of
 # the whole text is their product, 4/27. Products of many small numbers are awkward, so take the logarithm,
 # flip the sign, and divide by the number of pairs. The result is the **negative log-likelihood** per pair, or
-# NLL: (ln 27/4) / 4 = 0.477 (in nats, because the logarithm is natural; divided by ln 2 it is in bits).
-# Smaller is better, and 0 is perfect.
+# NLL: -ln(4/27) / 4 = ln(27/4) / 4 = 0.477 (in nats, because the logarithm is natural; divided by ln 2 it is
+# in bits). Smaller is better, and 0 is perfect.
 
 # %%
 lesson.title("By hand: abaab")
@@ -83,7 +83,7 @@ lesson.holds("NLL", functions.nll(np.maximum(probs, tiny), tokens), np.log(27 / 
 # The engine has no table of counts; lesson 02 finds the same table with the tools the engine does have. So
 # this lesson brings its own three functions. They are the answer to the exercise: look away now if you want
 # to write them first. The engine forms the same pairs, a token and the one right after it, in `random_batch`:
-# see `places + 1` at the end of the output.
+# see `places + 1` below, under "The same pairs in the engine".
 
 # %%
 lesson.title("The code under study")

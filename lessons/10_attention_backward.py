@@ -86,7 +86,7 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 #
 # ## The engine's code
 #
-# The engine also drops weights (lesson 13; off here). In its docstring, `softmax'` means softmax's backward.
+# The engine also drops weights (lesson 13; off here).
 
 # %%
 lesson.title("The code under study")

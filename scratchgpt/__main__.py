@@ -11,7 +11,10 @@ COMMANDS = {  # name: (module with PROG and main(argv), what the command does)
     "train": ("scratchgpt.cli.commands.train", "Train a GPT on a text and generate a sample."),
     "sample": ("scratchgpt.cli.commands.sample", "Generate text with a trained model."),
     "chat": ("scratchgpt.cli.commands.chat", "Chat with a model trained on dialogues."),
-    "evaluate": ("scratchgpt.cli.commands.evaluate", "Measure how well a model predicts a text and replies."),
+    "evaluate": (
+        "scratchgpt.cli.commands.evaluate",
+        "Measure how well a model predicts a text, or replies in a dialogue.",
+    ),
     "runs": ("scratchgpt.cli.commands.runs", "List the runs in a folder and how their settings differ."),
     "compare": (
         "scratchgpt.cli.commands.compare",

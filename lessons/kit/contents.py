@@ -15,8 +15,9 @@ PICTURES = files.LESSONS / "pictures"
 INTRODUCTION = """\
 # The lessons
 
-Step through every gradient of a GPT, write it yourself, and find out what you got wrong. You need Python and
-first-year calculus. NumPy and matplotlib are all it uses, and nothing is downloaded.
+Step through every gradient of a GPT, write it yourself, and find out what you got wrong. You need Python,
+first-year calculus, and scratchgpt itself (`pip install -e .` in the folder above this one). The lessons
+compute with NumPy, draw with matplotlib and download nothing.
 
 ```
 python -m lessons                          # where am I, and what is next?

@@ -11,8 +11,8 @@ differences between machines are methods of `Backend`:
 
 A training step runs inside `active` and uses them in this order: `to_compute` casts the weights to the dtype
 of the passes; `micro_batches` splits the batch; `map` runs forward and backward of every micro-batch;
-`unscale` and `clip` scale the gradient; `adamw`, or `apply_if_finite` for the other optimizers, updates the
-weights; `update_loss_scale` sees the norm of the gradient. The record that `losses` returned before the first
+`unscale` and `clip` scale the gradient; `adamw` and `apply_if_finite` update the weights (AdamW calls the
+first, Lion the second, Muon both); `update_loss_scale` sees the norm of the gradient. The record that `losses` returned before the first
 step keeps the loss and the norm of every step (`Losses.append`).
 
 `Backend` implements every method in plain NumPy, and `reference` is an instance of it. A subclass overrides
@@ -201,7 +201,7 @@ class Backend:
     # Generating text.
 
     def row_ops(self, config: GPTConfig, weights: Array) -> RowOps | None:
-        """Return ops for decoding a single text with a model; None: decoding uses `ops` as well.
+        """Return ops for decoding a single text with a model; None if decoding should use `ops`.
 
         `weights` are the model's, flat.
         """

@@ -100,7 +100,7 @@ def _batches(rows: Rows, batch_size: int, max_tokens: int | None) -> Iterator[tu
 
 
 def spread_evenly(rows: Rows, max_tokens: int | None) -> Array:
-    """Return the indices of as many full rows as hold `max_tokens`, at least one; None means all rows."""
+    """Return the indices of as many full rows as fit into `max_tokens`, at least one; None means all rows."""
     n_full = rows.n_tokens // rows.block_size
     if max_tokens is None or max_tokens >= rows.n_tokens or n_full == 0:
         return np.arange(len(rows))

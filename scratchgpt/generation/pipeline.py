@@ -1,6 +1,6 @@
 """The pipeline between the model's logits and the next token: penalties and bans, then truncation.
 
-The order is that of transformers:
+The order is that of Hugging Face's transformers library:
 
     logit_bias, repetition_penalty, presence and frequency penalties, no_repeat_ngram, banned, min_new_tokens
     temperature, top_k, top_p, min_p, typical_p

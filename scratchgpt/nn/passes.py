@@ -60,8 +60,8 @@ def loss_and_grads(
             do not count.
         backend: where to compute; None means `get_backend("numpy")`.
         rng: seeds the dropout masks; None means no dropout.
-        accumulate: split the batch into this many groups of rows and run them one after the other, to
-            save memory (gradient accumulation).
+        accumulate: split the batch into this many groups of rows, so that micro-batches are smaller, to save
+            memory (gradient accumulation).
 
     Returns:
         The mean cross-entropy in nats per target that counts, and its gradient, a ParamVector with the

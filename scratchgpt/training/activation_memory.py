@@ -72,7 +72,9 @@ def activation_summary(model: GPT, backend: Backend, batch_size: int, *, accumul
         n_bytes = activation_bytes(model.config, n_rows, n_time, itemsize=itemsize, recompute=recompute)
         return memory_size(n_bytes)
 
-    summary = f"peak activation memory: at most {size(model.recompute)} (batch {n_rows} x {n_time}"
+    summary = (
+        f"peak activation memory: at most {size(model.recompute)} ({n_rows} rows x {n_time} tokens at a time"
+    )
     if model.recompute:
         return f"{summary}, blocks recomputed)"
     return f"{summary}); {size(recompute=True)} with --training.recompute true"

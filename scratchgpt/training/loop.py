@@ -6,8 +6,8 @@ Text becomes tokens, tokens become batches, and every batch becomes one optimize
     x, y = batches.draw(rng)              token ids (B, T); y is x shifted by one token
     take_step(x, y, lr, rng)              forward, backward, clip the gradient, update the weights
 
-Every few steps the loop evaluates the model on held-out text, generates a sample, and saves a checkpoint from
-which the run can be resumed bit for bit.
+Every `training.eval_interval` steps the loop evaluates the model on held-out text, generates a sample, and
+saves a checkpoint from which the run can be resumed bit for bit.
 """
 
 import dataclasses

@@ -85,7 +85,7 @@ class TrainingSettings:
         batch_size: sequences of block_size tokens per optimizer step, in total; accumulate splits them.
         batches: how to draw sequences: "random" windows of the text, or "epochs", each once per epoch.
         accumulate: gradient accumulation: split the batch_size sequences of a step into this many parts,
-            computed one after the other.
+            to save memory.
         recompute: activation checkpointing: recompute each block's activations in backward to save memory.
         optimizer: "adamw", "lion" or "muon".
         learning_rate: peak learning rate.

@@ -44,7 +44,7 @@ class TrainingStep:
         model: the structure.
         optimizer: holds the weights and moments, which it updates in place.
         grad_clip: the largest global gradient norm; None means no clipping.
-        accumulate: gradient accumulation: number of parts a batch is split into, one after the other.
+        accumulate: gradient accumulation: number of parts a batch is split into, to save memory.
     """
 
     def __init__(
