@@ -12,8 +12,8 @@ differences between machines are methods of `Backend`:
 A training step runs inside `active` and uses them in this order: `to_compute` casts the weights to the dtype
 of the passes; `micro_batches` splits the batch; `map` runs forward and backward of every micro-batch;
 `unscale` and `clip` scale the gradient; `adamw` and `apply_if_finite` update the weights (AdamW calls the
-first, Lion the second, Muon both); `update_loss_scale` sees the norm of the gradient. The record that `losses` returned before the first
-step keeps the loss and the norm of every step (`Losses.append`).
+first, Lion the second, Muon both); `update_loss_scale` sees the norm of the gradient. The record that
+`losses` returned before the first step keeps the loss and the norm of every step (`Losses.append`).
 
 `Backend` implements every method in plain NumPy, and `reference` is an instance of it. A subclass overrides
 what its machine does faster or elsewhere; its results must equal the reference's up to rounding. To add a

@@ -32,8 +32,8 @@ def test_without_held_out_text_both_parts_are_the_whole_text() -> None:
     [
         (50, 0.0, "has 50 tokens, and its training part has 50; expected at least 64"),
         (100, 0.1, "its validation part has 10;.*--training.val_fraction 0"),
-        (1, 0.0, "has 1 token, of which 1 are training text"),
-        (100, 0.5, "of which 50 are training text"),
+        (1, 0.0, "has 1 token, and its training part has 1"),
+        (100, 0.5, "its training part has 50"),
     ],
 )
 def test_a_part_shorter_than_a_block_is_refused(n: int, fraction: float, words: str) -> None:

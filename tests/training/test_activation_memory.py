@@ -128,7 +128,8 @@ def test_the_summary_for_gpt2() -> None:
     gpt2 = sg.GPTConfig(vocab_size=50257)
     reference = sg.get_backend("reference")
     assert activation_summary(sg.GPT(gpt2), reference, 12) == (
-        "peak activation memory: at most 17.6 GiB (12 rows x 1024 tokens at a time); 2.8 GiB with --training.recompute true"
+        "peak activation memory: at most 17.6 GiB (12 rows x 1024 tokens at a time); "
+        "2.8 GiB with --training.recompute true"
     )
     bf16 = gpu.backend("bf16")
     assert activation_summary(sg.GPT(gpt2, recompute=True), bf16, 12) == (
