@@ -13,7 +13,7 @@ COMMANDS = {  # name: (module with PROG and main(argv), what the command does)
     "chat": ("scratchgpt.cli.commands.chat", "Chat with a model trained on dialogues."),
     "evaluate": (
         "scratchgpt.cli.commands.evaluate",
-        "Measure the loss on a text and, for dialogues, the quality of replies.",
+        "Measure the loss on a text and the quality of replies in dialogues.",
     ),
     "runs": ("scratchgpt.cli.commands.runs", "List the runs in a folder and how their settings differ."),
     "compare": (

@@ -77,7 +77,7 @@ def corpus_for(run: Path, saved: Mapping[str, Any], data: str | None, typed: Map
 
 def _parser(prog: str) -> Parser:
     parser = Parser(
-        prog=prog, description="Measure the loss on a text and, for dialogues, the quality of replies."
+        prog=prog, description="Measure the loss on a text and the quality of replies in dialogues."
     )
     parser.add_argument(
         "run", metavar="RUN", type=str, help="the folder of a run, or any model that sg.load opens"
