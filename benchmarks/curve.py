@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 import scratchgpt as sg
 from scratchgpt import data
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.shapes import Array
 from scratchgpt.training.settings import RunSettings, TrainingSettings
@@ -71,7 +71,7 @@ def follow(
             trainer.step(step)
         seconds += time.perf_counter() - started
         bound = BoundModel(model, trainer.weights(), backend)
-        loss = score(bound, text.val_rows, batch_size=EVALUATION_BATCH).loss
+        loss = text_loss(bound, text.val_rows, batch_size=EVALUATION_BATCH).loss
         curve.steps.append(last)
         curve.seconds.append(seconds)
         curve.losses.append(loss)

@@ -6,7 +6,7 @@ import numpy as np
 
 import scratchgpt as sg
 from scratchgpt.shapes import Tokens
-from scratchgpt.training.matrix_rate import training_flops
+from scratchgpt.training.mfu import training_flops
 
 
 class Row(NamedTuple):

@@ -212,27 +212,27 @@ lesson.holds("slope along d - ⟨g, d⟩", slope - (gradient * direction).sum(),
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", width_ratios=(3, 2))
-for name, colour, text in (
+for name, hue, text in (
     ("one-sided", "C0", "one-sided"),
     ("central", "C1", "central"),
     ("float32", "C2", "central, f in float32"),
 ):
-    left.loglog(steps, np.maximum(measured[name], 1e-17), color=colour, label=text)
+    left.loglog(steps, np.maximum(measured[name], 1e-17), color=hue, label=text)
 left.loglog(steps, steps / 2, "k:", linewidth=1)
 left.loglog(steps, steps**2 / 6, "k:", linewidth=1)
 left.loglog(steps, EPS / steps, "k:", linewidth=1)
 left.text(7e-7, 1e-6, "B = h/2", ha="right", va="bottom")
 left.text(7e-4, 6e-10, "C = h²/6", ha="left", va="top")
 left.text(1.5e-12, 4e-6, "R = ε/h", ha="right", va="top")
-left.axvline(numerical.H, color="grey", linewidth=0.8)
-left.text(numerical.H, 3.0, " the engine's h", color="grey")
+left.axvline(numerical.H, color="gray", linewidth=0.8)
+left.text(numerical.H, 3.0, " the engine's h", color="gray")
 left.set(
     xlabel="step h", ylabel="relative error of the derivative", ylim=(1e-13, 30), title="eˣ: the error is a V"
 )
 left.legend(loc="lower right")
-for shift, kind, colour in ((-0.2, "dy = 1", "C3"), (0.2, "random dy", "C4")):
+for shift, kind, hue in ((-0.2, "dy = 1", "C3"), (0.2, "random dy", "C4")):
     heights = [max(reported[kind, name], 1e-13) for name in backwards]
-    right.bar(np.arange(3) + shift, heights, 0.4, label=kind, color=colour)
+    right.bar(np.arange(3) + shift, heights, 0.4, label=kind, color=hue)
 right.axhline(1e-7, color="k", linestyle=":", linewidth=1)
 right.text(-0.45, 1.4e-7, "passes below", va="bottom")
 right.set(

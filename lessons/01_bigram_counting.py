@@ -7,9 +7,8 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from kit import Lesson
+from kit import Lesson, files
 
-from lessons.kit import files
 from scratchgpt import data
 from scratchgpt.tokenizers.char import CharTokenizer
 
@@ -33,7 +32,8 @@ functions = lesson.functions(files.answer(1))  # the engine does not count, so t
 # How good is this table? It gives the four pairs the probabilities 2/3, 1, 1/3 and 2/3. The probability of
 # the whole text is their product, 4/27. Products of many small numbers are awkward, so take the logarithm,
 # flip the sign, and divide by the number of pairs. The result is the **negative log-likelihood** per pair, or
-# NLL: (ln 27/4) / 4 = 0.477. Smaller is better, and 0 is perfect.
+# NLL: (ln 27/4) / 4 = 0.477 (in nats, because the logarithm is natural; divided by ln 2 it is in bits).
+# Smaller is better, and 0 is perfect.
 
 # %%
 lesson.title("By hand: abaab")
@@ -82,8 +82,8 @@ lesson.holds("NLL", functions.nll(np.maximum(probs, tiny), tokens), np.log(27 / 
 #
 # The engine has no table of counts; lesson 02 finds the same table with the tools the engine does have. So
 # this lesson brings its own three functions. They are the answer to the exercise: look away now if you want
-# to write them first. What they share with the engine is the pair, a token and the one right after it: look
-# for `places + 1`.
+# to write them first. The engine forms the same pairs, a token and the one right after it, in `random_batch`:
+# see `places + 1` at the end of the output.
 
 # %%
 lesson.title("The code under study")
@@ -106,7 +106,7 @@ tokenizer = CharTokenizer.train(text)
 V, n_characters = tokenizer.vocab_size, len(text)
 if lesson.fast:
     text = text[:60_000]
-train, held_out = data.split(tokenizer.encode(text), 0.1, 2)
+train, held_out = data.split(tokenizer.encode(text), 0.1, block_size=2)  # at least one pair in each part
 counts = functions.count_pairs(train, V)
 
 lesson.title("Fables")
@@ -245,7 +245,7 @@ right.set(
 )
 lesson.save(
     figure,
-    "Left: the table for space (␣) and the lowercase letters; brighter means likelier, on a square-root scale. Right: "
+    "Left: the table for space (␣) and the lowercase letters; brighter means more likely, on a square-root scale. Right: "
     "after q the next character is nearly certain; after a space it could be almost anything.",
 )
 

@@ -7,9 +7,8 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from kit import Lesson
+from kit import Lesson, files
 
-from lessons.kit import files
 from scratchgpt.ops import cross_entropy
 from scratchgpt.tokenizers.char import CharTokenizer
 
@@ -57,10 +56,11 @@ lesson.holds("gradient of the logits", functions.backward(saved)[0], [[-0.25, 0.
 #
 # $$\text{loss} = \frac1N \sum_{i=1}^N \Big( \ln \sum_u e^{z_{iu}} - z_{i y_i} \Big) \tag{2.4}$$
 #
-# $$\frac{\partial\,\text{loss}}{\partial z_i} = \underbrace{\frac{p_i}{N}}_{A} \; \underbrace{- \frac{\mathrm{onehot}(y_i)}{N}}_{B} \tag{2.5}$$
+# $$\frac{\partial\,\text{loss}}{\partial z_i} = \underbrace{\frac{p_i}{N}}_{\text{prediction}} \; \underbrace{- \frac{\mathrm{onehot}(y_i)}{N}}_{\text{target}} \tag{2.5}$$
 #
-# **Term A** is what the model predicts, and **term B** subtracts what is true. A sums to 1/N and B to -1/N,
-# so each row of the gradient sums to 0: what one logit gains, the others lose.
+# The **prediction** term is what the model says, and the **target** term subtracts what is true. The first
+# sums to 1/N and the second to -1/N, so each row of the gradient sums to 0: what one logit gains, the others
+# lose.
 #
 # ## The engine's code
 #
@@ -227,9 +227,9 @@ lesson.save(
 # ## Your turn
 #
 # Write `forward` and `backward` in `lessons/exercises/02_bigram_by_gradient.py`, then run
-# `python -m lessons check 2`. It tells you which of the terms A and B is missing or has a wrong factor.
-# `python lessons/02_bigram_by_gradient.py --mine` descends with your functions (add `--fast` if they loop
-# over rows), and `python -m lessons train 2` trains a GPT with your gradient.
+# `python -m lessons check 2`. It tells you whether the prediction or the target is missing or has a wrong
+# factor. `python lessons/02_bigram_by_gradient.py --mine` descends with your functions (add `--fast` if they
+# loop over rows), and `python -m lessons train 2` trains a GPT with your gradient.
 #
 # Then go hunting: `python -m lessons hunt 2` plants one or two mistakes in a copy of the answer, and you name
 # them.

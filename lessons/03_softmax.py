@@ -67,12 +67,13 @@ assert p_raised[0] < 0.25
 # Substitute (3.2). In the first term only i = j survives. In the second, $p_j$ does not depend on i and comes
 # out of the sum:
 #
-# $$dx_j = \underbrace{p_j\, dp_j}_{A} \; \underbrace{- \; p_j \sum_i p_i\, dp_i}_{B} = p_j \Big( dp_j - \sum_i p_i\, dp_i \Big) \tag{3.5}$$
+# $$dx_j = \underbrace{p_j\, dp_j}_{\text{numerator}} \; \underbrace{- \; p_j \sum_i p_i\, dp_i}_{\text{denominator}} = p_j \Big( dp_j - \sum_i p_i\, dp_i \Big) \tag{3.5}$$
 #
-# **Term A** is the effect of a score on its own numerator. **Term B** is its effect on the sum, and through
-# the sum on all the probabilities. Now read (3.5) aloud: Σ p dp is the *average* of dp, weighted by p. A
-# score's gradient is positive where dp is above that average, negative where it is below, and small where p
-# is small. For M scores, J has M² entries; (3.5) needs one sum of M products and another M products.
+# The **numerator** term is the effect of a score on its own numerator. The **denominator** term is its effect
+# on the sum, and through the sum on all the probabilities. Now read (3.5) aloud: Σ p dp is the *average* of
+# dp, weighted by p. A score's gradient is positive where dp is above that average, negative where it is
+# below, and small where p is small. For M scores, J has M² entries; (3.5) needs one sum of M products and
+# another M products.
 #
 # ## The engine's code
 
@@ -103,12 +104,14 @@ lesson.holds("largest difference from (3.3)", np.abs(J - (np.diag(p) - np.outer(
 
 lesson.predict("what does each row of J sum to, and why?")
 lesson.holds("sums over the rows of J", J.sum(axis=1), np.zeros(8))
-lesson.predict("is the gradient longer or shorter if we forget term B? (dp is random)")
+lesson.predict("is the gradient longer or shorter if we forget the denominator term? (dp is random)")
 dp = np.random.default_rng(3).standard_normal(8)
 (dx,) = functions.backward(saved, dp)
-print(f"norm of dx: {np.linalg.norm(dx):.3f}, norm of term A alone: {np.linalg.norm(p * dp):.3f}")
+print(f"norm of dx: {np.linalg.norm(dx):.3f}, norm of the numerator term alone: {np.linalg.norm(p * dp):.3f}")
 lesson.holds("dx sums to", dx.sum(), 0.0)
-print(f"term A alone sums to {(p * dp).sum():.3f}: part of it shifts all scores alike, which changes nothing")
+print(
+    f"the numerator term alone sums to {(p * dp).sum():.3f}: part of it shifts all scores alike, which changes nothing"
+)
 assert abs((p * dp).sum()) > 0.01
 
 # %% [markdown]
@@ -203,19 +206,19 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constraine
 top = np.abs(J).max()
 image = left.imshow(J, cmap="RdBu_r", vmin=-top, vmax=top)
 for i, j in np.ndindex(J.shape):
-    colour = "white" if J[i, j] > 0.6 * top else "black"
-    left.text(j, i, f"{J[i, j]:.3f}", ha="center", va="center", fontsize=6.5, color=colour)
+    hue = "white" if J[i, j] > 0.6 * top else "black"
+    left.text(j, i, f"{J[i, j]:.3f}", ha="center", va="center", fontsize=6.5, color=hue)
 names = [f"{each:g}" for each in x]
 left.set(xticks=range(8), yticks=range(8), xticklabels=names, xlabel="score that is raised")
 left.set_yticklabels([f"{each:.2f}" for each in p])
 left.set(ylabel="probability that moves", title="The Jacobian: one score moves them all")
 figure.colorbar(image, ax=left, shrink=0.8)
-for colour, (kind, (plain, safe)) in zip(("C3", "C1", "C0"), results.items(), strict=True):
-    right.loglog(constants, np.maximum(safe, 1e-17), color=colour, linewidth=1, label=kind.name)
+for hue, (kind, (plain, safe)) in zip(("C3", "C1", "C0"), results.items(), strict=True):
+    right.loglog(constants, np.maximum(safe, 1e-17), color=hue, linewidth=1, label=kind.name)
     ends = int(np.isfinite(plain).sum()) - 1
     shown, errors = constants[: ends + 1], np.maximum(plain[: ends + 1], 1e-17)
-    right.loglog(shown, errors, color=colour, linewidth=6, alpha=0.3)
-    right.plot(shown[-1], errors[-1], "x", color=colour, markersize=10, markeredgewidth=2)
+    right.loglog(shown, errors, color=hue, linewidth=6, alpha=0.3)
+    right.plot(shown[-1], errors[-1], "x", color=hue, markersize=10, markeredgewidth=2)
 right.plot([], [], "kx", markersize=8, label="NaN from here on if not subtracted")
 right.plot([], [], "k", linewidth=6, alpha=0.3, label="broad: maximum not subtracted")
 right.set(
@@ -234,9 +237,10 @@ lesson.save(
 # %% [markdown]
 # ## Your turn
 #
-# Write `forward` and `backward` in `lessons/exercises/03_softmax.py`, for arrays of any rank, always over the
-# last axis. Then run `python -m lessons check 3`. It tells you which of the terms A and B is missing or
-# wrong. `python lessons/03_softmax.py --mine` draws the picture with your functions.
+# Write `forward` and `backward` in `lessons/exercises/03_softmax.py`, for arrays of any number of dimensions,
+# always over the last axis. Then run `python -m lessons check 3`. It tells you whether the numerator or the
+# denominator term is missing or wrong. `python lessons/03_softmax.py --mine` draws the picture with your
+# functions.
 #
 # Then go hunting: `python -m lessons hunt 3` plants one or two mistakes in a copy of the answer, and you name
 # them.

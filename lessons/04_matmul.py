@@ -48,9 +48,10 @@ lesson.holds("dx", dx, [[5.0, 6.0], [500.0, 600.0]])
 # %% [markdown]
 # ## The proof, by indices
 #
-# Let n count rows, i inputs and o outputs. The output is a sum of two terms, **A** and **B**:
+# Let n count rows, i inputs and o outputs. The output is a sum of two terms, the **product** and the
+# **bias**:
 #
-# $$y_{no} = \underbrace{\sum_i x_{ni} W_{io}}_{A} + \underbrace{b_o}_{B} \tag{4.1}$$
+# $$y_{no} = \underbrace{\sum_i x_{ni} W_{io}}_{\text{product}} + \underbrace{b_o}_{\text{bias}} \tag{4.1}$$
 #
 # The loss L depends on y, and the upstream gradient $dy_{no} = \partial L/\partial y_{no}$ is given. Let z
 # stand for any number that we may change. The chain rule says: visit *every* y that z reaches, and add up.
@@ -205,9 +206,9 @@ lesson.save(
 #
 # ## Your turn
 #
-# Write `forward` and `backward` in `lessons/exercises/04_matmul.py`, for x of any rank, then run
-# `python -m lessons check 4`. Its first case has a square W, with which a forgotten transpose still runs.
-# `python lessons/04_matmul.py --mine` draws the picture with your functions.
+# Write `forward` and `backward` in `lessons/exercises/04_matmul.py`, for x with any number of dimensions,
+# then run `python -m lessons check 4`. Its first case has a square W, with which a forgotten transpose still
+# runs. `python lessons/04_matmul.py --mine` draws the picture with your functions.
 #
 # Then go hunting: `python -m lessons hunt 4` plants one or two mistakes in a copy of the answer, and you name
 # them.

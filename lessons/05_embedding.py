@@ -62,21 +62,21 @@ lesson.holds("row of c after dwte[ids] += dx", naive[2], [10, 0])
 #
 # ## The derivation
 #
-# A GPT adds two looked-up rows: **A** for the token and **B** for its position.
+# A GPT adds two looked-up rows, one for the **token** and one for its **position**.
 #
-# $$x_{btc} = \underbrace{wte_{s(b,t)\,c}}_{A} + \underbrace{wpe_{tc}}_{B}
+# $$x_{btc} = \underbrace{wte_{s(b,t)\,c}}_{\text{token}} + \underbrace{wpe_{tc}}_{\text{position}}
 # \qquad s(b,t) = \text{the token's id} \tag{5.1}$$
 #
-# Write A with the one-hot array $X_{btv}$, which is 1 where $s(b,t) = v$ and 0 elsewhere:
+# Write the token's row with the one-hot array $X_{btv}$, which is 1 where $s(b,t) = v$ and 0 elsewhere:
 #
-# $$A_{btc} = \sum_v X_{btv}\, wte_{vc} \tag{5.2}$$
+# $$wte_{s(b,t)\,c} = \sum_v X_{btv}\, wte_{vc} \tag{5.2}$$
 #
 # By (4.4), the gradient of the table sums over all positions:
 #
 # $$dwte_{vc} = \sum_{b,t} X_{btv}\, dx_{btc} = \sum_{(b,t):\ s(b,t)=v} dx_{btc} \tag{5.3}$$
 #
-# For all v together, the sums on the left have B·T·V terms per channel (B is the number of texts here, not
-# the term), and nearly all of the terms are 0. The sum on the right is the same without the zeros: each row
+# For all v together, the sums on the left have B·T·V terms per channel (B is the number of texts), and
+# nearly all of the terms are 0. The sum on the right is the same without the zeros: each row
 # of dx is *added to* the row that was read. This is called **scatter-add**. It is the *adjoint* of the
 # lookup: the lookup multiplies by X, and scatter-add multiplies by the transpose of X.
 #
@@ -106,7 +106,7 @@ lesson.title("Sorted segments")
 
 def by_sorting(ids, dx, n_rows):
     """Return a table of n_rows rows to which the rows of dx (N, C) are added, row i to row ids[i]."""
-    order = np.argsort(ids, kind="stable")  # equal ids become neighbours and keep their order
+    order = np.argsort(ids, kind="stable")  # equal ids become neighbors and keep their order
     present, first = np.unique(ids[order], return_index=True)  # where each segment starts
     table = np.zeros((n_rows, dx.shape[1]), dtype=dx.dtype)
     table[present] = np.add.reduceat(dx[order], first, axis=0)  # one sum per segment

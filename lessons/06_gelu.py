@@ -78,10 +78,10 @@ lesson.holds("y(1) - y(-1)", y[2] - y[0], 1.0)
 # %% [markdown]
 # ## The slope, term by term
 #
-# x appears twice in (6.1), so the product rule gives two terms. **A** holds Φ fixed, and **B** holds the
-# factor x fixed:
+# x appears twice in (6.1), so the product rule gives two terms. The **gate** term holds Φ fixed, and the
+# **slope** term holds the factor x fixed and takes the slope of Φ:
 #
-# $$dx = \underbrace{\Phi(x)\,dy}_{A} + \underbrace{x\,\varphi(x)\,dy}_{B} \tag{6.3}$$
+# $$dx = \underbrace{\Phi(x)\,dy}_{\text{gate}} + \underbrace{x\,\varphi(x)\,dy}_{\text{slope}} \tag{6.3}$$
 #
 # There is no sum: each number of y depends on a single number of x, and the upstream gradient is multiplied
 # by a slope.
@@ -101,9 +101,10 @@ lesson.holds("y(1) - y(-1)", y[2] - y[0], 1.0)
 #
 # $$y = \tfrac{x}{2}\,(1 + \tanh u) \qquad u = \sqrt{\tfrac2\pi}\,\left(x + 0.044715\,x^3\right) \tag{6.5}$$
 #
-# Its slope has two terms as well, **C** and **D**. The slope of tanh u is $(1 - \tanh^2 u)\,u'$:
+# Its slope has two terms as well, the **tanh gate** and the **tanh slope**. The slope of tanh u is
+# $(1 - \tanh^2 u)\,u'$:
 #
-# $$dx = \underbrace{\tfrac12(1 + \tanh u)\,dy}_{C} + \underbrace{\tfrac{x}{2}(1 - \tanh^2 u)\,u'\,dy}_{D}
+# $$dx = \underbrace{\tfrac12(1 + \tanh u)\,dy}_{\text{tanh gate}} + \underbrace{\tfrac{x}{2}(1 - \tanh^2 u)\,u'\,dy}_{\text{tanh slope}}
 # \qquad u' = \sqrt{\tfrac2\pi}\,\left(1 + 3\cdot 0.044715\,x^2\right) \tag{6.6}$$
 #
 # The factor √(2/π) is no accident: at x = 0, half the slope of tanh u must equal the slope of Φ, which is
@@ -189,12 +190,12 @@ for name, forward in (("exact", functions.exact_forward), ("tanh", functions.tan
 figure, (left, right_panel) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 shown = np.abs(x) <= 4.0
 left.plot(x[shown], y_exact[shown], label="GELU")
-left.plot(x[shown], slope_exact[shown], label="its slope, A + B")
+left.plot(x[shown], slope_exact[shown], label="its slope, both terms")
 left.plot(
     x[shown],
     slope_exact[shown] - x[shown] * np.exp(-0.5 * x[shown] ** 2) / math.sqrt(2 * math.pi),
     ":",
-    label="term A alone, Φ",
+    label="gate term alone, Φ",
 )
 left.plot(x[shown], np.maximum(x[shown], 0.0), "k--", linewidth=0.8, label="relu")
 left.plot([-math.sqrt(2), math.sqrt(2)], [slope_exact.min(), slope_exact.max()], "ko", markersize=4)
@@ -214,7 +215,7 @@ right_panel.set(
 right_panel.legend()
 lesson.save(
     figure,
-    "Left: GELU, its slope, largest and smallest at plus and minus √2 (dots), and term A alone. "
+    "Left: GELU, its slope, largest and smallest at plus and minus √2 (dots), and the gate term alone. "
     "Right: the two forms differ by at most about one in a thousand, in value and in slope.",
 )
 
@@ -222,7 +223,7 @@ lesson.save(
 # ## Your turn
 #
 # Write four functions in `lessons/exercises/06_gelu.py`, forward and backward of both forms, then run
-# `python -m lessons check 6`. It tells you which of the terms A to D is missing, doubled or has a wrong
+# `python -m lessons check 6`. It tells you which term is missing, doubled or has a wrong
 # factor. `python lessons/06_gelu.py --mine` draws the picture with your functions.
 #
 # Then go hunting: `python -m lessons hunt 6` plants one or two mistakes in a copy of the answer, and you name

@@ -24,8 +24,8 @@ lesson = Lesson(7)
 # %% [markdown]
 # ## By hand: a list of steps
 #
-# Take f(x) = (3x + 1)² at x = 1. It is a list of three steps: multiply by 3, add 1, square. Forward goes down the
-# list, and each step saves what its slope will need:
+# Take f(x) = (3x + 1)² at x = 1. It is a list of three steps: multiply by 3, add 1, square. Forward goes down
+# the list, and each step saves what its slope will need:
 #
 # | step | value after it | its slope |
 # |---|---|---|
@@ -73,8 +73,8 @@ lesson.show(TrainingStep._step)
 #
 # ## Its gradients, from the end of the list
 #
-# 1. The loss: the probabilities (**A**) minus what they should have been (**B**), lesson 02:
-#    $$dz = \underbrace{\tfrac1N\,p}_{A} \; \underbrace{-\;\tfrac1N\,\mathrm{onehot}(target)}_{B} \tag{7.4}$$
+# 1. The loss: the **prediction**, minus the **target**, which it should have been, lesson 02:
+#    $$dz = \underbrace{\tfrac1N\,p}_{\text{prediction}} \; \underbrace{-\;\tfrac1N\,\mathrm{onehot}(target)}_{\text{target}} \tag{7.4}$$
 # 2. A linear map, lesson 04: $dw_2 = h^{\mathsf T} dz$, $db_2 = \sum_n dz_n$, $dh = dz\,w_2^{\mathsf T}$. (7.5)
 # 3. tanh: $du = dh \circ (1 - h^2)$. (7.6)
 # 4. Another linear map: $dw_1 = x^{\mathsf T} du$, $db_1 = \sum_n du_n$, $dx = du\,w_1^{\mathsf T}$. (7.7)
@@ -289,8 +289,8 @@ lesson.save(
 #
 # - With two layers, a good start is enough. With thirty, activations drift in training, and something must hold
 #   them: lesson 08.
-# - Each of the K positions has its own block of w₁, so nothing learned at one position helps at another, and K is
-#   fixed. Attention, lesson 09, removes both limits.
+# - Each of the K positions has its own part of w₁, so nothing learned at one position helps at another, and K
+#   is fixed. Attention, lesson 09, removes both limits.
 # - Why one learning rate is too small for one weight and too large for another: lesson 14.
 #
 # **Sources.** Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model" (2003), the model.

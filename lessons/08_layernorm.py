@@ -37,22 +37,24 @@ for row in ([1.0, 3.0], [101.0, 103.0], [7.0, 21.0]):
 # %% [markdown]
 # ## The gradient, term by term
 #
-# Write $h_i = \gamma_i\, \partial L/\partial y_i$ for the gradient that arrives at $\hat x_i$. Changing one
-# $x_j$ changes the loss in three ways, because $x_j$ appears in three places of (8.1).
+# Write $h_i = \gamma_i\, \partial L/\partial y_i$ for the gradient that arrives at $\hat x_i$ (in the code it
+# is `dx_hat`). Changing one $x_j$ changes the loss in three ways, because $x_j$ appears in three places of
+# (8.1).
 #
-# 1. In its own numerator: $\hat x_j$ moves by $1/\sigma$ for each unit of $x_j$. **Term A**:
-#    $$A_j = \frac{h_j}{\sigma} \tag{8.2}$$
+# 1. In its own numerator: $\hat x_j$ moves by $1/\sigma$ for each unit of $x_j$. The **direct** term:
+#    $$\text{direct}_j = \frac{h_j}{\sigma} \tag{8.2}$$
 # 2. In the mean: $\partial\mu/\partial x_j = 1/C$, and μ is subtracted from *every* number of the row.
-#    **Term B**:
-#    $$B_j = -\frac{1}{\sigma}\,\frac1C\sum_i h_i = -\frac{\mathrm{mean}(h)}{\sigma} \tag{8.3}$$
-# 3. In the standard deviation: $\partial\sigma/\partial x_j = \hat x_j / C$ (the centered numbers sum to 0,
-#    so the change of μ does not matter here), and $\partial \hat x_i/\partial\sigma = -\hat x_i/\sigma$.
-#    **Term C**:
-#    $$C_j = -\frac{\hat x_j}{\sigma}\,\frac1C\sum_i h_i\hat x_i = -\frac{\hat x_j\,\mathrm{mean}(h\hat x)}{\sigma} \tag{8.4}$$
+#    The **mean** term:
+#    $$\text{mean}_j = -\frac{1}{\sigma}\,\frac1C\sum_i h_i = -\frac{\mathrm{mean}(h)}{\sigma} \tag{8.3}$$
+# 3. In σ, which includes ε here: differentiate the σ² of (8.1). The centered numbers sum to 0, so the change
+#    of μ does not matter, and from $2\sigma\,\partial\sigma/\partial x_j = \frac2C(x_j-\mu)$ follows
+#    $\partial\sigma/\partial x_j = \hat x_j / C$. And $\partial \hat x_i/\partial\sigma = -\hat x_i/\sigma$.
+#    The **variance** term:
+#    $$\text{variance}_j = -\frac{\hat x_j}{\sigma}\,\frac1C\sum_i h_i\hat x_i = -\frac{\hat x_j\,\mathrm{mean}(h\hat x)}{\sigma} \tag{8.4}$$
 #
 # Together:
 #
-# $$\frac{\partial L}{\partial x_j} = A_j + B_j + C_j = \frac{h_j - \mathrm{mean}(h) - \hat x_j\,\mathrm{mean}(h\hat x)}{\sigma} \tag{8.5}$$
+# $$\frac{\partial L}{\partial x_j} = \text{direct}_j + \text{mean}_j + \text{variance}_j = \frac{h_j - \mathrm{mean}(h) - \hat x_j\,\mathrm{mean}(h\hat x)}{\sigma} \tag{8.5}$$
 #
 # γ and β are simpler. Each of their entries is used once in every row, so its gradient is a sum over rows:
 # $\partial L/\partial\gamma = \sum dy\,\hat x$ and $\partial L/\partial\beta = \sum dy$. (8.6)
@@ -69,8 +71,12 @@ lesson.show(layernorm.backward)
 #
 # Adding a constant to a row of x does not change y, so the gradient cannot point in that direction: each row
 # of dx sums to 0. Scaling a centered row does not change y either, up to ε, so each row of dx is orthogonal
-# to x̂. B and C are exactly what it takes to remove these two directions from A. Apart from the division by
-# σ, LayerNorm's backward is a *projection*.
+# to x̂. The mean and variance terms are exactly what it takes to remove these two directions from the direct
+# term. Apart from the factors γ and 1/σ, LayerNorm's backward is a *projection*.
+#
+# Why means? The part of h along a vector u is $u\,\langle h, u\rangle / \|u\|^2$. For u = (1, ..., 1), which
+# has $\|u\|^2 = C$, each entry of that part is mean(h). For u = x̂, $\|\hat x\|^2 = C$ as well (up to ε), so
+# the part is $\hat x\,\mathrm{mean}(h\hat x)$.
 
 # %%
 lesson.title("Two directions are gone")
@@ -80,18 +86,19 @@ x, weight, dy = rng.standard_normal((4, C)) + 3.0, rng.uniform(0.5, 1.5, C), rng
 y, saved = functions.forward(x, weight, np.zeros(C), 0.0)
 dx, *_ = functions.backward(saved, dy)
 x_hat = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
-a = dy * weight / x.std(axis=1, keepdims=True)  # term A alone
+direct = dy * weight / x.std(axis=1, keepdims=True)  # the direct term alone
 
-lesson.predict("what do the rows of term A sum to, and what do the rows of dx?")
-print("rows of A sum to  ", np.round(a.sum(axis=1), 3))
+lesson.predict("what do the rows of the direct term sum to, and what do the rows of dx?")
+print("rows of the direct term sum to", np.round(direct.sum(axis=1), 3))
 lesson.holds("rows of dx sum to", dx.sum(axis=1), np.zeros(4))
 lesson.holds("rows of dx, each dotted with x̂", (dx * x_hat).sum(axis=1), np.zeros(4))
 
 # %% [markdown]
 # ## Experiment: 32 layers, with and without
 #
-# Each layer multiplies by a random matrix whose entries are 10 % too large, so rows grow by a factor of 1.1
-# per layer. We send a random gradient back through 32 such layers and measure its norm at every depth.
+# Each layer multiplies by a random matrix whose entries are 10 % larger than 1/√width, at which a row keeps
+# its norm. So rows grow by a factor of 1.1 per layer. We send a random gradient back through 32 such layers
+# and measure its norm at every depth.
 
 # %%
 lesson.title("32 layers")
@@ -129,6 +136,25 @@ print(
 print(f"with LayerNorm it ends at {with_it[-1] / with_it[0]:.2f} times its initial norm")
 assert without[-1] / without[0] > 10 and 0.1 < with_it[-1] / with_it[0] < 3
 
+# %% [markdown]
+# So this is what keeps the numbers from exploding. Each matrix makes σ ≈ 1.1. On the way up LayerNorm divides
+# by σ, and on the way down its backward divides the gradient by the same σ. The factor 1.1 of the matrix
+# cancels, forward and backward, and so would any other.
+
+
+# %%
+def up(factor: float) -> tuple[float, np.ndarray]:
+    """Return the mean σ after a matrix that is too large by a factor, and LayerNorm of the rows."""
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((64, WIDTH)) @ (factor * rng.standard_normal((WIDTH, WIDTH)) / np.sqrt(WIDTH))
+    return float(rows.std(axis=1).mean()), functions.forward(rows, np.ones(WIDTH), np.zeros(WIDTH), 0.0)[0]
+
+
+lesson.title("The factor cancels")
+(sigma, rows), (_, larger) = up(1.1), up(2.0)
+lesson.holds("mean σ after one matrix", sigma, 1.1, tolerance=0.01)
+lesson.holds("largest change of y if the factor is 2 instead of 1.1", np.abs(larger - rows).max(), 0.0)
+
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 left.semilogy(without, label="without LayerNorm")
@@ -136,12 +162,12 @@ left.semilogy(with_it, label="with LayerNorm")
 left.set(
     xlabel="layers the gradient has passed through",
     ylabel="norm of the gradient",
-    title="32 layers, matrices 10 % too large",
+    title="32 layers, entries 10 % above 1/√width",
 )
 left.legend()
 places = np.arange(4)
-right.bar(places - 0.2, np.abs(a.sum(axis=1)), 0.4, label="term A alone")
-sums = right.bar(places + 0.2, np.abs(dx.sum(axis=1)), 0.4, label="dx = A + B + C")
+right.bar(places - 0.2, np.abs(direct.sum(axis=1)), 0.4, label="direct term alone")
+sums = right.bar(places + 0.2, np.abs(dx.sum(axis=1)), 0.4, label="dx, all three terms")
 right.bar_label(sums, ["0"] * len(places), color="C1")  # up to rounding: `holds` above has checked it
 right.set(
     xlabel="row",
@@ -153,14 +179,14 @@ right.legend()
 lesson.save(
     figure,
     "Left: on its way down through 32 layers, the gradient grows more than tenfold without LayerNorm and keeps its norm "
-    "with it. Right: rows of term A do not sum to 0, but rows of dx do.",
+    "with it. Right: rows of the direct term do not sum to 0, but rows of dx do.",
 )
 
 # %% [markdown]
 # ## Your turn
 #
 # Write `forward` and `backward` in `lessons/exercises/08_layernorm.py`, then run `python -m lessons check 8`.
-# It tells you which of the terms A, B and C is missing, doubled or has a wrong sign.
+# It tells you which of the three terms is missing, doubled or has a wrong sign.
 # `python lessons/08_layernorm.py --mine` draws the picture with your functions.
 #
 # Then go hunting: `python -m lessons hunt 8` plants one or two mistakes in a copy of the answer, and you name

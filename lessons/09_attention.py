@@ -108,7 +108,7 @@ last, _ = functions.forward(q[:, :, -3:], k, v)
 lesson.holds("difference from the last 3 rows of the full output", np.abs(last - full[:, :, -3:]).max(), 0.0)
 
 # %% [markdown]
-# ## Experiment, left: what happens without the root
+# ## Left picture: what happens without the root
 #
 # We take 64 random keys, random queries, and more and more channels. How evenly the weights are spread is
 # measured by their **entropy**, $-\sum_s P_s \ln P_s$. It is ln 64 = 4.16 when all 64 weights are equal, and
@@ -146,7 +146,7 @@ assert (np.diff(without_root) < 0).all()
 # Without the root, a wide head picks one key and ignores the rest before it has learned anything. And a
 # saturated softmax hardly changes when its scores do, so little gradient comes back through it: lesson 10.
 #
-# ## Experiment, right: which character reads which
+# ## Right picture: which character reads which
 #
 # Now a text. Each distinct character gets a random vector E[character] of 16 channels, and q, k and v are all
 # made from it: k = v = E and q = 2E. A character is then most similar to itself, so attention should find
@@ -179,7 +179,7 @@ assert ratio > 4
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 left.semilogx(WIDTHS, with_root, "o-", label="scores divided by √D")
 left.semilogx(WIDTHS, without_root, "o-", label="scores not divided by √D")
-left.axhline(math.log(N_KEYS), color="grey", linestyle=":", label="all 64 weights equal: ln 64")
+left.axhline(math.log(N_KEYS), color="gray", linestyle=":", label="all 64 weights equal: ln 64")
 left.set(
     xlabel="channels of the head, D",
     ylabel="mean entropy of the weights, nats",

@@ -31,7 +31,8 @@ functions = lesson.functions(attention)
 #   above it and value 4 lies 3 below it. So dscores = (3/4 · 1, 1/4 · (-3)) = (3/4, -3/4): the loss rises
 #   with the first score and falls with the second. A step *against* the gradient looks less at the first key
 #   and more at the second.
-# - Query 1: 3/4 · 1 - 3/4 · 0 = 3/4. Keys: (3/4, -3/4) · ln 3.
+# - Query 1: each dscore times its key, added up, is 3/4 · 1 - 3/4 · 0 = 3/4.
+# - Keys: each dscore times the query ln 3 is (3/4, -3/4) · ln 3.
 
 # %%
 lesson.title("By hand")
@@ -52,8 +53,9 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 # %% [markdown]
 # ## The gradient, step by step
 #
-# Forward takes three steps: the scores $S = Q K^\top / \sqrt D$ (with the future masked), then
-# $P = \mathrm{softmax}(S)$, then $Y = P V$. Backward goes through them in reverse. Write dX for the
+# In this lesson S stands for the scores and P for the probabilities, which are the weights. (Elsewhere S
+# counts the keys and P the positions.) Forward takes three steps: the scores $S = Q K^\top / \sqrt D$ (with the
+# future masked), then $P = \mathrm{softmax}(S)$, then $Y = P V$. Backward goes through them in reverse. Write dX for the
 # derivative of the loss with respect to X; dS is the dscores from above.
 #
 # **The average.** $y_{td} = \sum_s P_{ts} v_{sd}$. Value s is used by every query t, so its gradient sums
@@ -62,10 +64,10 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 # $$dV = P^\top\, dY \tag{10.1}$$
 # $$dP = dY\, V^\top \qquad dP_{ts} = dy_t \cdot v_s \tag{10.2}$$
 #
-# **The softmax** (lesson 03), row by row. A score reaches its own weight, **term A**, and through the sum in
-# the denominator it reaches all the weights of its row, **term B**:
+# **The softmax** (lesson 03), row by row. A score reaches its own weight through the **numerator**,
+# and all the weights of its row through the sum in the **denominator**:
 #
-# $$dS_{ts} = \underbrace{P_{ts}\, dP_{ts}}_{A} \;\underbrace{-\; P_{ts} \sum_r P_{tr}\, dP_{tr}}_{B} \tag{10.3}$$
+# $$dS_{ts} = \underbrace{P_{ts}\, dP_{ts}}_{\text{numerator}} \;\underbrace{-\; P_{ts} \sum_r P_{tr}\, dP_{tr}}_{\text{denominator}} \tag{10.3}$$
 #
 # The sum is the average of dP under the weights. A positive dP means: more weight here, more loss. So a step
 # *against* (10.3) says: *raise the scores of the keys whose dP is below average, in proportion to how far
@@ -83,6 +85,8 @@ lesson.holds("dk / ln 3", dk.ravel() / math.log(3.0), [0.75, -0.75])
 # **The mask** needs no extra code. Where P is 0, both terms of (10.3) are 0.
 #
 # ## The engine's code
+#
+# The engine also drops weights (lesson 13; off here). In its docstring, `softmax'` means softmax's backward.
 
 # %%
 lesson.title("The code under study")
@@ -114,10 +118,10 @@ difference = (weights * dP).sum(axis=-1) - (dy * y).sum(axis=-1)
 lesson.holds("(10.4): largest |Σ P∘dP - dy·y|", np.abs(difference).max(), 0.0)
 
 # %% [markdown]
-# ## Experiment, left: backward against finite differences
+# ## Left picture: backward against finite differences
 #
 # Move each number of q, k and v a little, and measure the loss $\sum dy \circ y$ each time (lesson 00). For
-# comparison, we also compute dq and dk without term B.
+# comparison, we also compute dq and dk without the denominator term.
 
 # %%
 lesson.title("Backward against finite differences")
@@ -133,19 +137,19 @@ def measured(name: str) -> np.ndarray:
 
 true = {name: measured(name) for name in inputs}
 computed = {"q": dq, "k": dk, "v": dv}
-A = weights * dP
-without_b = {"q": A @ k / math.sqrt(D), "k": A.swapaxes(2, 3) @ q / math.sqrt(D)}
+numerator = weights * dP
+one_term = {"q": numerator @ k / math.sqrt(D), "k": numerator.swapaxes(2, 3) @ q / math.sqrt(D)}
 lesson.predict("to how many digits do the gradients of backward agree with the measured ones?")
 for name in inputs:
     error = np.abs(computed[name] - true[name]).max()
     print(f"d{name}: largest error {error:.0e}, largest number {np.abs(true[name]).max():.1f}")
     assert error < 1e-8
-off = np.linalg.norm(without_b["q"] - true["q"]) / np.linalg.norm(true["q"])
-print(f"without term B, dq has a relative error of {100 * off:.0f} %")
+off = np.linalg.norm(one_term["q"] - true["q"]) / np.linalg.norm(true["q"])
+print(f"without the denominator term, dq has a relative error of {100 * off:.0f} %")
 assert off > 0.3
 
 # %% [markdown]
-# ## Experiment, right: the gradient knows where to look
+# ## Right picture: the gradient knows where to look
 #
 # A small task: each position should copy the value of the position *just before* it (position 0 copies its
 # own). The values are the rows of the identity matrix, so y *is* the row of weights, and the loss is half the
@@ -186,9 +190,9 @@ assert losses[-1] < 0.1 * losses[0]
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 size = {name: np.abs(true[name]).max() for name in inputs}  # scales all three to fill the picture
 for name in ("q", "k"):
-    label = "dq and dk without term B" if name == "q" else None
+    label = "dq and dk without the denominator term" if name == "q" else None
     left.plot(
-        true[name].ravel() / size[name], without_b[name].ravel() / size[name], ".", color="0.75", label=label
+        true[name].ravel() / size[name], one_term[name].ravel() / size[name], ".", color="0.75", label=label
     )
 for name, marker, width in (("v", "^", 9), ("k", "s", 6), ("q", "o", 3)):
     x, y = true[name].ravel() / size[name], computed[name].ravel() / size[name]
@@ -200,8 +204,8 @@ left.set(
 )
 left.legend()
 limit = np.abs(first).max()
-colours = SymLogNorm(0.003, vmin=-limit, vmax=limit)  # a linear scale would leave the lower rows white
-picture = right.imshow(first, cmap="RdBu_r", norm=colours)
+colors = SymLogNorm(0.003, vmin=-limit, vmax=limit)  # a linear scale would leave the lower rows white
+picture = right.imshow(first, cmap="RdBu_r", norm=colors)
 right.set(
     xticks=range(T),
     yticks=range(T),
@@ -212,7 +216,7 @@ right.set(
 figure.colorbar(picture, ax=right, label="red: look more, blue: look less, white: 0", shrink=0.8)
 lesson.save(
     figure,
-    "Left: every number of dq, dk and dv agrees with its finite difference and lies on the diagonal; without term B, dq "
+    "Left: every number of dq, dk and dv agrees with its finite difference and lies on the diagonal; without the denominator term, dq "
     "and dk do not. Right: when each position should copy the one before it, a step against the first gradient raises "
     "exactly that score in every row except row 0, lowers the others, and leaves the future alone.",
 )

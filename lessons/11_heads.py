@@ -111,7 +111,7 @@ lesson.holds(
 )
 
 # %% [markdown]
-# ## Experiment, above: what four heads look at
+# ## Upper picture: what four heads look at
 #
 # A GPT with one block and four heads of 8 channels memorizes a text of 64 characters. Then we give it the
 # text and draw the weights of each head over the first 26 characters.
@@ -168,14 +168,14 @@ assert losses[0] > 3 and losses[-1] < 0.5
 
 model.logits(Context(params, NO_GRADS, backend.ops), tokens[:, :-1])
 maps = seen[0][0]  # (H, T, T)
-favourite = maps[:, 1:].argmax(axis=2)
+favorite = maps[:, 1:].argmax(axis=2)
 pairs = [(a, b) for a in range(4) for b in range(a)]
-agree = np.mean([(favourite[a] == favourite[b]).mean() for a, b in pairs])
+agree = np.mean([(favorite[a] == favorite[b]).mean() for a, b in pairs])
 print(f"two heads give their largest weight to the same key at {100 * agree:.0f} % of the positions")
 assert agree < 0.7
 
 # %% [markdown]
-# ## Experiment, below: when the transpose is forgotten
+# ## Lower picture: when the transpose is forgotten
 #
 # We split and merge with `reshape(B, H, T, D)` and its inverse, without a transpose, and change one position
 # after another, as in lesson 09. Both ways give the right shapes.

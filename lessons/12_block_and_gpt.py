@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from kit import Lesson
+from kit import Lesson, files
 
 import scratchgpt as sg
-from lessons.kit import files
 from scratchgpt import data
 from scratchgpt.nn.context import Context
 from scratchgpt.nn.layers import Block
@@ -85,10 +84,11 @@ lesson.holds("the four paths: 1 + 0.5 + 3 + 3·0.5", 1 + 0.5 + 3 + 3 * 0.5, dx)
 #
 # Multiplied out:
 #
-# $$dx = \underbrace{dy}_{A} + \underbrace{M^T dy}_{B} + \underbrace{S^T dy}_{C} + \underbrace{S^T M^T dy}_{D} \tag{12.3}$$
+# $$dx = \underbrace{dy}_{\text{stream}} + \underbrace{M^T dy}_{\text{MLP}} + \underbrace{S^T dy}_{\text{attention}} + \underbrace{S^T M^T dy}_{\text{both}} \tag{12.3}$$
 #
-# **A** goes straight down and touches nothing. **B** comes through the MLP, **C** through attention, **D** through
-# both. Forget one of the two additions, and *two* of the paths are gone at once: the checker tells you which.
+# The **stream** path goes straight down and touches nothing. The others come through the **MLP**, through **attention**
+# and through **both**. Forget one of the two additions, and *two* of the paths are gone at once: the checker tells you
+# which.
 
 # %%
 lesson.title("The code under study")
@@ -223,7 +223,7 @@ lesson.predict(f"block {WRONG} of blocks 0 to {N_BLOCKS - 1} forgets a skip. Whi
 
 
 def wrong_backward(saved, dy, ln_1, attn, ln_2, mlp):
-    """Return dx of the engine's block, with a mistake: paths A and C of (12.3) are missing."""
+    """Return dx of the engine's block, with a mistake: the stream and attention paths of (12.3) are missing."""
     dmiddle = ln_2.backward(saved[2], mlp.backward(saved[3], dy))  # should be dy + ...
     return dmiddle + ln_1.backward(saved[0], attn.backward(saved[1], dmiddle))
 
@@ -284,7 +284,7 @@ lesson.save(figure, caption)
 # ## Your turn
 #
 # Write `block_forward`, `block_backward`, `gpt_forward` and `gpt_backward` in `lessons/exercises/12_block_and_gpt.py`,
-# then run `python -m lessons check 12`. It tells you which of the paths A to D, or of P and Q, is missing.
+# then run `python -m lessons check 12`. It tells you which of the paths, or which use of wte, is missing.
 # `python lessons/12_block_and_gpt.py --mine` sends text through your blocks. Then `python -m lessons hunt 12` plants
 # one or two mistakes for you to name.
 #

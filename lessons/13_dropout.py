@@ -69,11 +69,11 @@ lesson.holds("y in evaluation (no generator)", y, x)
 #
 # At p = 0.5 that is $x^2$ = 16, as above. Backward multiplies by the same mask. There is one term:
 #
-# $$dx_i = \underbrace{dy_i\, m_i}_{A} \tag{13.4}$$
+# $$dx_i = \underbrace{dy_i\, m_i}_{\text{mask}} \tag{13.4}$$
 #
-# **A** is $dy_i/(1-p)$ where $x_i$ was kept, and 0 where it was dropped. The mask must be *the same one* that
-# forward used. Another mask has the same mean and variance, and the loss may well go down with it, only more
-# slowly. That makes the mistake hard to see.
+# This **mask** term is $dy_i/(1-p)$ where $x_i$ was kept, and 0 where it was dropped. The mask must be *the
+# same one* that forward used. Another mask has the same mean and variance, and the loss may well go down with
+# it, only more slowly. That makes the mistake hard to see.
 
 # %%
 lesson.title("The code under study")
@@ -198,7 +198,7 @@ fine = np.linspace(0, 0.91, 200)
 left.plot(fine, np.sqrt(fine / (1 - fine)), color="tab:orange", label="standard deviation, √(p/(1-p))")
 left.plot(shares, spreads, "o", color="tab:orange", label="standard deviation, measured")
 left.plot(shares, means, "o-", color="tab:blue", label="mean, measured")
-left.plot(shares, unscaled, ":", color="tab:grey", label="mean without the scale")
+left.plot(shares, unscaled, ":", color="tab:gray", label="mean without the scale")
 left.set(xlabel="p", ylabel="of y, for x = 1", title="The mean stays, the noise grows")
 left.legend()
 right.plot(fine, [np.linalg.norm(computed(p)) for p in fine], label="computed, (13.6)")

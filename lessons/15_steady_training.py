@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from kit import Lesson
+from kit import Lesson, files
 
 import scratchgpt as sg
-from lessons.kit import files
 from scratchgpt import data
 from scratchgpt.nn.accumulation import GradientAccumulator
 from scratchgpt.ops import cross_entropy
@@ -228,8 +227,8 @@ left.set(
     title="The same batches, with and without clipping",
 )
 left.legend()
-for name, colour in (("mean of means", "tab:red"), ("weighted by targets, (15.2)", "tab:green")):
-    right.semilogy(np.maximum(distances[name], 1e-17), color=colour, label=name)
+for name, hue in (("mean of means", "tab:red"), ("weighted by targets, (15.2)", "tab:green")):
+    right.semilogy(np.maximum(distances[name], 1e-17), color=hue, label=name)
 right.set(
     xlabel="step", ylabel="distance of the weights, relative", title="Micro-batches against one large batch"
 )

@@ -19,7 +19,7 @@ from scratchgpt.corpora import open_corpus
 # ## From text to tokens
 #
 # A corpus is read in pieces, because it may be larger than memory; this one fits. The tokenizer assigns an id to each
-# distinct character. The last tenth of the text is held out: the model never trains on it.
+# distinct character. The last tenth of the text is held out for validation: the model never trains on it.
 
 # %%
 text = "".join(piece.text for piece in open_corpus("fables").pieces())
@@ -81,14 +81,14 @@ print(f"backward {slope:+.10f}, finite difference {(above - below) / 2e-5:+.10f}
 # %%
 STEPS = 500
 optimizer = sg.AdamW(params, betas=(0.9, 0.99))
-losses, held_out_losses = [], {}
+losses, val_losses = [], {}
 started = time.perf_counter()
 for step in range(STEPS + 1):
     if step % (STEPS // 5) == 0:
         x, y = data.random_batch(held_out, 64, config.block_size, np.random.default_rng(0))
-        held_out_losses[step] = sg.loss(model, params, x, y)
+        val_losses[step] = sg.loss(model, params, x, y)
         print(
-            f"step {step:4}  held-out loss {held_out_losses[step]:.3f}  {time.perf_counter() - started:5.1f} s"
+            f"step {step:4}  validation loss {val_losses[step]:.3f}  {time.perf_counter() - started:5.1f} s"
         )
     if step < STEPS:
         x, y = data.random_batch(train, 12, config.block_size, rng)
@@ -107,19 +107,19 @@ unigram = -(frequencies * np.log(frequencies)).sum()
 
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 axes.plot(losses, color="0.75", linewidth=0.8, label="training batches")
-axes.plot(list(held_out_losses), list(held_out_losses.values()), "o-", label="held out")
+axes.plot(list(val_losses), list(val_losses.values()), "o-", label="validation")
 axes.axhline(np.log(tokenizer.vocab_size), color="tab:red", linestyle=":", label="uniform guess")
 axes.axhline(unigram, color="tab:green", linestyle=":", label="character frequencies only")
 axes.set(xlabel="step", ylabel="loss in nats per character", ylim=(0, None))
 axes.legend()
 plt.show()
-print(f"character frequencies only: {unigram:.3f} nats; the trained model: {held_out_losses[STEPS]:.3f} nats")
+print(f"character frequencies only: {unigram:.3f} nats; the trained model: {val_losses[STEPS]:.3f} nats")
 
 # %% [markdown]
 # ## Generate
 #
-# Model, parameters and tokenizer together are a language model. The temperature divides the logits: near 0 the likeliest
-# character always wins, at 1 the model's own probabilities decide, and above 1 unlikely characters become more likely.
+# Model, parameters and tokenizer together are a language model. The temperature divides the logits: near 0 the most
+# likely character always wins, at 1 the model's own probabilities decide, and above 1 unlikely characters become more likely.
 
 # %%
 lm = sg.LanguageModel(model, params, tokenizer, sg.get_backend())

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Train on your own text
 #
-# From a text file to a model that generates text: train a BPE tokenizer on it, tokenize into a cache, train, evaluate, save.
+# From a text file to a model that generates text: train a BPE tokenizer on it, tokenize it into a cache, train, evaluate,
+# save.
 # These are the calls that `train.py` makes; the last cell is the one command that replaces them all.
 
 # %%
@@ -19,7 +20,7 @@ import scratchgpt as sg
 from scratchgpt import data
 from scratchgpt.corpora import open_corpus
 from scratchgpt.evaluation.metrics import in_other_units
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
 from scratchgpt.tokenizers.split_patterns import pattern_named
@@ -59,7 +60,8 @@ print(" | ".join(tokenizer.decode([i]) for i in ids))
 # ## Tokens, rows, batches
 #
 # `prepare` tokenizes once, into a memory-mapped cache whose name is derived from text and tokenizer; the text may be larger
-# than memory. The last tenth is held out. With "epochs", every row of 64 tokens is used once before any is used again.
+# than memory. The last tenth is held out for validation. With "epochs", every row of 64 tokens is used once before any is
+# used again.
 
 # %%
 STEPS = 400
@@ -75,8 +77,8 @@ print(f"{STEPS} batches of {BATCH} rows: {STEPS * BATCH / len(train_rows):.2f} e
 # ## Train
 #
 # `TrainingStep` combines forward, backward, clipping and the optimizer, so that the program need not wait for a GPU; `read()`
-# returns losses and norms later. All randomness of a step derives from its number and the seed, so a resumed run is equal
-# bit for bit.
+# returns losses and norms later. All randomness of a step derives from its number and the seed, so a resumed run is
+# bitwise identical.
 
 # %%
 config = sg.GPTConfig(vocab_size=tokenizer.vocab_size, block_size=BLOCK, n_layer=2, n_head=4, n_embd=128)
@@ -90,11 +92,13 @@ losses, evaluations = [], {}
 for step in range(STEPS + 1):
     if step % 100 == 0:
         losses += [taken.loss for taken in take_step.read()]
-        loss = score(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH, max_tokens=8_000).loss
+        loss = text_loss(
+            sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH, max_tokens=8_000
+        ).loss
         evaluations[step] = loss
         units = in_other_units(loss, tokenizer, val_part)
         print(
-            f"step {step:4}: held out {loss:.3f} nats per token, {units['bits_per_byte']:.3f} bits per byte"
+            f"step {step:4}: validation loss {loss:.3f} nats per token, {units['bits_per_byte']:.3f} bits per byte"
         )
     if step < STEPS:
         rng = step_rng(SEED, step)
@@ -103,7 +107,7 @@ for step in range(STEPS + 1):
 
 figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
 axes.plot(losses, color="0.75", linewidth=0.8, label="training")
-axes.plot(list(evaluations), list(evaluations.values()), "o-", label="held out")
+axes.plot(list(evaluations), list(evaluations.values()), "o-", label="validation")
 axes.set(xlabel="step", ylabel="nats per token", ylim=(0, None))
 axes.legend()
 plt.show()
@@ -117,9 +121,9 @@ plt.show()
 # %%
 held_out = tokenizer.decode(val_part.tokens.tolist()).encode()
 units = in_other_units(
-    score(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH).loss, tokenizer, val_part
+    text_loss(sg.BoundModel(model, params, backend), val_rows, batch_size=BATCH).loss, tokenizer, val_part
 )
-print(f"model: {units['bits_per_byte']:.3f} bits per byte of the whole held-out text")
+print(f"model: {units['bits_per_byte']:.3f} bits per byte of the whole validation text")
 print(f"bz2:   {8 * len(bz2.compress(held_out)) / len(held_out):.3f}")
 
 # %% [markdown]

@@ -15,7 +15,7 @@ from benchmarks.gpu.job import Job, LeftOut, load_torch, torch_device
 from benchmarks.results import ROOT
 from benchmarks.shakespeare import PLACE, find_text
 from scratchgpt.cli.options.train import parse_train_args
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.nn.bound_model import BoundModel
 
 RECIPE = "configs/shakespeare.yaml"
@@ -113,7 +113,9 @@ def theirs(job: Job) -> None:
         if done % training.eval_interval and done < training.max_steps:
             continue
         bound = BoundModel(model, trainer.weights().map(backend.to_device), backend)
-        loss = score(bound, text.val_rows, batch_size=EVALUATION_BATCH, max_tokens=training.eval_tokens).loss
+        loss = text_loss(
+            bound, text.val_rows, batch_size=EVALUATION_BATCH, max_tokens=training.eval_tokens
+        ).loss
         steps.append(done)
         losses.append(loss)
         job.save(

@@ -1,4 +1,4 @@
-"""The answer to exercise 04: the linear map, for x of any rank.
+"""The answer to exercise 04: the linear map, for x with any number of dimensions.
 
     y = x W + b
 

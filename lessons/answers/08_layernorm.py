@@ -13,10 +13,10 @@ def forward(x, weight, bias=None, eps=1e-5):
 
     Returns (y, saved): y has the shape of x; saved is whatever your backward needs.
     """
-    centred = x - x.mean(axis=-1, keepdims=True)
-    variance = (centred * centred).mean(axis=-1, keepdims=True)
+    centered = x - x.mean(axis=-1, keepdims=True)
+    variance = (centered * centered).mean(axis=-1, keepdims=True)
     rstd = 1.0 / np.sqrt(variance + eps)
-    x_hat = centred * rstd
+    x_hat = centered * rstd
     y = x_hat * weight
     if bias is not None:
         y = y + bias
@@ -29,10 +29,10 @@ def backward(saved, dy):
     dx has the shape of x, dweight and dbias have shape (C,); dbias is None if there was no bias.
     """
     x_hat, rstd, weight, has_bias = saved
-    h = dy * weight
-    shift = h.mean(axis=-1, keepdims=True)
-    scale = (h * x_hat).mean(axis=-1, keepdims=True)
-    dx = (h - shift - x_hat * scale) * rstd
+    dx_hat = dy * weight
+    mean = dx_hat.mean(axis=-1, keepdims=True)
+    projection = (dx_hat * x_hat).mean(axis=-1, keepdims=True)
+    dx = (dx_hat - mean - x_hat * projection) * rstd
     rows = tuple(range(dy.ndim - 1))
     dweight = (dy * x_hat).sum(axis=rows)
     dbias = dy.sum(axis=rows) if has_bias else None

@@ -1,4 +1,4 @@
-"""Exercise 04: the linear map, for x of any rank.
+"""Exercise 04: the linear map, for x with any number of dimensions.
 
     y = x W + b
 

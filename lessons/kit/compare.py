@@ -70,7 +70,7 @@ def _line(output: str, found: Any, expected: Any, float32: bool, tolerance: floa
         return Line(output, OFF, wrong_type if close else f"{wrong_type}; {_worst(found, expected)}", close)
     if error > (FLOAT32_TOLERANCE if float32 else tolerance):
         return Line(output, OFF, _worst(found, expected))
-    return Line(output, OK, f"agrees to {_digits(error)} digits" + (" (in float32)" if float32 else ""))
+    return Line(output, OK, _agreement(error, float32))
 
 
 def _shape(found: Any) -> Any:
@@ -105,5 +105,9 @@ def _side_by_side(found: float, expected: float) -> str:
     return f"yours {found:.{digits}g}, expected {expected:.{digits}g}"
 
 
-def _digits(error: float) -> int:
-    return 15 if error < 1e-15 else int(-math.log10(error))
+def _agreement(error: float, float32: bool) -> str:
+    """Return how well a result agrees, in no more digits than its type has."""
+    kind, most = (" (in float32)", 7) if float32 else ("", 15)
+    if error == 0.0:
+        return f"equal{kind}"
+    return f"agrees to {min(most, int(-math.log10(error)))} digits{kind}"

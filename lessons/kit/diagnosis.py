@@ -29,6 +29,7 @@ class Diagnosis:
         fits: for a result, a sentence about its terms and their factors.
         ratios: for a result, a sentence about a constant factor.
         violated: sentences that should be true of these results and are not.
+        wrong: all wrong results, explained or not.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -37,6 +38,12 @@ class Diagnosis:
     fits: dict[str, str] = field(default_factory=dict)
     ratios: dict[str, str] = field(default_factory=dict)
     violated: list[str] = field(default_factory=list)
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def described(self) -> set[str]:
+        """The wrong results about which something is known."""
+        return {*self.outputs, *self.swapped, *self.fits, *self.ratios}
 
 
 def diagnose(
@@ -53,7 +60,7 @@ def diagnose(
         wrong: the names of the wrong results.
         passed: cases in which the learner is right: a mistake that shows there is not the learner's.
     """
-    found = Diagnosis()
+    found = Diagnosis(wrong=tuple(wrong))
     found.faults, found.outputs = _match(exercise, cases, mine, right, wrong, passed)
     if len(found.outputs) < len(wrong):
         found.swapped = _swapped(mine[0], right[0], wrong)

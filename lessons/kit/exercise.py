@@ -21,7 +21,7 @@ class Case:
     """One set of inputs.
 
     Attributes:
-        name: what is special about it, e.g. "x of rank 2".
+        name: what is special about it, e.g. "2-dimensional x".
         inputs: arguments by name. Arrays are passed read-only.
         dy: the upstream gradient of a forward/backward pair: an array, a tuple of arrays or a number.
     """
@@ -50,8 +50,9 @@ class Exercise:
         gradients: maps the name of a gradient to the name of the input it belongs to; these are checked
             with finite differences of the learner's own forward. Empty if there are no gradients.
         scalar: the loss for finite differences; calls the learner's forward only.
-        terms: for a gradient, computes the named terms that add up to it: A, B, C as in the lesson.
-        equations: for a term, its formula, e.g. "-mean(h)/σ, eq. 8.5".
+        terms: for a gradient, computes the named terms that add up to it, as in the lesson. A name
+            is no letter that stands for a size, such as C.
+        equations: for a term, its formula, e.g. "-mean(dx̂)/σ, eq. 8.3".
         invariants: for a result, a sentence that must be true of it and a function that tests it.
         tolerance: largest relative error, by norm, of a correct float64 result. Larger than the default only
             where correct formulas differ by more than rounding.

@@ -34,7 +34,7 @@ def fit(found: Any, terms: Mapping[str, Array], equations: Mapping[str, str]) ->
         return ""
     factors = factors.round(9) + 0.0  # no -0
     odd = [
-        f"term {term} {_describe(factor)}{_where(equations.get(term))}"
+        f"the {term} term {_describe(factor)}{_where(equations.get(term))}"
         for factor, term in zip(factors, terms, strict=True)
         if abs(factor - 1.0) > 1e-6
     ]
@@ -61,7 +61,7 @@ def ratio(found: Any, right: Any, sizes: Mapping[str, float]) -> str:
 
 
 def _sum_of(factors: Array, terms: Mapping[str, Array]) -> str:
-    """Return the sum as text, e.g. "1.000 A - 0.500 B"."""
+    """Return the sum as text, e.g. "1.000 direct - 0.500 mean"."""
     parts = [
         f"{'-' if factor < 0.0 else '+'} {abs(factor):.3f} {term}"
         for factor, term in zip(factors, terms, strict=True)

@@ -96,14 +96,20 @@ def in_training(wanted: str, settings: RunSettings, backend: Backend) -> Backend
     except Missing as error:
         raise InputError(str(error)) from None
     except ENDED as error:
-        raise InputError(f"your lessons {wanted}: {_cause(error, wanted, config)}") from None
+        raise InputError(f"{whose(wanted)}: {_cause(error, wanted, config)}") from None
     print(
-        f"your lessons {wanted}: over {N_STEPS} steps in float64 the loss differs from the engine's "
+        f"{whose(wanted)}, over {N_STEPS} steps in float64 the loss differs from the engine's "
         f"by at most {off:.1e} nats"
     )
     if blamed:
         print(f"walking back from the loss: {blamed}")
     return grafted
+
+
+def whose(wanted: str) -> str:
+    """Return whose functions are meant, e.g. "with your functions of lessons 4, 5, 8"."""
+    numbers = _numbers(wanted)
+    return f"with your functions of lesson{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
 def _cause(error: BaseException, wanted: str, config: GPTConfig) -> str:

@@ -41,6 +41,10 @@ def _diagnosis(report: Report) -> list[str]:
         lines.append(f"  Terms        {output} = {fit}")
     for output, ratio in found.ratios.items():
         lines.append(f"  Ratio        {output} is {ratio}")
+    unknown = [output for output in found.wrong if lines and output not in found.described]
+    if unknown:
+        verb = "is" if len(unknown) == 1 else "are"
+        lines.append(f"  Unexplained  {', '.join(unknown)} {verb} wrong, too, and not explained by this")
     if not lines:
         lines.append(
             "  Diagnosis    not one of the known mistakes; work through a small case by hand and compare"

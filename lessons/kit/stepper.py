@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +21,22 @@ STATUS_SECONDS = 10.0  # the same for each lesson when all are checked
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 0, 1 if a check did not pass, 2 for bad input."""
+    """Run one command; return the exit code: 0, 1 if a check did not pass, 2 for bad input.
+
+    It is 141, as that of other programs, if nobody reads the output to its end.
+    """
+    try:
+        try:
+            return _main(argv)
+        finally:
+            sys.stdout.flush()  # raises here, not at exit, if the reader has gone
+    except BrokenPipeError:  # e.g. head, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 141
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    """Read the command line and run its command; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m lessons",
         description="Step through the lessons. Without a command, show your progress.",
@@ -53,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "python -m lessons train 4 --help lists all options of training.",
     )
     training.add_argument(
-        "numbers", help="the lessons whose functions to use, e.g. 4,5,8, or all that you have started"
+        "numbers",
+        help="the lessons whose functions to use, e.g. 4,5,8, or the word all: every lesson you have started",
     )
     training.add_argument(
         "options", nargs=argparse.REMAINDER, metavar="...", help="any options of train.py, after the numbers"

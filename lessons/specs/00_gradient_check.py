@@ -10,7 +10,7 @@ from lessons.kit.exercise import B, Case, D, Exercise, H, T, waves
 from scratchgpt.shapes import Array
 
 STEP = 0.1  # large, so that one-sided and central differences are far apart
-ROW, INTEGERS, DEFAULT_H = "x of rank 1", "integers", "default h"
+ROW, INTEGERS, DEFAULT_H = "1-dimensional x", "integers", "default h"
 
 
 def nonlinear(x: Array) -> float:
@@ -21,11 +21,11 @@ def nonlinear(x: Array) -> float:
 
 
 def cases() -> list[Case]:
-    """Return x of rank 2, 3 and 1, integers, and the default h."""
+    """Return 2-dimensional x, 3 and 1, integers, and the default h."""
     whole = np.array([[2, -3, 1, 4], [-1, 3, 0, -2], [5, 1, -4, 2]])
     return [
         Case("first", {"x": waves(B, H), "h": STEP}),
-        Case("x of rank 3", {"x": waves(B, T, 2, seed=2), "h": STEP}),
+        Case("3-dimensional x", {"x": waves(B, T, 2, seed=2), "h": STEP}),
         Case(ROW, {"x": waves(D, seed=3), "h": STEP}),
         Case(INTEGERS, {"x": whole, "h": STEP}),
         Case(DEFAULT_H, {"x": waves(B, H, seed=4)}),
@@ -53,7 +53,7 @@ EXERCISE = Exercise(
     hints={
         "numerical_gradient": (
             "Change one entry of x at a time, a little up and a little down, and see how f changes.",
-            "Work on a float64 copy of x. np.ndindex(x.shape) yields every index, for any rank.",
+            "Work on a float64 copy of x. np.ndindex(x.shape) yields every index, however many axes x has.",
             "For each index: remember the entry, call f with entry + h, call f with entry - h, restore the "
             "entry; the derivative is the difference of the two results divided by 2h.",
         ),

@@ -11,7 +11,7 @@ from lessons.kit.exercise import B, Case, Outputs, T, V, waves
 from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
-FLAT, LARGE = "targets of rank 1", "logits around 1000"
+FLAT, LARGE = "1-dimensional targets", "logits around 1000"
 UNLIKELY, ROWS = "a target logit of -800", "rows 1000 apart"
 EDGES = (FLAT, LARGE, UNLIKELY, ROWS)
 
@@ -23,14 +23,18 @@ def _targets(*shape: int, seed: int = 0) -> Array:
 
 
 def cases() -> list[Case]:
-    """Return logits of rank 3, 4 and 2, and logits that overflow or underflow in exp."""
+    """Return logits of 3, 4 and 2 dimensions, and logits that overflow or underflow in exp."""
     flat = waves(B + T, V, seed=4)
     unlikely = waves(B, T, V, seed=6)
     np.put_along_axis(unlikely, _targets(B, T)[..., None], -800.0, axis=-1)
     far = waves(B, T, V, seed=7) + np.array([1000.0, 0.0, -1000.0])[:, None, None]
     return [
         Case("first", {"logits": waves(B, T, V), "targets": _targets(B, T)}, 1.7),
-        Case("rank 4", {"logits": waves(2, B, T, V, seed=2), "targets": _targets(2, B, T, seed=1)}, 0.6),
+        Case(
+            "4-dimensional logits",
+            {"logits": waves(2, B, T, V, seed=2), "targets": _targets(2, B, T, seed=1)},
+            0.6,
+        ),
         Case(FLAT, {"logits": flat, "targets": _targets(B + T, seed=2)}, 1.3),
         Case(LARGE, {"logits": waves(B, T, V, seed=5) + 1000.0, "targets": _targets(B, T)}, 1.7),
         Case(UNLIKELY, {"logits": unlikely, "targets": _targets(B, T)}, 1.7),
@@ -39,13 +43,13 @@ def cases() -> list[Case]:
 
 
 def terms(case: Case) -> dict[str, Array]:
-    """Return A and B of equation 2.5."""
+    """Return the two terms of equation 2.5."""
     logits, targets = case.inputs["logits"], case.inputs["targets"]
     exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
     scale = case.dy / targets.size
     return {
-        "A": scale * exp / exp.sum(axis=-1, keepdims=True),
-        "B": -scale * np.eye(logits.shape[-1])[targets],
+        "prediction": scale * exp / exp.sum(axis=-1, keepdims=True),
+        "target": -scale * np.eye(logits.shape[-1])[targets],
     }
 
 
@@ -62,7 +66,7 @@ _PAIR = pair(
     {"dlogits": "logits"},
     y=("loss",),
     terms={"dlogits": terms},
-    equations={"A": "p/N, eq. 2.5", "B": "-onehot(y)/N, eq. 2.5"},
+    equations={"prediction": "p/N, eq. 2.5", "target": "-onehot(y)/N, eq. 2.5"},
     invariants={
         "dlogits": (
             "adding a constant to a row of logits does not change the loss, so rows of dlogits must sum to 0",

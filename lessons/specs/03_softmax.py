@@ -11,18 +11,18 @@ from lessons.kit.exercise import B, Case, H, Outputs, S, T, V, waves
 from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
-ROW, LARGE, APART = "x of rank 1", "scores around 1000", "rows 1000 apart"
+ROW, LARGE, APART = "1-dimensional x", "scores around 1000", "rows 1000 apart"
 
 
 def cases() -> list[Case]:
-    """Return x of rank 3, 4 (with masked scores), 2 and 1, and scores that overflow in exp."""
+    """Return 3-dimensional x, 4 (with masked scores), 2 and 1, and scores that overflow in exp."""
     masked = waves(B, H, T, S, seed=3)
     masked[..., -2:] = -np.inf
     apart = waves(B, S, seed=8) + np.array([[1000.0], [0.0], [-1000.0]])
     return [
         Case("first", {"x": waves(B, T, S)}, waves(B, T, S, seed=2, mean=0.1)),
         Case("masked scores", {"x": masked}, waves(B, H, T, S, seed=4)),
-        Case("x of rank 2", {"x": waves(T, V, seed=5)}, waves(T, V, seed=6)),
+        Case("2-dimensional x", {"x": waves(T, V, seed=5)}, waves(T, V, seed=6)),
         Case(ROW, {"x": waves(V, seed=5)}, waves(V, seed=6)),
         Case(LARGE, {"x": waves(T, S, seed=7) + 1000.0}, waves(T, S, seed=6)),
         Case(APART, {"x": apart}, waves(B, S, seed=6)),
@@ -30,11 +30,14 @@ def cases() -> list[Case]:
 
 
 def terms(case: Case) -> dict[str, Array]:
-    """Return A and B of equation 3.5."""
+    """Return the two terms of equation 3.5."""
     x = case.inputs["x"]
     exp = np.exp(x - x.max(axis=-1, keepdims=True))
     probs = exp / exp.sum(axis=-1, keepdims=True)
-    return {"A": probs * case.dy, "B": -probs * (probs * case.dy).sum(axis=-1, keepdims=True)}
+    return {
+        "numerator": probs * case.dy,
+        "denominator": -probs * (probs * case.dy).sum(axis=-1, keepdims=True),
+    }
 
 
 def rows_sum_to_one(case: Case, outputs: Outputs) -> bool:
@@ -56,7 +59,7 @@ _PAIR = pair(
     {"dx": "x"},
     y=("probs",),
     terms={"dx": terms},
-    equations={"A": "p∘dp, eq. 3.5", "B": "-p Σ(p∘dp), eq. 3.5"},
+    equations={"numerator": "p∘dp, eq. 3.5", "denominator": "-p Σ(p∘dp), eq. 3.5"},
     invariants={
         "probs": ("the probabilities of a row must sum to 1", rows_sum_to_one),
         "dx": (

@@ -1,4 +1,4 @@
-"""Exercise 04: the linear map, for x of any rank."""
+"""Exercise 04: the linear map, for x with any number of dimensions."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from lessons.kit.pair import pair
 from scratchgpt.shapes import Array
 
 # Some mistakes show only in some of these cases.
-RANKS = ("not square", "x of rank 2", "x of rank 4", "x of rank 1")
+RANKS = ("not square", "2-dimensional x", "4-dimensional x", "1-dimensional x")
 
 
 def cases() -> list[Case]:
@@ -22,9 +22,9 @@ def cases() -> list[Case]:
     return [
         Case("first", {"x": waves(B, T, D), **square}, waves(B, T, D, seed=5)),
         Case("not square", {"x": waves(B, T, D), **given}, waves(B, T, H, seed=5)),
-        Case("x of rank 2", {"x": waves(B, D, seed=6), **given}, waves(B, H, seed=7)),
-        Case("x of rank 4", {"x": waves(2, B, T, D, seed=6), **given}, waves(2, B, T, H, seed=7)),
-        Case("x of rank 1", {"x": waves(D, seed=8), **given}, waves(H, seed=9)),
+        Case("2-dimensional x", {"x": waves(B, D, seed=6), **given}, waves(B, H, seed=7)),
+        Case("4-dimensional x", {"x": waves(2, B, T, D, seed=6), **given}, waves(2, B, T, H, seed=7)),
+        Case("1-dimensional x", {"x": waves(D, seed=8), **given}, waves(H, seed=9)),
         Case("no bias", {"x": waves(B, T, D), **given, "bias": None}, waves(B, T, H, seed=5)),
     ]
 
@@ -32,7 +32,7 @@ def cases() -> list[Case]:
 def terms(case: Case) -> dict[str, Array]:
     """Return the two terms of equation 4.1."""
     product = case.inputs["x"] @ case.inputs["weight"]
-    return {"A": product, "B": np.zeros_like(product) + case.inputs["bias"]}
+    return {"product": product, "bias": np.zeros_like(product) + case.inputs["bias"]}
 
 
 def sums_agree(case: Case, outputs: Outputs) -> bool:
@@ -53,7 +53,7 @@ PAIR = pair(
     cases,
     {"dx": "x", "dweight": "weight", "dbias": "bias"},
     terms={"y": terms},
-    equations={"A": "x W, eq. 4.1", "B": "b, eq. 4.1"},
+    equations={"product": "x W, eq. 4.1", "bias": "b, eq. 4.1"},
     invariants={
         "dweight": ("y = x W is a product, so Σ dW∘W must be Σ dy∘(x W)", outer_sum_agrees),
         "dbias": (

@@ -36,7 +36,7 @@ def terms(case: Case) -> dict[str, Array]:
     """Return the two terms of equation 5.1."""
     tokens, wte, wpe = case.inputs["tokens"], case.inputs["wte"], case.inputs["wpe"]
     rows = wte[tokens]
-    return {"A": rows, "B": np.zeros_like(rows) + wpe[: tokens.shape[1]]}
+    return {"token": rows, "position": np.zeros_like(rows) + wpe[: tokens.shape[1]]}
 
 
 def absent_rows_are_zero(case: Case, outputs: Outputs) -> bool:
@@ -57,7 +57,7 @@ PAIR = pair(
     {"dwte": "wte", "dwpe": "wpe"},
     y=("x",),
     terms={"x": terms},
-    equations={"A": "wte[tokens], eq. 5.1", "B": "wpe[t], eq. 5.1"},
+    equations={"token": "wte[tokens], eq. 5.1", "position": "wpe[t], eq. 5.1"},
     invariants={
         "dwte": (
             "a token that does not occur does not affect the loss, so its row must be 0",

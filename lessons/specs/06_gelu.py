@@ -60,10 +60,10 @@ def scalar(module: ModuleType, case: Case, inputs: dict[str, Any]) -> float:
 
 
 def exact_terms(case: Case) -> dict[str, Array]:
-    """Return A and B of equation 6.3."""
+    """Return the two terms of equation 6.3."""
     x = case.inputs["x"]
     density = np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
-    return {"A": 0.5 * erfc(-x / math.sqrt(2.0)) * case.dy, "B": x * density * case.dy}
+    return {"gate": 0.5 * erfc(-x / math.sqrt(2.0)) * case.dy, "slope": x * density * case.dy}
 
 
 def tanh_terms(case: Case) -> dict[str, Array]:
@@ -71,7 +71,7 @@ def tanh_terms(case: Case) -> dict[str, Array]:
     x, root = case.inputs["x of tanh"], math.sqrt(2.0 / math.pi)
     t = np.tanh(root * (x + 0.044715 * x**3))
     du = root * (1.0 + 3.0 * 0.044715 * x * x)
-    return {"C": 0.5 * (1.0 + t) * case.dy, "D": 0.5 * x * (1.0 - t * t) * du * case.dy}
+    return {"tanh gate": 0.5 * (1.0 + t) * case.dy, "tanh slope": 0.5 * x * (1.0 - t * t) * du * case.dy}
 
 
 def mirrored(output: str, *, slope: bool) -> Callable[[Case, Outputs], bool]:
@@ -102,10 +102,10 @@ EXERCISE = Exercise(
     scalar,
     terms={"dx, exact": exact_terms, "dx, tanh": tanh_terms},
     equations={
-        "A": "Φ(x) dy, eq. 6.3",
-        "B": "x φ(x) dy, eq. 6.3",
-        "C": "(1 + tanh u)/2 dy, eq. 6.6",
-        "D": "x/2 (1 - tanh² u) u' dy, eq. 6.6",
+        "gate": "Φ(x) dy, eq. 6.3",
+        "slope": "x φ(x) dy, eq. 6.3",
+        "tanh gate": "(1 + tanh u)/2 dy, eq. 6.6",
+        "tanh slope": "x/2 (1 - tanh² u) u' dy, eq. 6.6",
     },
     invariants={
         "y, exact": (VALUES, mirrored("y, exact", slope=False)),

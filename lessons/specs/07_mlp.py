@@ -107,13 +107,13 @@ def _hidden(case: Case) -> tuple[Array, Array, Array]:
 def w2_terms(case: Case) -> dict[str, Array]:
     """Return the contributions of the two terms of equation 7.4 to dw2."""
     h, probs, one_hot = _hidden(case)
-    return {"A": h.T @ probs / len(h), "B": -h.T @ one_hot / len(h)}
+    return {"prediction": h.T @ probs / len(h), "target": -h.T @ one_hot / len(h)}
 
 
 def b2_terms(case: Case) -> dict[str, Array]:
     """Return the contributions of the two terms of equation 7.4 to db2."""
     _, probs, one_hot = _hidden(case)
-    return {"A": probs.mean(axis=0), "B": -one_hot.mean(axis=0)}
+    return {"prediction": probs.mean(axis=0), "target": -one_hot.mean(axis=0)}
 
 
 def sums_to_zero(output: str) -> Callable[[Case, Outputs], bool]:
@@ -145,7 +145,7 @@ EXERCISE = Exercise(
     {f"d{name}{after}": name for after in NAMES for name in BACKWARD},
     scalar,
     terms={"dw2": w2_terms, "db2": b2_terms},
-    equations={"A": "p / N, eq. 7.4", "B": "-onehot(target) / N, eq. 7.4"},
+    equations={"prediction": "p / N, eq. 7.4", "target": "-onehot(target) / N, eq. 7.4"},
     invariants={
         "dw2": (ZERO.format("dw2"), sums_to_zero("dw2")),
         "db2": (ZERO.format("db2"), sums_to_zero("db2")),

@@ -10,28 +10,28 @@ EPS = 0.1  # large, so that its place in the formula matters
 
 
 def cases() -> list[Case]:
-    """Return x of rank 3 with a bias, rank 2, no bias, and rows far from zero."""
+    """Return x of 3 dimensions with a bias, 2 dimensions, no bias, and rows far from zero."""
     weight, bias = waves(C, seed=3) + 0.4, waves(C, seed=4)
     given = {"weight": weight, "bias": bias, "eps": EPS}
     return [
         Case("first", {"x": waves(B, T, C), **given}, waves(B, T, C, seed=5, mean=0.1)),
-        Case("x of rank 2", {"x": waves(B, C, seed=6), **given}, waves(B, C, seed=7, mean=0.2)),
+        Case("2-dimensional x", {"x": waves(B, C, seed=6), **given}, waves(B, C, seed=7, mean=0.2)),
         Case("no bias", {"x": waves(B, T, C), **given, "bias": None}, waves(B, T, C, seed=5, mean=0.1)),
         Case("rows around 1000", {"x": waves(B, C, seed=6) + 1000.0, **given}, waves(B, C, seed=7)),
     ]
 
 
 def terms(case: Case) -> dict[str, Array]:
-    """Return A, B and C of equation 8.5."""
+    """Return the three terms of equations 8.2 to 8.4."""
     x, weight = case.inputs["x"], case.inputs["weight"]
-    centred = x - x.mean(axis=-1, keepdims=True)
-    rstd = 1.0 / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPS)
-    x_hat, h = centred * rstd, case.dy * weight
+    centered = x - x.mean(axis=-1, keepdims=True)
+    rstd = 1.0 / np.sqrt((centered**2).mean(axis=-1, keepdims=True) + EPS)
+    x_hat, dx_hat = centered * rstd, case.dy * weight
     ones = np.ones_like(x)
     return {
-        "A": h * rstd,
-        "B": -h.mean(axis=-1, keepdims=True) * rstd * ones,
-        "C": -x_hat * (h * x_hat).mean(axis=-1, keepdims=True) * rstd,
+        "direct": dx_hat * rstd,
+        "mean": -dx_hat.mean(axis=-1, keepdims=True) * rstd * ones,
+        "variance": -x_hat * (dx_hat * x_hat).mean(axis=-1, keepdims=True) * rstd,
     }
 
 
@@ -47,7 +47,11 @@ EXERCISE = pair(
     cases,
     {"dx": "x", "dweight": "weight", "dbias": "bias"},
     terms={"dx": terms},
-    equations={"A": "h/σ, eq. 8.5", "B": "-mean(h)/σ, eq. 8.5", "C": "-x̂ mean(h∘x̂)/σ, eq. 8.5"},
+    equations={
+        "direct": "dx̂/σ, eq. 8.2",
+        "mean": "-mean(dx̂)/σ, eq. 8.3",
+        "variance": "-x̂ mean(dx̂∘x̂)/σ, eq. 8.4",
+    },
     invariants={
         "dx": (
             "adding a constant to a row of x leaves y unchanged, so each row of dx must sum to 0",
@@ -62,8 +66,8 @@ EXERCISE = pair(
         ),
         "backward": (
             "dweight and dbias are sums over all rows; dx is about one row at a time.",
-            "With h = dy∘weight, dx has three terms: h itself, one through the mean and one through σ.",
-            "dx = (h - mean(h) - x_hat∘mean(h∘x_hat)) / σ, with means over the last axis, keepdims=True.",
+            "With dx_hat = dy∘weight, dx has three terms: dx_hat, one through the mean and one through σ.",
+            "dx = (dx_hat - mean(dx_hat) - x_hat∘mean(dx_hat∘x_hat)) / σ, with means over the last axis.",
         ),
     },
 )

@@ -23,7 +23,7 @@ def cases() -> list[Case]:
 
 
 def dscores(case: Case) -> dict[str, Array]:
-    """Return A and B of equation 10.3, which add up to the gradient of the scores."""
+    """Return the two terms of equation 10.3, which add up to the gradient of the scores."""
     q, k, v = (case.inputs[name] for name in ("q", "k", "v"))
     n_query, n_key = q.shape[2], k.shape[2]
     scores = q @ k.swapaxes(2, 3) / np.sqrt(q.shape[3])
@@ -31,17 +31,17 @@ def dscores(case: Case) -> dict[str, Array]:
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     probs = weights / weights.sum(axis=-1, keepdims=True)
     a = probs * (case.dy @ v.swapaxes(2, 3))
-    return {"A": a, "B": -probs * a.sum(axis=-1, keepdims=True)}
+    return {"numerator": a, "denominator": -probs * a.sum(axis=-1, keepdims=True)}
 
 
 def terms_of_dq(case: Case) -> dict[str, Array]:
-    """Return the contributions of A and B to dq."""
+    """Return the contributions of the two terms to dq."""
     k: Any = case.inputs["k"]
     return {name: part @ k / np.sqrt(k.shape[3]) for name, part in dscores(case).items()}
 
 
 def terms_of_dk(case: Case) -> dict[str, Array]:
-    """Return the contributions of A and B to dk."""
+    """Return the contributions of the two terms to dk."""
     q: Any = case.inputs["q"]
     return {name: part.swapaxes(2, 3) @ q / np.sqrt(q.shape[3]) for name, part in dscores(case).items()}
 
@@ -63,7 +63,7 @@ EXERCISE = pair(
     cases,
     {"dq": "q", "dk": "k", "dv": "v"},
     terms={"dq": terms_of_dq, "dk": terms_of_dk},
-    equations={"A": "P∘dP, eq. 10.3", "B": "-P ΣP∘dP, eq. 10.3"},
+    equations={"numerator": "P∘dP, eq. 10.3", "denominator": "-P ΣP∘dP, eq. 10.3"},
     invariants={
         "dk": (
             "adding a vector to all keys leaves y unchanged, so dk must sum to 0 over the keys",

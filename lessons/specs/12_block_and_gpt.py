@@ -205,7 +205,7 @@ def scalar(module: ModuleType, case: Case, inputs: dict[str, Any]) -> float:
 
 
 def four_paths(case: Case) -> dict[str, Array]:
-    """Return A, B, C and D of equation 12.3."""
+    """Return the four paths of equation 12.3."""
     layers = parts(case.inputs["block"])
     ln_1, attn, ln_2, mlp = layers
     normed, saved_ln_1 = ln_1.forward(case.inputs["x"])
@@ -218,15 +218,15 @@ def four_paths(case: Case) -> dict[str, Array]:
 
     through_mlp = ln_2.backward(saved_ln_2, mlp.backward(saved_mlp, case.dy))
     return {
-        "A": case.dy,
-        "B": through_mlp,
-        "C": through_attn(case.dy),
-        "D": through_attn(through_mlp),
+        "stream": case.dy,
+        "MLP": through_mlp,
+        "attention": through_attn(case.dy),
+        "both": through_attn(through_mlp),
     }
 
 
 def two_uses(case: Case) -> dict[str, Array]:
-    """Return P and Q of equation 12.5."""
+    """Return the two uses of wte in equation 12.5."""
     inputs = case.inputs
     x, saved_embedding = embedding.forward(inputs["tokens"], inputs["wte"], inputs["wpe"])
     layers, saved = stack(inputs), []
@@ -238,7 +238,7 @@ def two_uses(case: Case) -> dict[str, Array]:
     dx, from_head = linear_cross_entropy.backward(saved_head)
     for layer, kept in zip(reversed(layers), reversed(saved), strict=True):
         dx = layer.backward(kept, dx)
-    return {"P": from_head, "Q": embedding.backward(saved_embedding, dx)[0]}
+    return {"head": from_head, "embedding": embedding.backward(saved_embedding, dx)[0]}
 
 
 EXERCISE = Exercise(
@@ -252,12 +252,12 @@ EXERCISE = Exercise(
     scalar,
     terms={"dx": four_paths, "dwte": two_uses},
     equations={
-        "A": "along the residual stream, eq. 12.3",
-        "B": "through the MLP, eq. 12.3",
-        "C": "through attention, eq. 12.3",
-        "D": "through the MLP, then attention, eq. 12.3",
-        "P": "the head's use of wte, eq. 12.5",
-        "Q": "the embedding's use of wte, eq. 12.5",
+        "stream": "along the residual stream, eq. 12.3",
+        "MLP": "through the MLP, eq. 12.3",
+        "attention": "through attention, eq. 12.3",
+        "both": "through the MLP, then attention, eq. 12.3",
+        "head": "the head's use of wte, eq. 12.5",
+        "embedding": "the embedding's use of wte, eq. 12.5",
     },
     hints={
         "block_forward": (

@@ -42,10 +42,10 @@ class FixedGenerator:
 
 
 def cases() -> list[Case]:
-    """Return x of rank 3 and 2, a larger p, and p = 0."""
+    """Return 3-dimensional x and 2, a larger p, and p = 0."""
     return [
         Case("first", {"x": waves(B, T, C), "p": P}, waves(B, T, C, seed=5, mean=0.1)),
-        Case("x of rank 2", {"x": waves(T, C, seed=2), "p": P}, waves(T, C, seed=6)),
+        Case("2-dimensional x", {"x": waves(T, C, seed=2), "p": P}, waves(T, C, seed=6)),
         Case("p = 0.6", {"x": waves(B, C, seed=3), "p": 0.6}, waves(B, C, seed=7)),
         Case("p = 0", {"x": waves(B, C, seed=4), "p": 0.0}, waves(B, C, seed=8)),
     ]
@@ -90,7 +90,7 @@ def scalar(module: ModuleType, case: Case, inputs: dict[str, Any]) -> float:
 def terms(case: Case) -> dict[str, Array]:
     """Return A of equation 13.4, the only term of dx."""
     kept = FixedGenerator().random(case.inputs["x"].shape) >= case.inputs["p"]
-    return {"A": np.where(kept, case.dy / (1.0 - case.inputs["p"]), 0.0)}
+    return {"mask": np.where(kept, case.dy / (1.0 - case.inputs["p"]), 0.0)}
 
 
 def zeros_are_zeros(case: Case, outputs: Outputs) -> bool:
@@ -121,7 +121,7 @@ EXERCISE = Exercise(
     {"dx": "x"},
     scalar,
     terms={"dx": terms},
-    equations={"A": "dy/(1-p) where x was kept, eq. 13.4"},
+    equations={"mask": "dy/(1-p) where x was kept, eq. 13.4"},
     invariants={
         "dx": ("a dropped element does not affect the loss, so its gradient must be 0", zeros_are_zeros),
         "y": ("kept elements must be scaled by 1/(1-p), so that the mean does not change", mean_is_kept),

@@ -14,7 +14,7 @@ SETTINGS = {"lr": 5e-4, "betas": (0.9, 0.97), "eps": 0.1, "weight_decay": 0.3}
 
 
 def cases() -> list[Case]:
-    """Return a matrix, a vector and an array of rank 3; the first case has gradients for four steps, too.
+    """Return a matrix, a vector and a 3-dimensional array; the first case has gradients for four steps, too.
 
     The learning rate is small, so that decay before the update and decay after it, which are both in use,
     agree to 1e-6.

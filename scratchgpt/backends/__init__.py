@@ -28,7 +28,7 @@ def get_backend(
     """Return a backend by name.
 
     Args:
-        name: "reference" (the textbook), "numpy" (the default, fast on a CPU) or "cupy" (on a GPU).
+        name: "reference" (plain NumPy), "numpy" (the default, fast on a CPU) or "cupy" (on a GPU).
         threads: number of CPU threads; None means one per core.
         precision: "float32"; on a GPU also "tf32", "bf16" or "float16".
         graph: on a GPU, whether to capture the training step in a CUDA graph and replay it.

@@ -12,7 +12,8 @@ differences between machines are methods of `Backend`:
 A training step runs inside `active` and uses them in this order: `to_compute` casts the weights to the dtype
 of the passes; `micro_batches` splits the batch; `map` runs forward and backward of every micro-batch;
 `unscale` and `clip` scale the gradient; `adamw`, or `apply_if_finite` for the other optimizers, updates the
-weights; `update_loss_scale` sees the norm of the gradient, and `losses` records it together with the loss.
+weights; `update_loss_scale` sees the norm of the gradient. The record that `losses` returned before the first
+step keeps the loss and the norm of every step (`Losses.append`).
 
 `Backend` implements every method in plain NumPy, and `reference` is an instance of it. A subclass overrides
 what its machine does faster or elsewhere; its results must equal the reference's up to rounding. To add a
@@ -56,8 +57,8 @@ class Op(Protocol):
 class Ops:
     """The table of pairs that layers call; a backend replaces entries with faster ones.
 
-    A replacement keeps the signature of the textbook pair but may define its own `Saved`; tests compare its
-    results with the textbook's.
+    A replacement keeps the signature of the reference pair in `scratchgpt.ops` but may define its own
+    `Saved`; tests compare its results with those of the reference.
     """
 
     embedding: Op
@@ -77,7 +78,8 @@ class RowOps(Protocol):
     """The ops of one decoding step of a single text: one row, so vectors instead of arrays (B, T, C).
 
     Nothing is saved, because generation has no backward pass. Every method except `active` returns what the
-    textbook pair of the same name returns for that one row; `gelu` is the one that the configuration names.
+    reference pair of the same name returns for that one row; `gelu` is the variant selected in the
+    configuration.
     """
 
     def active(self) -> AbstractContextManager[Any]:
@@ -157,7 +159,10 @@ class Backend:
         return function
 
     def count_targets(self, targets: Array) -> Any:
-        """Return how many targets count, in the form that `linear_cross_entropy` takes; here an int."""
+        """Return the number of targets not equal to IGNORE_INDEX, in the form `linear_cross_entropy` takes.
+
+        Here that is an int.
+        """
         return int(np.count_nonzero(targets != IGNORE_INDEX))
 
     # Updating weights.
@@ -196,7 +201,7 @@ class Backend:
     # Generating text.
 
     def row_ops(self, config: GPTConfig, weights: Array) -> RowOps | None:
-        """Return ops for decoding a single text with a model; None means that `ops` serve for that, too.
+        """Return ops for decoding a single text with a model; None: decoding uses `ops` as well.
 
         `weights` are the model's, flat.
         """
@@ -217,7 +222,7 @@ class Backend:
         """Check that this backend can run a model; this one runs every model.
 
         Raises:
-            InputError: it cannot.
+            InputError: if this backend cannot run a model of this configuration.
         """
 
     def describe(self) -> str:
@@ -225,7 +230,7 @@ class Backend:
         return f"backend {self.name}"
 
     def memory(self) -> str:
-        """Return ", GPU memory: ..." for the end of a line of the log; empty for a backend on the CPU."""
+        """Return a line on the memory in use, with its line break; empty for a backend on the CPU."""
         return ""
 
     def state(self) -> dict[str, float]:

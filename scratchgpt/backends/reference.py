@@ -1,4 +1,4 @@
-"""The `reference` backend: the textbook ops themselves, in NumPy. Other backends are tested against it."""
+"""The `reference` backend: the ops of `scratchgpt.ops` as they are. Other backends are tested against it."""
 
 from scratchgpt.backends.base import Backend, Ops, check_threads
 from scratchgpt.ops import (

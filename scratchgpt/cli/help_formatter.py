@@ -22,16 +22,18 @@ class HelpFormatter(DefaultHelpFormatter):
         return f"{help_} (default: {yaml.safe_dump(action.default, default_flow_style=True).split()[0]})"
 
     def add_usage(self, usage: str | None, actions: Iterable[Action], *args: Any, **kwargs: Any) -> None:
-        """Add the usage line, with "[options]" in place of many options."""
+        """Add the usage line, with "[options]" in place of many options that are not required."""
         actions = list(actions)
         options = [action for action in actions if action.option_strings]
         if usage is None and len(options) > MAX_OPTIONS_IN_USAGE:
-            actions = [action for action in actions if not action.option_strings]
-            usage = " ".join(["%(prog)s", *map(_positional, actions), "[options]"])
+            actions = [action for action in actions if action.required or not action.option_strings]
+            usage = " ".join(["%(prog)s", *map(_in_usage, actions), "[options]"])
         super().add_usage(usage, actions, *args, **kwargs)
 
 
-def _positional(action: Action) -> str:
+def _in_usage(action: Action) -> str:
     name = str(action.metavar or action.dest)
+    if action.option_strings:
+        return f"{action.option_strings[0]} {name.upper()}"
     forms = {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} [{name} ...]"}
     return forms.get(str(action.nargs), name)

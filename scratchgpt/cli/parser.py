@@ -31,7 +31,7 @@ class Parser(ArgumentParser):
         """Parse a command line, see `jsonargparse.ArgumentParser.parse_args`.
 
         Raises:
-            InputError: an unknown option, a bad value, or something missing.
+            InputError: if an option is unknown, a value is invalid, or something is missing.
         """
         self._find_problem = partial(wrong_argument, self, list(args))
         return super().parse_args(list(args), namespace, **kwargs)
@@ -40,7 +40,7 @@ class Parser(ArgumentParser):
         """Parse the settings of a YAML file; where it has none, the defaults stay.
 
         Raises:
-            InputError: an unknown option or a bad value; the message begins with the name of the file.
+            InputError: if an option is unknown or a value is invalid; the message begins with the file.
         """
         self._find_problem = partial(wrong_setting, self, settings)
         self._source = f"{file}: "

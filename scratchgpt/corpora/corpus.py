@@ -14,13 +14,13 @@ class Piece(NamedTuple):
     Attributes:
         text: some of the document's text, or the name of a special token.
         special: whether `text` is the name of a special token.
-        learned: the loss mask: whether its tokens count in the loss as targets.
+        in_loss: the loss mask: whether its tokens count in the loss as targets.
         ends: whether it is the last piece of its document.
     """
 
     text: str
     special: bool = False
-    learned: bool = True
+    in_loss: bool = True
     ends: bool = False
 
 

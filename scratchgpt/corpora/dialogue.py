@@ -27,14 +27,14 @@ def dialogue_pieces(turns: Turns, bot_only: bool = False) -> Iterator[Piece]:
     the model learns to stop. " Bot:" and the <sep> before it do not count: in a chat, the program writes
     them. `bot_only` changes the loss mask, not the pieces or the tokens.
     """
-    yield Piece(BOS, special=True, learned=not bot_only)
+    yield Piece(BOS, special=True, in_loss=not bot_only)
     for i, turn in enumerate(turns):
         is_bot, is_last = i % 2 == 1, i == len(turns) - 1
-        learned = is_bot or not bot_only
-        yield Piece(" Bot:" if is_bot else " User:", learned=not bot_only)
+        in_loss = is_bot or not bot_only
+        yield Piece(" Bot:" if is_bot else " User:", in_loss=not bot_only)
         if turn:  # an empty turn has no piece
-            yield Piece(f" {turn}", learned=learned)
-        yield Piece(EOS if is_last else SEP, special=True, learned=learned, ends=is_last)
+            yield Piece(f" {turn}", in_loss=in_loss)
+        yield Piece(EOS if is_last else SEP, special=True, in_loss=in_loss, ends=is_last)
 
 
 def daily_dialogs(rows: Iterable[Row]) -> Iterator[Turns]:

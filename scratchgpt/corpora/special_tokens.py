@@ -31,7 +31,7 @@ def split_pieces(pieces: Iterable[Piece], names: Collection[str]) -> Iterator[Pi
             yield piece
             continue
         text = rest + piece.text
-        continues = not (piece.ends or following.special) and piece.learned == following.learned
+        continues = not (piece.ends or following.special) and piece.in_loss == following.in_loss
         at_space = piece.text[-1:].isspace() or following.text[:1].isspace()
         may_span = continues and (any_with_space or not at_space)
         # From here on, what looks like one name may turn out to be a longer one, or text the start of a name.
@@ -42,7 +42,7 @@ def split_pieces(pieces: Iterable[Piece], names: Collection[str]) -> Iterator[Pi
             if done >= certain:
                 break
             if is_name:
-                yield Piece(part, special=True, learned=piece.learned)
+                yield Piece(part, special=True, in_loss=piece.in_loss)
                 done += len(part)
             else:
                 end = min(done + len(part), certain)

@@ -14,8 +14,8 @@ def random_batch(
 ) -> tuple[Tokens, Tokens]:
     """Draw `batch_size` random windows of `block_size` tokens, with the next tokens as targets.
 
-    All windows with a full set of targets are equally likely. A text of exactly one block has one window,
-    whose last target is missing and set to IGNORE_INDEX.
+    All windows with a full set of targets are equally likely. A text of exactly block_size tokens
+    has one window, whose last target is missing and set to IGNORE_INDEX.
 
     Returns:
         Tokens and targets, both (batch_size, block_size).

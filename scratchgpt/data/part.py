@@ -14,13 +14,13 @@ class Part:
     Attributes:
         tokens: (N,) ids.
         ends: (D,) the position after the last token of each document, ascending; the last is N.
-        learned: (N,) the loss mask: 1 where a token counts as a target, else 0; None if all count.
+        loss_mask: (N,) the loss mask: 1 where a token counts as a target, else 0; None if all count.
         padded: whether every document is a separate example in its own padded rows.
     """
 
     tokens: Array
     ends: Array
-    learned: Array | None = None
+    loss_mask: Array | None = None
     padded: bool = False
 
     @classmethod
@@ -39,5 +39,5 @@ class Part:
             ends = ends - start
         if stop > start and (len(ends) == 0 or ends[-1] < stop - start):
             ends = np.append(ends, stop - start)
-        learned = None if self.learned is None else self.learned[start:stop]
-        return Part(self.tokens[start:stop], ends, learned, self.padded)
+        loss_mask = None if self.loss_mask is None else self.loss_mask[start:stop]
+        return Part(self.tokens[start:stop], ends, loss_mask, self.padded)

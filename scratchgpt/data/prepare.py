@@ -71,7 +71,7 @@ def prepare(
         padded=corpus.padded,
         vocab_size=tokenizer.vocab_size,
         n_characters=reading.n_characters,
-        all_learned=reading.all_learned,
+        all_in_loss=reading.all_in_loss,
     ) as writer:
         done = 0
         try:
@@ -130,12 +130,12 @@ class _Reading:
 
     Attributes:
         n_characters: number of characters read so far, without the names of special tokens.
-        all_learned: whether every token read so far counts in the loss.
+        all_in_loss: whether every token read so far counts in the loss.
     """
 
     def __init__(self, corpus: Corpus, tokenizer: Tokenizer) -> None:
         self.n_characters = 0
-        self.all_learned = True
+        self.all_in_loss = True
         self._corpus = corpus
         self._special_ids = tokenizer.special_ids
         self._digest = hashlib.sha256()
@@ -167,9 +167,9 @@ class _Reading:
                     f"after {self.n_characters + error.start:,} characters, which UTF-8 cannot represent; "
                     "remove or replace it"
                 ) from None
-            self._add(content, piece.special, piece.learned, piece.ends)
+            self._add(content, piece.special, piece.in_loss, piece.ends)
             self.n_characters += 0 if piece.special else len(piece.text)
-            self.all_learned &= piece.learned
+            self.all_in_loss &= piece.in_loss
             yield piece
 
     def _add(self, content: bytes, *facts: int) -> None:

@@ -14,7 +14,7 @@ PADDING = 0  # fills places past an end; any token would do, because no target t
 class Rows:
     """Rows of `block_size` tokens; every target that counts in the loss is in exactly one row.
 
-    Targets that do not count, because they are masked (`Part.learned`) or past the end, are IGNORE_INDEX.
+    Targets that do not count, because they are masked (`Part.loss_mask`) or past the end, are IGNORE_INDEX.
     Rows without any target that counts are left out.
 
     Attributes:
@@ -58,13 +58,13 @@ class Rows:
 
     def _at(self, starts: Array) -> tuple[Tokens, Tokens]:
         """Return the rows that begin at these positions (B,)."""
-        tokens, learned = self._part.tokens, self._part.learned
+        tokens, loss_mask = self._part.tokens, self._part.loss_mask
         ends = self._ends_of(starts)[:, None]
         places = starts[:, None] + np.arange(self.block_size)  # (B, T)
         here, after = np.minimum(places, ends - 1), np.minimum(places + 1, ends - 1)
         counts = places + 1 < ends
-        if learned is not None:
-            counts &= learned[after] != 0
+        if loss_mask is not None:
+            counts &= loss_mask[after] != 0
         x = np.where(places < ends, tokens[here].astype(np.int64), PADDING)
         y = np.where(counts, tokens[after].astype(np.int64), IGNORE_INDEX)
         return x, y
@@ -80,14 +80,14 @@ class Rows:
         n_before = np.cumsum(n_rows) - n_rows
         starts = np.repeat(self._ends - lengths - n_before * self.block_size, n_rows)
         starts += np.arange(len(starts)) * self.block_size
-        learned = self._part.learned
-        if learned is None or not len(starts):
+        loss_mask = self._part.loss_mask
+        if loss_mask is None or not len(starts):
             return starts
         # The targets of a row are the tokens from `first` up to `stop`.
         first, stop = starts + 1, np.minimum(starts + self.block_size, self._ends_of(starts) - 1) + 1
         bounds = np.stack([first, stop], axis=1).reshape(-1)
-        bounds = bounds[: -1 if stop[-1] == len(learned) else None]  # reduceat runs to the end by itself
-        return starts[np.maximum.reduceat(learned, bounds)[::2] != 0]
+        bounds = bounds[: -1 if stop[-1] == len(loss_mask) else None]  # reduceat runs to the end by itself
+        return starts[np.maximum.reduceat(loss_mask, bounds)[::2] != 0]
 
 
 class Windows(Rows):
@@ -101,8 +101,8 @@ class Windows(Rows):
     def random(self, n: int, rng: np.random.Generator) -> tuple[Tokens, Tokens]:
         """Return `n` windows that begin anywhere; all windows with a full set of targets are equally likely.
 
-        A text of exactly one block has one window, without a last target. If no target in any of the windows
-        counts, they are drawn again.
+        A text of exactly block_size tokens has one window, without a last target. If no target in any of
+        the windows counts, they are drawn again.
         """
         while True:
             starts = rng.integers(0, max(1, len(self._part) - self.block_size), size=n)
@@ -112,7 +112,7 @@ class Windows(Rows):
 
 
 class Examples(Rows):
-    """Every document in its own padded rows; a document longer than a block continues in the next row."""
+    """Every document in its own padded rows; a document longer than block_size continues in the next row."""
 
     def __init__(self, part: Part, block_size: int) -> None:
         super().__init__(part, part.ends, block_size)

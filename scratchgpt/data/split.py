@@ -19,7 +19,7 @@ def split(text: Array, val_fraction: float, block_size: int) -> tuple[Array, Arr
 def split(
     text: Part | Array, val_fraction: float, block_size: int
 ) -> tuple[Part, Part] | tuple[Array, Array]:
-    """Split a text into training and held-out tokens; the held-out ones are the last.
+    """Split a text into a training and a validation part; the validation part is the last.
 
     If possible, no document is cut: the split is at the document boundary nearest to the requested fraction,
     among those that leave both parts large enough and hold out between half and twice `val_fraction`. With
@@ -42,13 +42,13 @@ def split(
         place = _nearest_border(text, place, val_fraction, block_size)
     train = text.between(0, place)
     val = text.between(place, len(text)) if val_fraction else train
-    for part, purpose in ((train, "training"), (val, "held-out")):
+    for part, purpose in ((train, "training"), (val, "validation")):
         if not _is_enough(part, block_size):
             raise InputError(
-                f"the text has {counted(len(text), 'token')}, of which {len(part):,} are {purpose} text; "
+                f"the text has {counted(len(text), 'token')}, and its {purpose} part has {len(part):,}; "
                 f"expected at least {_minimum(text, block_size)} there. Use a longer text or a smaller "
                 "--model.block_size"
-                + (f", or --training.val_fraction 0 (now {val_fraction:g})" if purpose == "held-out" else "")
+                + (f", or --training.val_fraction 0 (now {val_fraction:g})" if part is not train else "")
             )
     return train, val
 
@@ -76,7 +76,7 @@ def _is_enough(part: Part, block_size: int) -> bool:
 
 
 def _minimum(text: Part, block_size: int) -> str:
-    return "a document of 2" if text.padded else f"a block of {_min_tokens(block_size)}"
+    return "a document of 2 tokens" if text.padded else f"{_min_tokens(block_size)}, one context window,"
 
 
 def _min_tokens(block_size: int) -> int:

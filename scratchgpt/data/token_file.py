@@ -22,8 +22,8 @@ from scratchgpt.shapes import Array
 from scratchgpt.utils.files import load_json
 
 FORMAT = 1
-TOKENS, ENDS, LEARNED, INFO = "tokens.bin", "documents.bin", "learned.bin", "info.json"
-ENDS_TYPE, LEARNED_TYPE = np.dtype("<i8"), np.dtype("u1")
+TOKENS, ENDS, LOSS_MASK, INFO = "tokens.bin", "documents.bin", "learned.bin", "info.json"
+ENDS_TYPE, LOSS_MASK_TYPE = np.dtype("<i8"), np.dtype("u1")
 READ_BYTES = 2**20  # per read, while computing the checksum
 
 
@@ -67,13 +67,13 @@ class TokenFile(Part):
                     f"{folder / INFO}: {TOKENS} has {info['files'][TOKENS]['bytes']:,} bytes; expected "
                     f"{n_tokens:,} tokens as {ids}, which a vocabulary of {info['vocab_size']:,} needs"
                 )
-            types = {TOKENS: ids, ENDS: ENDS_TYPE, LEARNED: LEARNED_TYPE}
+            types = {TOKENS: ids, ENDS: ENDS_TYPE, LOSS_MASK: LOSS_MASK_TYPE}
             parts = {
                 name: _map(folder / name, types[name], expected["bytes"], expected["sha256"])
                 for name, expected in info["files"].items()
             }
             return cls(
-                parts[TOKENS], parts[ENDS], parts.get(LEARNED), bool(info["padded"]),
+                parts[TOKENS], parts[ENDS], parts.get(LOSS_MASK), bool(info["padded"]),
                 folder, str(info["name"]), int(info["vocab_size"]), int(info["characters"]),
             )  # fmt: skip
         except (KeyError, TypeError, AttributeError) as error:

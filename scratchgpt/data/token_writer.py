@@ -15,8 +15,8 @@ from scratchgpt.data.token_file import (
     ENDS_TYPE,
     FORMAT,
     INFO,
-    LEARNED,
-    LEARNED_TYPE,
+    LOSS_MASK,
+    LOSS_MASK_TYPE,
     TOKENS,
     token_type,
 )
@@ -28,27 +28,27 @@ from scratchgpt.utils.atomic_folder import atomic_folder
 class TokenWriter:
     """Writes the tokens of a text in order. `token_writer` creates one."""
 
-    def __init__(self, temporary: Path, vocab_size: int, n_characters: int, all_learned: bool) -> None:
+    def __init__(self, temporary: Path, vocab_size: int, n_characters: int, all_in_loss: bool) -> None:
         self._folder = temporary
         self._vocab_size = vocab_size
         self._n_characters = n_characters
         self._n_given = self._n_given_bytes = 0  # characters so far, and the bytes of their tokens
         self._n_tokens = 0
         self._last_end = 0
-        names = [TOKENS, ENDS] if all_learned else [TOKENS, ENDS, LEARNED]
+        names = [TOKENS, ENDS] if all_in_loss else [TOKENS, ENDS, LOSS_MASK]
         self._files: dict[str, _NewFile] = {}
         with self._explained_errors():
             for name in names:
                 self._files[name] = _NewFile(temporary / name)
 
-    def append(self, tokens: Array, ends: Array, learned: Array, n_characters: int) -> None:
+    def append(self, tokens: Array, ends: Array, loss_mask: Array, n_characters: int) -> None:
         """Write the next tokens.
 
         Args:
             tokens: (N,) ids.
             ends: (D,) the position after the last token of each document that ends here; documents without
                 tokens are dropped.
-            learned: (N,) whether each token counts in the loss.
+            loss_mask: (N,) whether each token counts in the loss.
             n_characters: characters of the text of these tokens.
 
         Raises:
@@ -67,7 +67,7 @@ class TokenWriter:
         arrays = {
             TOKENS: tokens.astype(token_type(self._vocab_size)),
             ENDS: ends.astype(ENDS_TYPE),
-            LEARNED: learned.astype(LEARNED_TYPE),
+            LOSS_MASK: loss_mask.astype(LOSS_MASK_TYPE),
         }
         self._n_given += n_characters
         self._n_given_bytes += sum(arrays[name].nbytes for name in self._files)
@@ -147,7 +147,7 @@ class _NewFile:
 
 @contextmanager
 def token_writer(
-    folder: Path, *, name: str, padded: bool, vocab_size: int, n_characters: int, all_learned: bool
+    folder: Path, *, name: str, padded: bool, vocab_size: int, n_characters: int, all_in_loss: bool
 ) -> Iterator[TokenWriter]:
     """Provide a `TokenWriter`; if the body succeeds, its tokens are in `folder` afterwards.
 
@@ -157,13 +157,13 @@ def token_writer(
         padded: see `Part`.
         vocab_size: the tokenizer's vocabulary size.
         n_characters: characters of the whole text, to estimate the size in errors.
-        all_learned: whether every token counts in the loss.
+        all_in_loss: whether every token counts in the loss.
 
     Raises:
         InputError: the folder is not writable, the disk is full, or the text is empty.
     """
     with atomic_folder(folder) as temporary:
-        writer = TokenWriter(temporary, vocab_size, n_characters, all_learned)
+        writer = TokenWriter(temporary, vocab_size, n_characters, all_in_loss)
         try:
             yield writer
             writer.finish(name, padded)

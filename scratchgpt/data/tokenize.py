@@ -29,13 +29,13 @@ class Tokenized(NamedTuple):
     Attributes:
         tokens: (N,) ids.
         ends: (D,) the position after the last token of each document that ends here.
-        learned: (N,) the loss mask: whether each token counts in the loss.
+        loss_mask: (N,) the loss mask: whether each token counts in the loss.
         n_characters: characters of their text, without the names of special tokens.
     """
 
     tokens: Array
     ends: Array
-    learned: Array
+    loss_mask: Array
     n_characters: int
 
 
@@ -45,7 +45,7 @@ def tokenize(pieces: Iterable[Piece], tokenizer: Tokenizer) -> Tokenized:
     Raises:
         InputError: the tokenizer cannot represent a character.
     """
-    ids, ends, learned = [np.empty(0, dtype=np.int32)], [], []
+    ids, ends, loss_mask = [np.empty(0, dtype=np.int32)], [], []
     n_characters = n_tokens = 0
     for piece in pieces:
         if piece.special:
@@ -54,14 +54,14 @@ def tokenize(pieces: Iterable[Piece], tokenizer: Tokenizer) -> Tokenized:
             ids.append(tokenizer.encode(piece.text))
             n_characters += len(piece.text)
         n_tokens += len(ids[-1])
-        learned.append(piece.learned)
+        loss_mask.append(piece.in_loss)
         if piece.ends:
             ends.append(n_tokens)
     lengths = [len(each) for each in ids[1:]]
     return Tokenized(
         np.concatenate(ids),
         np.array(ends, dtype=np.int64),
-        np.repeat(np.array(learned, dtype=bool), lengths),
+        np.repeat(np.array(loss_mask, dtype=bool), lengths),
         n_characters,
     )
 

@@ -8,11 +8,14 @@ from scratchgpt.data import Part
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.tokenizers.streaming import bytes_by_token
 
-LARGEST_EXPONENT = 700.0  # exp of more overflows a float
+LARGEST_EXPONENT = 700.0  # exp overflows a float at 709.8
 
 
 def perplexity(loss: float) -> float:
-    """Return exp(loss) for a loss in nats per token: the number of equally likely tokens it amounts to."""
+    """Return exp(loss) for a loss in nats per token: the number of equally likely tokens it amounts to.
+
+    A loss above 700 gives exp(700), so that a diverged run has a finite perplexity.
+    """
     return math.exp(min(loss, LARGEST_EXPONENT))
 
 
@@ -32,7 +35,7 @@ def bytes_per_token(tokenizer: Tokenizer, part: Part) -> float:
     ids = range(tokenizer.vocab_size)
     lengths = np.array([len(token) for token in bytes_by_token(tokenizer, ids, continuation=True)])
     lengths[list(tokenizer.special_ids.values())] = 0
-    tokens = part.tokens if part.learned is None else part.tokens[part.learned != 0]
+    tokens = part.tokens if part.loss_mask is None else part.tokens[part.loss_mask != 0]
     counts = np.bincount(tokens, minlength=tokenizer.vocab_size)
     return float(counts @ lengths / max(1, counts.sum()))
 

@@ -1,4 +1,4 @@
-"""How well a model predicts a text: its loss, and how often the likeliest token is the right one."""
+"""How well a model predicts a text: its loss, and how often the most likely token is the correct one."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,12 +17,12 @@ from scratchgpt.shapes import BTC, Array, Tokens
 MAX_LOGITS_AT_ONCE = 1 << 23  # 32 MiB in float32
 
 
-class Score(NamedTuple):
+class TextLoss(NamedTuple):
     """How well a text is predicted.
 
     Attributes:
         loss: mean cross-entropy over the targets that count, in nats.
-        accuracy: share of these targets that are the model's likeliest token, in [0, 1].
+        accuracy: share of these targets that are the model's most likely token, in [0, 1].
         n_targets: number of targets that count.
     """
 
@@ -31,7 +31,7 @@ class Score(NamedTuple):
     n_targets: int
 
 
-def score(bound: BoundModel, rows: Rows, *, batch_size: int, max_tokens: int | None = None) -> Score:
+def text_loss(bound: BoundModel, rows: Rows, *, batch_size: int, max_tokens: int | None = None) -> TextLoss:
     """Return loss and accuracy on a text, without dropout.
 
     Args:
@@ -41,18 +41,18 @@ def score(bound: BoundModel, rows: Rows, *, batch_size: int, max_tokens: int | N
         max_tokens: evaluate on as many full rows as fit into this number of tokens, at least one, spread
             evenly over the text; None means all rows.
     """
-    total, n_right, n_targets = 0.0, 0, 0
+    total, n_correct, n_targets = 0.0, 0, 0
     for x, y in _batches(rows, batch_size, max_tokens):
         n_counted = int(np.count_nonzero(y != IGNORE_INDEX))
-        mean, right = loss_and_right(bound, x, y)
+        mean, correct = loss_and_n_correct(bound, x, y)
         total += n_counted * mean
-        n_right += right
+        n_correct += correct
         n_targets += n_counted
-    return Score(total / n_targets, n_right / n_targets, n_targets)
+    return TextLoss(total / n_targets, n_correct / n_targets, n_targets)
 
 
-def loss_and_right(bound: BoundModel, tokens: Tokens, targets: Tokens) -> tuple[float, int]:
-    """Return the mean loss of a batch (B, T) in nats, and how many targets are the likeliest token.
+def loss_and_n_correct(bound: BoundModel, tokens: Tokens, targets: Tokens) -> tuple[float, int]:
+    """Return the mean loss of a batch (B, T) in nats, and how many targets are the most likely token.
 
     Raises:
         InputError: tokens or targets of the wrong shape, type or range.
@@ -63,33 +63,33 @@ def loss_and_right(bound: BoundModel, tokens: Tokens, targets: Tokens) -> tuple[
     ctx = bound.context()
 
     def run(rows: slice) -> tuple[Array, int]:
-        """Return a micro-batch's part of the loss, and how many of its targets are right."""
+        """Return a micro-batch's part of the loss, and how many of its targets are correct."""
         x, _ = model.features(ctx, backend.to_device(tokens[rows]))
         y = backend.to_device(targets[rows])
         part, _ = model.lm_head.forward(ctx, x, y, n_targets)
-        return part, count_right(model, ctx, x, y)
+        return part, count_correct(model, ctx, x, y)
 
     with backend.active(parallel=True):
         n_targets = backend.count_targets(targets)
         micro_batches = cut_batch(len(tokens), tokens.shape[1], bound.params.size, backend, accumulate=1)
         done = backend.map(run, micro_batches)
-    return sum(float(part) for part, _ in done), sum(right for _, right in done)
+    return sum(float(part) for part, _ in done), sum(correct for _, correct in done)
 
 
-def count_right(model: GPT, ctx: Context, x: BTC, targets: Tokens) -> int:
-    """Return how many targets (B, T) are the likeliest token after the features x (B, T, C).
+def count_correct(model: GPT, ctx: Context, x: BTC, targets: Tokens) -> int:
+    """Return how many targets (B, T) are the most likely token after the features x (B, T, C).
 
     Among equally likely tokens the first counts. The logits of a large vocabulary would take more memory
     than everything else, so they are computed for a few positions at a time. IGNORE_INDEX is not a token,
-    so a target that does not count is never right.
+    so a target that does not count is never correct.
     """
     x, targets = x.reshape(1, -1, x.shape[-1]), targets.reshape(-1)
     step = max(1, MAX_LOGITS_AT_ONCE // model.config.vocab_size)
-    right = 0
+    correct = 0
     for first in range(0, len(targets), step):
         logits = model.lm_head.logits(ctx, x[:, first : first + step])
-        right += int((logits[0].argmax(axis=-1) == targets[first : first + step]).sum())
-    return right
+        correct += int((logits[0].argmax(axis=-1) == targets[first : first + step]).sum())
+    return correct
 
 
 def _batches(rows: Rows, batch_size: int, max_tokens: int | None) -> Iterator[tuple[Tokens, Tokens]]:

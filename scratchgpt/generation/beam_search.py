@@ -1,8 +1,8 @@
-"""Beam search: instead of the likeliest next token, step after step, look for the likeliest texts.
+"""Beam search: look for the most likely sequences, not for the most likely token at each step.
 
-The likeliest text need not begin with the likeliest token. There are V^n texts of n tokens, too many to try,
-so the search follows only a few at a time, the beams: each step extends every beam by every token and keeps
-the best of these extensions.
+The most likely sequence need not begin with the most likely token. There are V^n sequences of n tokens, too
+many to try, so the search follows only a few at a time, the beams: each step extends every beam by every
+token and keeps the best of these extensions.
 
 Sources: Sutskever, Vinyals, Le, "Sequence to Sequence Learning with Neural Networks" (2014), section 3.2,
 https://arxiv.org/abs/1409.3215 (the search); Wu et al., "Google's Neural Machine Translation System" (2016),
@@ -31,10 +31,10 @@ Process = Callable[[Array, Sequence[int]], Array]
 
 
 class Hypothesis(NamedTuple):
-    """A text that the search has found.
+    """A sequence that the search has found.
 
     Attributes:
-        tokens: the new tokens; the last is one of `eos_ids` if the text has ended.
+        tokens: the new tokens; the last is one of `eos_ids` if the sequence has ended.
         score: the sum of their log-probabilities divided by len(tokens)^length_penalty; both count the end.
     """
 
@@ -43,7 +43,7 @@ class Hypothesis(NamedTuple):
 
 
 class Beam(NamedTuple):
-    """A text that the search follows: all but its last token is text `row` of the decoder."""
+    """A sequence that the search follows: all but its last token is sequence `row` of the decoder."""
 
     row: int
     tokens: tuple[int, ...]
@@ -52,7 +52,7 @@ class Beam(NamedTuple):
 
 @dataclass
 class Group:
-    """Beams that compete with each other, and their finished texts, best first, at most one per beam."""
+    """Beams that compete with each other, and their finished sequences, best first, at most one per beam."""
 
     running: list[Beam]
     finished: list[Hypothesis] = field(default_factory=list)
@@ -72,24 +72,25 @@ def beam_search(
     One beam is greedy search. With groups, group g ranks its continuations by
     `log-probability - diversity_penalty * n`, where n is how often the earlier groups took the same token in
     the same step (Hamming diversity). The penalty affects the ranking only; it is not part of a score. Groups
-    know nothing else about each other, so two of them may still find the same text.
+    know nothing else about each other, so two of them may still find the same sequence.
 
     Args:
         bound: the model, its weights and where to compute. The search itself runs in float64 on the host.
-        prompt_ids: 1 to block_size token ids. A text that outgrows the block is scored by its last
-            block_size tokens.
+        prompt_ids: 1 to block_size token ids. One that outgrows the context window is scored by its
+            last block_size tokens.
         settings: beams, groups, penalties, early_stopping and max_new_tokens.
-        eos_ids: tokens that end a text. Such an end counts if it is among the best continuations of a step,
-            as many as the group has beams.
+        eos_ids: tokens that end a sequence. Such an end counts if it is among the best continuations of a
+            step, as many as the group has beams.
         process: maps the log-probabilities (V,) of the next token and the ids so far, prompt included, to
             the log-probabilities to search by; -inf forbids a token. They are not normalized again.
         vocab_size: only ids below it are generated (a tokenizer may have fewer than the model).
 
     Returns:
-        One hypothesis per beam; fewer only if that many texts do not exist.
+        One hypothesis per beam; fewer only if that many sequences do not exist.
 
     Raises:
-        InputError: a bad prompt, scores that are not finite, or no text that `process` allows.
+        InputError: if the prompt is empty or too long, scores are not finite, or `process` forbids every
+            token.
     """
     check_prompts([prompt_ids], bound)
     max_new_tokens, length_penalty = settings.max_new_tokens, settings.length_penalty
@@ -141,7 +142,7 @@ def beam_search(
 def _next_log_probs(
     decoder: Decoder, backend: Backend, process: Process | None, vocab_size: int | None
 ) -> Array:
-    """Return the log-probabilities (rows, V) of the next token of every text."""
+    """Return the log-probabilities (rows, V) of the next token of every sequence."""
     logits = np.stack([backend.to_host(row)[:vocab_size].astype(np.float64) for row in decoder.logits])
     if not np.isfinite(logits).all():
         raise InputError(NOT_FINITE)

@@ -1,4 +1,4 @@
-"""Texts that grow token by token, with the keys and values of earlier tokens in a KV cache."""
+"""Sequences that grow token by token, with the keys and values of earlier tokens in a KV cache."""
 
 import operator
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from scratchgpt.shapes import Array
 
 
 class Decoder:
-    """Several texts, whose lengths may differ, and the logits of the token that follows each.
+    """Several sequences, whose lengths may differ, and the logits of the token that follows each.
 
-    The prompts go through the model once (prefill); after that a step runs one token per text. When a text
-    outgrows the block, the model sees its last block_size tokens: every position shifts, which changes every
-    key and value, so from then on each step runs the whole window.
+    The prompts go through the model once (prefill); after that a step runs one token per sequence.
+    When one outgrows the context window, the model sees its last block_size tokens: every position shifts,
+    which changes every key and value, so from then on each step runs the whole window.
 
     Args:
         bound: the model, its weights and where to compute.
         prompts: 1 to block_size token ids each.
 
     Attributes:
-        texts: the token ids of every text, including the prompt.
-        logits: the logits (V,) of the next token, one array per text, on the device.
+        texts: the token ids of every sequence, including the prompt.
+        logits: the logits (V,) of the next token, one array per sequence, on the device.
     """
 
     def __init__(self, bound: BoundModel, prompts: Sequence[Sequence[int]]) -> None:
@@ -43,11 +43,11 @@ class Decoder:
             self.logits += self._run([row], [text])
 
     def step(self, tokens: Sequence[int]) -> None:
-        """Append one token to every text and compute the logits of the next.
+        """Append one token to every sequence and compute the logits of the next.
 
         Raises:
-            InputError: not exactly one token per text, or a token out of range.
-            TypeError: a token that is not an integer. The texts are unchanged after either error.
+            InputError: if there is not exactly one token per sequence, or a token is out of range.
+            TypeError: if a token is not an integer. The sequences are unchanged after either error.
         """
         if len(tokens) != len(self.texts):
             raise InputError(f"got {len(tokens)} tokens for {len(self.texts)} texts; expected one per text")
@@ -66,12 +66,12 @@ class Decoder:
         self._advance(full, [self.texts[row][-block_size:] for row in full])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Replace the texts by `[texts[row] for row in rows]`; rows may repeat, reorder or leave out texts.
+        """Replace `texts` by `[texts[row] for row in rows]`: rows may repeat, reorder or leave out sequences.
 
-        A text branches into several without another prefill, and a finished one costs nothing more.
+        A sequence branches into several without another prefill, and a finished one costs nothing more.
 
         Raises:
-            InputError: there is no such text; the texts are then unchanged.
+            InputError: if there is no such sequence; they are then unchanged.
         """
         for row in rows:
             if not 0 <= row < len(self.texts):
@@ -81,7 +81,7 @@ class Decoder:
         self._cache.keep(rows)
 
     def _advance(self, rows: list[int], tokens: list[list[int]]) -> None:
-        """Run the next tokens of some texts through the model and keep the logits."""
+        """Run the next tokens of some sequences through the model and keep the logits."""
         if rows:
             for row, logits in zip(rows, self._run(rows, tokens), strict=True):
                 self.logits[row] = logits
@@ -90,7 +90,7 @@ class Decoder:
         """Return the logits (V,) after the last token of each row."""
         if self._next_token and len(rows) == len(tokens[0]) == 1:
             return [self._next_token(rows[0], tokens[0][0])]
-        positions = self._cache.next(rows, n_time=len(tokens[0]))
+        positions = self._cache.next(rows, n_tokens=len(tokens[0]))
         with self._backend.active(parallel=False):
             logits = self._model.next_logits(self._ctx, self._backend.to_device(np.array(tokens)), positions)
         return list(logits[:, -1])

@@ -15,15 +15,20 @@ from scratchgpt.shapes import Array
 from scratchgpt.utils.validation import from_mapping
 
 Seed = int | Sequence[int] | None
-TEXT_SETTINGS = ("prompt", "stop", "beams")  # these need text; here there are only tokens
+REFUSED = {  # settings that `generate_batch` does not take, and why
+    "prompt": "prompt is a text, but prompts are token ids here; use LanguageModel.generate",
+    "stop": "stop is compared with text, so it needs a tokenizer; use LanguageModel.generate, which has one",
+    "beams": "beams cannot be generated token by token: a beam search knows its tokens only at its end; use "
+    "LanguageModel.generate, or beam_search in generation/beam_search.py for token ids",
+}
 
 
 class Step(NamedTuple):
-    """One more token of every text; a finished text repeats its last step.
+    """One more token of every sequence; a finished sequence repeats its last step.
 
     Attributes:
-        tokens: the token ids, one per text.
-        logits: the logits (V,) each was sampled from, unchanged, on the device.
+        tokens: the token ids, one per sequence.
+        logits: the raw logits (V,) of each, before any processor, on the device.
     """
 
     tokens: list[int]
@@ -33,24 +38,26 @@ class Step(NamedTuple):
 def generate_batch(
     bound: BoundModel, prompts: Sequence[Sequence[int]], *, seed: Seed = None, **settings: Any
 ) -> Iterator[list[int]]:
-    """Yield the next token of every prompt, as soon as they are known, `max_new_tokens` times.
+    """Yield one list of next token ids (one per prompt) per step, for `max_new_tokens` steps.
 
-    When prompt and continuation outgrow the block, the model sees the last block_size tokens.
+    When prompt and continuation outgrow the context window, the model sees the last block_size tokens.
 
     Args:
         bound: the model, its weights and where to compute.
-        prompts: one or more texts of 1 to block_size token ids; their lengths may differ.
+        prompts: one or more sequences of 1 to block_size token ids; their lengths may differ.
         seed: the same seed gives the same tokens; None gives different ones each time. Prompt i has its
             own random stream, that of `seed + i`, or of the i-th of several seeds, so its tokens do not
             depend on the other prompts.
-        **settings: fields of `GenerationSettings` except prompt, stop and beams, which need text.
+        **settings: fields of `GenerationSettings` except prompt, stop and banned, which need a tokenizer, and
+            beams, because a beam search cannot yield tokens one by one. `logit_bias` takes ids only.
 
     Raises:
-        InputError: a prompt that is empty or longer than the block, or an unknown or bad setting.
+        InputError: if a prompt is empty or longer than the context window, or a setting is unknown or
+            invalid.
     """
-    for name in TEXT_SETTINGS:
+    for name, why in REFUSED.items():
         if name in settings:
-            raise InputError(f"{name} needs text, not token ids; use LanguageModel.generate for it")
+            raise InputError(why)
     chosen = from_mapping(GenerationSettings, settings, "generation.")
     pipeline = Pipeline(chosen, bound.config.vocab_size)
     return (step.tokens for step in generate_steps(bound, prompts, pipeline, seed=seed))
@@ -71,25 +78,26 @@ def generate_steps(
     seed: Seed,
     finished: Collection[int] = frozenset(),
 ) -> Iterator[Step]:
-    """Yield one step after the other, until `max_new_tokens` or until all texts are finished.
+    """Yield one step after the other, until `max_new_tokens` or until all sequences are finished.
 
     Args:
         bound: the model, its weights and where to compute.
         prompts: their token ids.
         pipeline: turns logits into the scores to sample from.
         seed: see `generate_batch`.
-        finished: indices of the texts that need no more tokens; from then on they cost nothing. The caller
-            may add to it between steps.
+        finished: indices of the sequences that need no more tokens; from then on they cost nothing. The
+            caller may add to it between steps.
 
     Raises:
-        InputError: a prompt that is empty or longer than the block, or a negative seed.
+        InputError: if a prompt is empty or longer than the context window, or a seed is negative.
     """
     check_prompts(prompts, bound)
     rngs = [np.random.default_rng(one) for one in _seeds(seed, len(prompts))]
     settings, backend = pipeline.settings, bound.backend
 
     def sample(rows: list[int], texts: list[list[int]], logits: list[Array]) -> list[int]:
-        """Return the next token of each of these texts, given its logits (V,)."""
+        """Return the next token of each of these sequences, given its logits (V,)."""
+        # The model may have more ids than the tokenizer, e.g. to round V up; those ids have no text.
         scores = [row[: pipeline.vocab_size] for row in logits]
         uniforms = [rngs[row].random() for row in rows]
         if pipeline.is_plain:
@@ -103,7 +111,7 @@ def generate_steps(
         if settings.max_new_tokens == 0 or not prompts:
             return
         decoder = Decoder(bound, prompts)
-        rows = list(range(len(prompts)))  # the unfinished texts, which are those of the decoder
+        rows = list(range(len(prompts)))  # the unfinished sequences, which are those of the decoder
         last = Step([-1] * len(rows), list(decoder.logits))
         for n_generated in range(1, settings.max_new_tokens + 1):
             last = Step(list(last.tokens), list(last.logits))
@@ -126,7 +134,7 @@ def check_prompts(prompts: Sequence[Sequence[int]], bound: BoundModel) -> None:
     """Check that every prompt has 1 to block_size tokens of the model.
 
     Raises:
-        InputError: one of them has not.
+        InputError: if a prompt is empty or longer than the context window, or an id is out of range.
     """
     block_size = bound.config.block_size
     for prompt in prompts:
@@ -142,7 +150,7 @@ def check_prompts(prompts: Sequence[Sequence[int]], bound: BoundModel) -> None:
 
 
 def _seeds(seed: Seed, n: int) -> Sequence[int | None]:
-    """Return one seed per text."""
+    """Return one seed per sequence."""
     if seed is None:
         return [None] * n
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer | Sequence | np.ndarray):
@@ -153,6 +161,6 @@ def _seeds(seed: Seed, n: int) -> Sequence[int | None]:
     for one in seeds:
         if not isinstance(one, int | np.integer) or one < 0:
             raise InputError(
-                f"seed is {one!r}; expected a whole number of at least 0, or None for another text each time"
+                f"seed is {one!r}; expected a whole number of at least 0, or None: a different text each time"
             )
     return seeds

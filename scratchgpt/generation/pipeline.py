@@ -79,8 +79,8 @@ class Pipeline:
         vocab_size: number of ids that may be generated.
 
     Raises:
-        InputError: a text in `logit_bias` that is not exactly one token, a text that cannot be encoded, or
-            an id that does not exist.
+        InputError: if a text in `logit_bias` is not exactly one token, a text cannot be encoded, or an id
+            does not exist.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Pipeline:
         """Return scores (V,) in float64 after the whole pipeline.
 
         Raises:
-            InputError: a setting leaves no possible token.
+            InputError: if a setting leaves no possible token.
         """
         scores = scores.astype(np.float64)
         for rule in self._penalties_and_bans + self._truncations:
@@ -131,7 +131,7 @@ class Pipeline:
         """Return a token id sampled from the logits (V,) on the host by a uniform number in [0, 1).
 
         Raises:
-            InputError: a logit that is not finite, or a setting leaves no possible token.
+            InputError: if a logit is not finite, or a setting leaves no possible token.
         """
         if not np.isfinite(scores).all():
             raise InputError(NOT_FINITE)

@@ -21,10 +21,10 @@ class GenerationSettings:
         prompt: the text to continue; null starts a new line.
         max_new_tokens: maximum number of tokens to generate.
         min_new_tokens: no end token before this many tokens; a `stop` text may still end it earlier.
-        temperature: 0 always takes the likeliest token; 1 samples the model's own distribution.
-        top_k: sample among the k likeliest tokens; 0 or null means all.
-        top_p: sample among the likeliest tokens whose probabilities sum to this; null means all.
-        min_p: sample among tokens at least this fraction as likely as the likeliest; null means all.
+        temperature: 0 always takes the most likely token; 1 samples the model's own distribution.
+        top_k: sample among the k most likely tokens; 0 or null means all.
+        top_p: sample among the most likely tokens whose probabilities sum to this; null means all.
+        min_p: sample among tokens at least this fraction as likely as the top one; null means all.
         typical_p: sample among the tokens with the most typical information content whose probabilities sum
             to this; null means all.
         repetition_penalty: above 1, tokens of the prompt and of the text so far become less likely; 1 is off.
@@ -38,8 +38,9 @@ class GenerationSettings:
         beam_groups: number of groups of beams that avoid each other's tokens (diverse beam search).
         diversity_penalty: subtracted from a token's score for each earlier group that took it in this step.
         length_penalty: a text's score is its log-probability divided by its length to this power.
-        early_stopping: when a search stops that has as many finished texts as beams: true, at once; false,
-            when its best running beam scores no better now; never, when no beam can still score better.
+        early_stopping: when to stop once there are as many finished texts as beams. true: immediately; false:
+            when the best running beam cannot beat them at its current score; never: only when no beam could
+            still beat them.
     """
 
     prompt: str | None = None
@@ -114,10 +115,12 @@ class GenerationSettings:
             for name in ("length_penalty", "early_stopping"):
                 self._expect_default(name, "without beams")
             return
-        why = f"with {beams} beams, which sample nothing"
-        for name in ("top_k", "top_p", "min_p", "typical_p"):
-            self._expect(name, not getattr(self, name), f"null {why}")
-        self._expect("temperature", self.temperature in (0.0, 1.0, _default("temperature")), f"0 {why}")
+        unused = [name for name in ("top_k", "top_p", "min_p", "typical_p") if getattr(self, name)]
+        if self.temperature not in (0.0, 1.0, _default("temperature")):
+            unused.append("temperature")
+        for name in unused:
+            value = getattr(self, name)
+            raise InputError(f"generation.{name} is {value!r}, but beam search does not sample; leave it out")
 
     def _expect(self, name: str, good: bool, expected: str) -> None:
         if not good:

@@ -41,8 +41,8 @@ class TextGenerator:
             num_samples: texts per prompt; the texts of one prompt have consecutive indices.
 
         Raises:
-            InputError: a bad prompt or seed, a setting that this tokenizer cannot encode, or more samples
-                than beams.
+            InputError: if a prompt is empty or too long, the seed is invalid, this tokenizer cannot encode a
+                setting, or there are more samples than beams.
         """
         if settings.beams > 1:
             return self._search(prompts, settings, num_samples)
@@ -76,10 +76,11 @@ class TextGenerator:
             prompts: their token ids.
             settings: how to generate, without a beam search.
             seed: of the first text, or one per text.
-            n_alternatives: how many of the likeliest tokens to report with each token.
+            n_alternatives: how many of the most likely tokens to report with each token.
 
         Raises:
-            InputError: a bad prompt or seed, a beam search, or a negative number of alternatives.
+            InputError: if a prompt is empty or too long, the seed is invalid, the settings ask for a beam
+                search, or `n_alternatives` is negative.
         """
         if settings.beams > 1:
             raise InputError(

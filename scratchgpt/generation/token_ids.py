@@ -12,7 +12,7 @@ def biases_by_id(
     """Return `logit_bias` with every token as an id; if id and text name one token, their biases add up.
 
     Raises:
-        InputError: a text that is not exactly one token, or an id that does not exist.
+        InputError: if a text is not exactly one token, or an id does not exist.
     """
     found: dict[int, float] = {}
     for token, bias in biases.items():
@@ -31,7 +31,7 @@ def banned_sequences(texts: Sequence[str], vocab_size: int, tokenizer: Tokenizer
     """Return the token ids of each text of `banned`; a special token's name stands for the token.
 
     Raises:
-        InputError: a text that cannot be encoded.
+        InputError: if a text cannot be encoded.
     """
     sequences = [_encoded("banned", text, tokenizer) for text in texts]
     for ids in sequences:
@@ -41,7 +41,8 @@ def banned_sequences(texts: Sequence[str], vocab_size: int, tokenizer: Tokenizer
 
 def _encoded(setting: str, text: str, tokenizer: Tokenizer | None) -> list[int]:
     if tokenizer is None:
-        raise InputError(f"generation.{setting} has the text {text!r} but no tokenizer; use token ids")
+        instead = "token ids" if setting == "logit_bias" else "LanguageModel.generate, which has a tokenizer"
+        raise InputError(f"generation.{setting} has the text {text!r} but no tokenizer; use {instead}")
     try:
         return tokenizer.encode(text, allow_special=True).tolist()
     except InputError as error:

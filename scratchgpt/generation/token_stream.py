@@ -21,7 +21,7 @@ class GeneratedToken(NamedTuple):
         id: the token id.
         text: the characters that it completes; empty if its bytes are part of an unfinished character.
         logprob: ln p of the token in the model's own distribution, before any setting changed the scores.
-        alternatives: the likeliest tokens of that distribution as (text, ln p), likeliest first.
+        alternatives: the most likely tokens of that distribution as (text, ln p), the most likely first.
     """
 
     id: int
@@ -34,7 +34,7 @@ class TokenStream(Iterator[GeneratedToken]):
     """The tokens that continue a prompt, each yielded as soon as its text is certain.
 
     Args:
-        steps: the steps of one text, see `generate_steps`.
+        steps: the steps of one sequence, see `generate_steps`.
         text: the continuation that grows with them.
         tokenizer: gives the alternatives their text.
         backend: where the logits are.

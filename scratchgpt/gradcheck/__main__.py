@@ -12,6 +12,8 @@ from scratchgpt.backends import BACKENDS, Backend, get_backend
 from scratchgpt.errors import InputError
 from scratchgpt.gradcheck import check_models, check_ops
 
+ZERO = "zero: no target of the test batch falls into that tail of the adaptive head, so its gradient is zero"
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the checks; return 0 if every gradient is right, else 1."""
@@ -41,11 +43,15 @@ def print_checks(backend: Backend) -> int:
     previous = ""
     for result in results:
         verdict = "[green]ok[/]" if result.passed else f"[bold red]WRONG[/] {escape(result.note)}"
+        if result.passed and result.is_zero:
+            verdict += " (zero)"
         op = "" if result.op == previous else result.op
         table.add_row(op, result.tensor, f"{result.error:.1e}", verdict)
         previous = result.op
     console.print(table)
     wrong = sum(not result.passed for result in results)
+    if any(result.is_zero for result in results):
+        console.print(ZERO)
     console.print(f"{len(results)} gradients checked, {wrong} wrong.")
     return 1 if wrong else 0
 

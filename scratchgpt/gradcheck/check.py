@@ -25,6 +25,7 @@ class Result:
             gradient has the wrong shape or dtype, or is missing.
         tolerance: the largest error that passes.
         note: the worst element, or what is wrong with shape, dtype or number of gradients.
+        is_zero: whether the gradient is zero everywhere, so that the check only shows that it must be.
     """
 
     op: str
@@ -32,6 +33,7 @@ class Result:
     error: float
     tolerance: float
     note: str = ""
+    is_zero: bool = False
 
     @property
     def passed(self) -> bool:
@@ -68,7 +70,7 @@ def check(
         One result for each floating-point array among the inputs.
 
     Raises:
-        ValueError: there is no such array, so there is nothing to check.
+        ValueError: if there is no such array, so there is nothing to check.
     """
     if not isinstance(inputs, Mapping):
         inputs = dict(inspect.signature(forward).bind(*inputs).arguments)
@@ -111,7 +113,8 @@ def compare(op: str, tensor: str, gradient: Any, expected: Array, tolerance: flo
     scale = max(float(np.abs(expected).max()), float(np.abs(gradient).max()), MIN_SCALE)
     worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
     note = f"at {list(worst)}: backward {gradient[worst]:.6g}, finite differences {expected[worst]:.6g}"
-    return Result(op, tensor, float(difference[worst]) / scale, tolerance, note)
+    is_zero = not gradient.any() and not expected.any()
+    return Result(op, tensor, float(difference[worst]) / scale, tolerance, note, is_zero)
 
 
 def _is_float_array(value: Any) -> bool:

@@ -35,7 +35,7 @@ class _RecordingAttention:
     """A backend's attention that also records the probabilities, layer by layer.
 
     What a backend saves is private to it, and a fast one never has all probabilities in memory at once. So
-    the textbook op computes them again from q and k.
+    the reference op computes them again from q and k.
     """
 
     def __init__(self, op: Op, backend: Backend) -> None:

@@ -14,7 +14,7 @@ from scratchgpt.utils.files import atomic_path
 
 WIDTH = 9.2  # inches: the width of the page at 100 dots to the inch
 DPI = 120
-COLOURS = "Blues"  # white is zero, so the page can invert it in dark mode
+COLORS = "Blues"  # white is zero, so the page can invert it in dark mode
 MIN_CELL, MAX_CELL = 0.115, 0.25  # inches per token
 MIN_MAP = 1.6  # inches
 MAX_COLUMNS = 13  # of numbers, side by side
@@ -39,7 +39,7 @@ def attention(maps: Array, first: int, words: Sequence[str]) -> Figure:
         row, column = divmod(head, n_columns)
         x, y = column * across + left, height - 0.7 - row * down - 0.25 - side
         axes = figure.add_axes((x / width, y / height, side / width, side / height))
-        image = axes.imshow(probs, cmap=COLOURS, norm=shades, interpolation="nearest")
+        image = axes.imshow(probs, cmap=COLORS, norm=shades, interpolation="nearest")
         axes.set_title(f"head {first + head}", fontsize=9, pad=4)
         for axis in "xy":
             _words(axes, axis, words, min(9.0, 62 * cell))
@@ -52,7 +52,7 @@ def attention(maps: Array, first: int, words: Sequence[str]) -> Figure:
 
 
 def next_tokens(words: Sequence[str], probs: Sequence[float]) -> Figure:
-    """Draw the probabilities of the likeliest next tokens, likeliest first."""
+    """Draw the probabilities of the most likely next tokens, the most likely first."""
     figure = Figure(figsize=(5.0, 0.24 * len(words) + 0.8), layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(words))
@@ -76,7 +76,7 @@ def residual_norms(norms: Array, words: Sequence[str]) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.26 * n_layers + 5.2), layout="constrained")
     above, below = figure.subplots(2, height_ratios=[0.26 * n_layers + 1.0, 2.8])
     shades = (LogNorm if norms.min() > 0 and norms.max() > 30 * norms.min() else Normalize)()
-    image = above.imshow(norms, cmap=COLOURS, norm=shades, aspect="auto", interpolation="nearest")
+    image = above.imshow(norms, cmap=COLORS, norm=shades, aspect="auto", interpolation="nearest")
     _words(above, "x", words, min(9.0, 62 * (WIDTH - 2.0) / T))
     _words(above, "y", layer_names(n_layers), 8)
     figure.colorbar(image, ax=above, label="‖x‖", pad=0.01)
@@ -99,10 +99,10 @@ def residual_norms(norms: Array, words: Sequence[str]) -> Figure:
 
 
 def logit_lens(said: Sequence[Sequence[str]], probs: Array, words: Sequence[str]) -> Figure:
-    """Draw the likeliest next token after each token and layer, and its probability.
+    """Draw the most likely next token after each token and layer, and its probability.
 
     Args:
-        said: (n_layer + 1) x T labels of the likeliest tokens.
+        said: (n_layer + 1) x T labels of the most likely tokens.
         probs: (n_layer + 1, T) their probabilities.
         words: the labels of the text's tokens.
     """
@@ -111,7 +111,7 @@ def logit_lens(said: Sequence[Sequence[str]], probs: Array, words: Sequence[str]
     width = 0.06 * max(len(word) + 5 for layer in shown for word in said[layer])  # inches for a cell
     figure = Figure(figsize=(max(4.0, 1.2 + width * len(shown)), 0.2 * T + 1.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(probs[shown].T, cmap=COLOURS, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axes.imshow(probs[shown].T, cmap=COLORS, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     for column, layer in enumerate(shown):
         for t in range(T):
             _number(
@@ -141,7 +141,7 @@ def gradient_norms(norms: Mapping[str, float]) -> Figure:
     )
     above, below = figure.subplots(2, height_ratios=heights)
     shades = _log_shades(values)
-    above.imshow(values, cmap=COLOURS, norm=shades, aspect="auto", interpolation="nearest")
+    above.imshow(values, cmap=COLORS, norm=shades, aspect="auto", interpolation="nearest")
     if n_layer <= MAX_COLUMNS:
         for (row, layer), value in np.ndenumerate(values):
             _number(above, layer, row, f"{value:.2g}", float(shades(value)) if value > 0 else 0.0)

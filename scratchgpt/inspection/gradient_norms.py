@@ -18,7 +18,7 @@ def gradient_norms(bound: BoundModel, ids: Array) -> tuple[float, dict[str, floa
         ids: (T,) token ids of a text; every token but the first is predicted.
 
     Raises:
-        InputError: fewer than 2 tokens, or more than block_size + 1.
+        InputError: if there are fewer than 2 tokens, or more than block_size + 1.
     """
     if len(ids) < 2:
         raise InputError(

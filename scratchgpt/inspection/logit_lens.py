@@ -25,7 +25,7 @@ class Lens(NamedTuple):
     """The predictions after each layer.
 
     Attributes:
-        ids: (n_layer + 1, T) the likeliest next token, for the embeddings and after each block.
+        ids: (n_layer + 1, T) the most likely next token, for the embeddings and after each block.
         probs: (n_layer + 1, T) its probability.
         last: (vocab_size,) the whole model's probability of every token after the text.
     """
@@ -36,7 +36,7 @@ class Lens(NamedTuple):
 
 
 def logit_lens(bound: BoundModel, ids: Array, vocab_size: int) -> Lens:
-    """Return the likeliest next token at every position, after every layer.
+    """Return the most likely next token at every position, after every layer.
 
     Args:
         bound: the model, its weights and where to compute.
@@ -44,7 +44,7 @@ def logit_lens(bound: BoundModel, ids: Array, vocab_size: int) -> Lens:
         vocab_size: the tokenizer's; higher ids have no text and are left out, as in generation.
 
     Raises:
-        InputError: as in `one_pass`.
+        InputError: as `one_pass` does.
     """
     best, probs = [], []
     for scores in layer_logits(bound, ids):

@@ -22,7 +22,7 @@ def one_pass(bound: BoundModel, ids: Array) -> Iterator[tuple[Context, Tokens]]:
         ids: (T,) token ids of the text.
 
     Raises:
-        InputError: no token, more than a block of them, or an id that the model does not have.
+        InputError: if there is no token, more than block_size of them, or an id that the model does not have.
     """
     block_size = bound.config.block_size
     if not 1 <= len(ids) <= block_size:

@@ -70,7 +70,7 @@ def write_page(path: Path, name: str, about: str, words: Sequence[str], sections
         sections: what `Picture.write` returned.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: if the file cannot be written.
     """
     page = PAGE.format(
         style=STYLE,

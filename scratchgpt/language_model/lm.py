@@ -8,7 +8,7 @@ from typing import Any
 
 from scratchgpt.backends import Backend
 from scratchgpt.errors import InputError
-from scratchgpt.evaluation.scoring import Scored, score_text
+from scratchgpt.evaluation.log_probs import TokenLogProbs, token_log_probs
 from scratchgpt.generation.loop import Seed
 from scratchgpt.generation.settings import GenerationSettings
 from scratchgpt.generation.text_generator import TextGenerator
@@ -158,12 +158,13 @@ class LanguageModel:
         params = self.params.map(self.backend.to_host)
         save_model(folder, self.model, params, self.tokenizer, self.bos_token_id, self.eos_token_ids)
 
-    def score(self, text: str) -> Scored:
+    def score(self, text: str) -> TokenLogProbs:
         """Return the log-probability of every token of a text, given the tokens before it.
 
         `bos_token_id` is put in front and predicts the first token; without one, the first token has no
-        prediction. A text longer than the block is scored in sliding windows with a stride of half a block:
-        every token is predicted once, with at least half a block of context where the text has that much.
+        prediction. A text longer than the context window is scored in sliding windows with a
+        stride of half a window: every token is predicted once, with at least half a window of context where
+        the text has that much.
 
         Args:
             text: at least 1 token; a special token's name stands for the token.
@@ -174,7 +175,7 @@ class LanguageModel:
         ids = self._encode(text)
         if not len(ids):
             raise InputError(f"the text is {text!r}, which has no tokens; expected at least 1")
-        return score_text(self.bound, self.tokenizer, ids, self.bos_token_id)
+        return token_log_probs(self.bound, self.tokenizer, ids, self.bos_token_id)
 
     def perplexity(self, text: str) -> float:
         """Return exp(-mean log p) over the predicted tokens of a text; see `score`.

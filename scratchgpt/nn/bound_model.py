@@ -41,7 +41,7 @@ class BoundModel:
 
     @property
     def config(self) -> GPTConfig:
-        """The shape of the model."""
+        """The configuration of the model."""
         return self.model.config
 
     def context(self) -> Context:
@@ -51,7 +51,7 @@ class BoundModel:
 
     @contextmanager
     def inference(self, tokens: Tokens) -> Iterator[tuple[Context, Tokens]]:
-        """Give the context and the tokens (B, T), checked and on the device, of a pass without gradients.
+        """Yield the context for a pass without gradients, and the tokens (B, T), validated and on the device.
 
         Raises:
             InputError: tokens of the wrong shape, type or range.
@@ -88,7 +88,7 @@ class BoundModel:
         return sum(float(part) for part in parts), grads
 
     def dropout_streams(self, rng: np.random.Generator | None, n_rows: int) -> RowStreams | None:
-        """Return the random streams of a batch's dropout masks; None if the model has no dropout."""
+        """Return the random streams of a batch's dropout masks; None without `rng` or without dropout."""
         return RowStreams.spawn(rng, n_rows) if rng is not None and self.config.dropout else None
 
     def run(

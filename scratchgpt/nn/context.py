@@ -30,7 +30,7 @@ NO_GRADS = NoGradients()
 
 @dataclass(frozen=True)
 class Context:
-    """What a pass through the model can touch; each thread has its own.
+    """What a pass through the model reads and writes; each micro-batch in training has its own.
 
     Attributes:
         params: the weights, read only.

@@ -1,4 +1,5 @@
-"""The KV cache: keys and values of earlier tokens are kept, so a new token costs one row instead of all.
+"""The KV cache: keys and values of earlier tokens are kept, so that a new token
+needs a pass over that token alone.
 
 Causal attention makes it possible: the keys and values of a token do not depend on later tokens.
 Source: Pope et al., "Efficiently Scaling Transformer Inference" (2022), section 2.1,
@@ -16,7 +17,7 @@ from scratchgpt.shapes import BHTD, Array
 
 
 class KVCache:
-    """Keys and values of `n_rows` texts of up to block_size tokens; their lengths may differ.
+    """Keys and values of `n_rows` sequences of up to block_size tokens; their lengths may differ.
 
     Attributes:
         lengths: number of cached tokens per row.
@@ -35,20 +36,20 @@ class KVCache:
         """Maximum number of tokens per row."""
         return int(self.keys[0].shape[2])
 
-    def next(self, rows: Sequence[int], n_time: int) -> "NextTokens":
-        """Return where the next `n_time` tokens of some rows go, for one pass of the model.
+    def next(self, rows: Sequence[int], n_tokens: int) -> "CacheSlots":
+        """Return the slots of the next `n_tokens` tokens of some rows, for one pass of the model.
 
         Raises:
             InputError: a row has no room left for them.
         """
         for row in rows:
-            if self.lengths[row] + n_time > self.block_size:
+            if self.lengths[row] + n_tokens > self.block_size:
                 raise InputError(
-                    f"row {row} of the cache has {self.lengths[row]} tokens, and {n_time} more do not fit "
+                    f"row {row} of the cache has {self.lengths[row]} tokens, and {n_tokens} more do not fit "
                     "into "
                     f"block_size = {self.block_size}"
                 )
-        return NextTokens(self, rows, n_time)
+        return CacheSlots(self, rows, n_tokens)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Set row i to the old row `rows[i]`; rows may repeat, reorder or drop rows."""
@@ -63,13 +64,13 @@ class KVCache:
                 arrays[layer][:, :, :filled] = old[places, :, :filled]
 
 
-class NextTokens:
-    """The places of the tokens (B, T) of one pass: B rows of the cache, the next T positions of each."""
+class CacheSlots:
+    """The slots for the tokens (B, T) of one pass: B rows of the cache, the next T positions of each."""
 
-    def __init__(self, cache: KVCache, rows: Sequence[int], n_time: int) -> None:
+    def __init__(self, cache: KVCache, rows: Sequence[int], n_tokens: int) -> None:
         self._cache = cache
         self._rows = rows
-        self._n_time = n_time
+        self._n_time = n_tokens
         # Adjacent rows of equal length share one attention call: (first, last) rows of the pass.
         lengths = [cache.lengths[row] for row in rows]
         starts = [
@@ -99,7 +100,7 @@ class NextTokens:
             outputs.append(y)
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
-    def done(self) -> None:
+    def commit(self) -> None:
         """Mark the tokens as cached, once every layer has stored them."""
         for row in self._rows:
             self._cache.lengths[row] += self._n_time

@@ -1,11 +1,11 @@
-"""The map: GPT-2 from tokens to logits, and back."""
+"""The whole model: GPT-2 from tokens to loss, and the gradient back."""
 
 from collections import Counter
 from typing import Any
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.nn.context import Context
-from scratchgpt.nn.kv_cache import NextTokens
+from scratchgpt.nn.kv_cache import CacheSlots
 from scratchgpt.nn.layers import AdaptiveHead, Block, Embedding, LayerNorm, RecomputedBlock, Unembedding
 from scratchgpt.nn.params import Param, ParamVector
 from scratchgpt.shapes import BTC, AnyV, Array, Tokens
@@ -18,15 +18,17 @@ class GPT:
     parameter names and shapes of its released checkpoints.
 
     Args:
-        config: the shape.
+        config: the sizes and variants of its layers.
         recompute: activation checkpointing: backward computes each block's activations again instead of
-            keeping them in memory. The gradients are the same, so it is not part of the saved shape.
+            keeping them in memory. The gradients are the same, so it is not part of the saved
+            configuration.
 
     Attributes:
-        config: the shape.
+        config: the sizes and variants of its layers.
         recompute: whether blocks use activation checkpointing.
         params: the handle of every parameter, once each, in the order of the forward pass.
-        n_uses: how often a pass uses each parameter, keyed by name; twice for the weight of a tied head.
+        n_uses: how often a pass uses each parameter, keyed by name: twice for the weight of a tied
+            head. Gradients of several uses are added.
         size: total number of values of all parameters.
     """
 
@@ -100,11 +102,11 @@ class GPT:
         x, _ = self.features(ctx, tokens)
         return self.lm_head.logits(ctx, x)
 
-    def next_logits(self, ctx: Context, tokens: Tokens, cache: NextTokens) -> AnyV:
+    def next_logits(self, ctx: Context, tokens: Tokens, slots: CacheSlots) -> AnyV:
         """Return the logits (B, 1, V) after the last of the tokens (B, T), which continue the cached ones."""
-        x = self.embedding.forward_at(ctx, tokens, cache.positions)
+        x = self.embedding.forward_at(ctx, tokens, slots.positions)
         for layer, block in enumerate(self.blocks):
-            x = block.forward_cached(ctx, x, layer, cache)
-        cache.done()
+            x = block.forward_cached(ctx, x, layer, slots)
+        slots.commit()
         x, _ = self.ln_f.forward(ctx, x[:, -1:])
         return self.lm_head.logits(ctx, x)

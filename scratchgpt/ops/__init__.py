@@ -1,4 +1,4 @@
-"""The textbook: each operation's forward and backward side by side, as pure functions of arrays.
+"""The reference implementation: forward and backward of each operation, as pure functions of arrays.
 
 A module that defines `forward` and `backward` is a pair, and keeps this contract:
 

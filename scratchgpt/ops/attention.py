@@ -24,7 +24,7 @@ class Saved(NamedTuple):
     v: BHSD
     softmax: softmax.Saved
     dropout: dropout.Saved
-    dropped: BHTS
+    probs_after_dropout: BHTS
 
 
 def forward(
@@ -42,20 +42,21 @@ def forward(
     visible = np.tri(T, S, S - T, dtype=bool, like=q)
     scores = np.where(visible, scores, -math.inf)
     probs, saved_softmax = softmax.forward(scores)
-    dropped, saved_dropout = dropout.forward(probs, p, rng)
-    y: Array = dropped @ v
-    return y, Saved(q, k, v, saved_softmax, saved_dropout, dropped)
+    probs_after_dropout, saved_dropout = dropout.forward(probs, p, rng)
+    y: Array = probs_after_dropout @ v
+    return y, Saved(q, k, v, saved_softmax, saved_dropout, probs_after_dropout)
 
 
 def backward(saved: Saved, dy: BHTD) -> tuple[BHTD, BHSD, BHSD]:
     """Return dq, dk, dv.
 
-    dv = droppedᵀ dy,  dprobs = dropout'(dy vᵀ),  dscores = softmax'(dprobs),
+    dv = probs_after_dropoutᵀ dy,  dprobs = dropout.backward(dy vᵀ),
+    dscores = softmax.backward(dprobs),
     dq = dscores k / √D,  dk = dscoresᵀ q / √D. Masked positions need no special case: their
     probability is zero, and the softmax gradient has it as a factor.
     """
-    q, k, v, saved_softmax, saved_dropout, dropped = saved
-    dv: Array = dropped.swapaxes(2, 3) @ dy
+    q, k, v, saved_softmax, saved_dropout, probs_after_dropout = saved
+    dv: Array = probs_after_dropout.swapaxes(2, 3) @ dy
     (dprobs,) = dropout.backward(saved_dropout, dy @ v.swapaxes(2, 3))
     (dscores,) = softmax.backward(saved_softmax, dprobs)
     dscores = dscores * (1.0 / math.sqrt(q.shape[3]))

@@ -32,8 +32,8 @@ def forward(x: AnyShape) -> tuple[AnyShape, Saved]:
 
 
 def backward(saved: Saved, dy: AnyShape) -> tuple[AnyShape]:
-    """Return dx = dy ∘ [ (1 + tanh u)/2 + x/2 · (1 - tanh² u) · u' ]."""
+    """Return dx = dy ∘ [ (1 + tanh u)/2 + x/2 · (1 - tanh² u) · du/dx ]."""
     x, tanh = saved
-    du = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x)
-    slope = 0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * du
+    du_dx = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x)
+    slope = 0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * du_dx
     return (dy * slope,)

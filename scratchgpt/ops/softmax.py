@@ -29,7 +29,10 @@ def forward(x: AnyM) -> tuple[AnyM, Saved]:
 
 
 def backward(saved: Saved, dprobs: AnyM) -> tuple[AnyM]:
-    """Return dx = p ∘ (dp - Σ p ∘ dp): the vector-Jacobian product, without building the Jacobian."""
+    """Return dx = p ∘ (dp - Σ p ∘ dp): the vector-Jacobian product, without building the Jacobian.
+
+    Σ p ∘ dp is the mean of dp when tokens are drawn with the probabilities p.
+    """
     (probs,) = saved
     mean = (probs * dprobs).sum(axis=-1, keepdims=True)
     return (probs * (dprobs - mean),)

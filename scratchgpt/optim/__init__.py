@@ -39,7 +39,7 @@ def default_hyperparameters(name: str) -> dict[str, Any]:
     They are read from the constructor's signature, so each default is written down once, in its class.
 
     Raises:
-        InputError: there is no optimizer of that name.
+        InputError: if there is no optimizer of that name.
     """
     parameters = inspect.signature(_optimizer_class(name)).parameters
     return {key: parameters[key].default for key in ("betas", "eps", "weight_decay") if key in parameters}
@@ -68,7 +68,7 @@ def make_optimizer(
         weight_decay: decoupled weight decay, applied to matrices only.
 
     Raises:
-        InputError: there is no optimizer of that name, it has no eps, or a value is out of range.
+        InputError: if there is no optimizer of that name, it has no eps, or a value is out of range.
     """
     create = _optimizer_class(name)
     if name == Lion.name and eps is not None:

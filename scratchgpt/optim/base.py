@@ -13,10 +13,13 @@ from scratchgpt.shapes import Array
 
 
 class Optimizer(ABC):
-    """Holds the moments of `params`, counts steps, and updates the weights in place.
+    """Holds the moments of the gradients, counts steps, and updates the weights `params` in place.
 
     A step has two halves, because a GPU may capture the second one as a CUDA graph and replay it:
     `next_scalars` counts the step on the host, `apply` does the work on the device. `step` does both.
+
+    Each optimizer defines `change`, its own update rule; nothing but `apply` calls it. Callers use `apply`,
+    which runs `change` and then lets the backend adapt the loss scale, the same for every optimizer.
 
     Attributes:
         name: the optimizer's name in settings and checkpoints.
@@ -51,10 +54,13 @@ class Optimizer(ABC):
 
     @abstractmethod
     def change(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Update weights and moments in place, unless the gradient norm is not finite."""
+        """Update weights and moments in place by this optimizer's rule, unless `norm` is not finite.
+
+        The arguments are those of `apply`, which is what to call.
+        """
 
     def apply(self, grads: ParamVector, scalars: Array, norm: Any) -> None:
-        """Run one step on the backend's device, without waiting for it.
+        """Run one step on the backend's device, `change` and then the loss scale, without waiting for it.
 
         Args:
             grads: the gradients; they are not modified.

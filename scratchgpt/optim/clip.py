@@ -14,7 +14,7 @@ def clip_grad_norm(grads: ParamVector, max_norm: float) -> float:
         The norm before clipping: √(Σ g²) over all parameters, a Python float.
 
     Raises:
-        InputError: `max_norm` is not positive.
+        InputError: if `max_norm` is not positive.
     """
     if not max_norm > 0.0:
         raise InputError(f"max_norm is {max_norm!r}; expected a positive number")

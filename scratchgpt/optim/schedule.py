@@ -39,7 +39,7 @@ def learning_rate(
         max_steps: the step at which the floor is reached.
 
     Raises:
-        InputError: there is no schedule of that kind.
+        InputError: if there is no schedule of that kind.
     """
     if kind not in SCHEDULES:
         raise InputError(f"schedule is {kind!r}; expected one of {', '.join(SCHEDULES)}")

@@ -30,7 +30,7 @@ def read_records(path: str | Path) -> list[Record]:
     """Return the lines of a metrics.jsonl.
 
     Raises:
-        InputError: the file is missing, or a line is not a JSON object with a step.
+        InputError: if the file is missing, or a line is not a JSON object with a step.
     """
     records: list[Record] = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):

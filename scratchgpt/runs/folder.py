@@ -1,6 +1,6 @@
 """The folder of a run: everything that training writes.
 
-config.json             the model's shape            best.safetensors   weights of lowest validation loss
+config.json             the model's configuration    best.safetensors   weights of lowest validation loss
 tokenizer.json          the tokenizer                last.safetensors   weights and the optimizer's moments
 generation_config.json  where texts begin and end    metrics.jsonl      one line per step and per evaluation
 run.yaml                the resolved settings        sample.txt         the sample generated at the end
@@ -50,7 +50,7 @@ class RunFolder:
         best_loss: the lowest validation loss so far, in nats per token.
         best_step: the step at which it was reached.
         record: the metrics of every step.
-        about: a few lines on what is trained, for the report.
+        summary: a few lines on what is trained, for the report.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -59,7 +59,7 @@ class RunFolder:
         self.best_loss = math.inf
         self.best_step = 0
         self.record = RunRecord(self.path)
-        self.about = ""
+        self.summary = ""
         self._lock: RunLock | None = None
         # A resumed run saves its new settings with its next checkpoint, since it may diverge before that.
         self._on_next_save: tuple[RunSettings, GPTConfig] | None = None
@@ -74,18 +74,20 @@ class RunFolder:
             self._lock.release()
 
     def begin(self, settings: RunSettings, model: GPT, tokenizer: Tokenizer, corpus: Corpus) -> None:
-        """Create the folder and write settings, shape and tokenizer to it.
+        """Create the folder and write settings, model configuration and tokenizer to it.
 
         An earlier run is never overwritten: if the folder holds one, the next free name is used (runs/x-2,
-        runs/x-3, ...).
+        runs/x-3, ...), with a warning.
 
         Raises:
-            InputError: the folder cannot be written to, or holds files but no run.
+            InputError: if the folder cannot be written to, or holds files but no run.
         """
-        base, number = self.path if self.path.name else self.path.absolute(), 2
+        asked, number = self.path if self.path.name else self.path.absolute(), 2
         while not self._claim():
-            self.path = base.with_name(f"{base.name}-{number}")
+            self.path = asked.with_name(f"{asked.name}-{number}")
             number += 1
+        if number > 2:
+            logging.getLogger(__name__).warning("%s already holds a run; writing to %s", asked, self.path)
         self.record = RunRecord(self.path)
         self._acquire()
         tokenizers.save(tokenizer, self.path)
@@ -97,12 +99,12 @@ class RunFolder:
     def resume(self, settings: RunSettings, state: TrainingState) -> None:
         """Load the last checkpoint into `state`, and the metrics up to its step.
 
-        The settings may differ from those that the run began with, apart from the model's shape; they are
-        saved with the next checkpoint. Another text is allowed, with a warning.
+        The settings may differ from those that the run began with, apart from the model's configuration; they
+        are saved with the next checkpoint. Another text is allowed, with a warning.
 
         Raises:
-            InputError: the checkpoint is missing, corrupted, of another shape or at the end of the budget, or
-                another process is training in this folder.
+            InputError: if the checkpoint is missing, corrupted, of a model with another configuration or at
+                the end of the budget, or another process is training in this folder.
         """
         make_folder(self.path)
         self._acquire()
@@ -118,7 +120,7 @@ class RunFolder:
             began_with = metadata.get("text_key", state.text_key)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{checkpoint} lacks a valid step, best step or best loss ({error!r}); expected a "
+                f"{checkpoint} lacks a valid step, best step or best validation loss ({error!r}); expected a "
                 "checkpoint of a training run"
             ) from None
         if self.step >= settings.training.max_steps:
@@ -179,14 +181,14 @@ class RunFolder:
         """Return whether the last `patience` evaluations were all worse than the best; None: never."""
         return patience is not None and self.record.n_evaluations_after(self.best_step) >= patience
 
-    def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
+    def plot(self, vocab_size: int, val_label: str, floor: float | None) -> None:
         """Draw loss.png and report.html from the metrics so far; arguments as for `write_report`."""
         entries = self.record.entries
         train = [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]
         val = [(entry["step"], entry["val_loss"]) for entry in entries if "val_loss" in entry]
         if train and val:
             plot_loss(self.path / "loss.png", train, val, vocab_size, val_label, floor)
-        write_report(self.path, entries, self.about, val_label, floor)
+        write_report(self.path, entries, self.summary, val_label, floor)
 
     def write_sample(self, text: str) -> str:
         """Write a generated text to sample.txt, and return it."""
@@ -217,7 +219,7 @@ class RunFolder:
         return True
 
     def _check_shape(self, config: GPTConfig) -> None:
-        """Check that the model has the shape that the run began with; dropout may change."""
+        """Check that the model has the configuration that the run began with; dropout may change."""
         began = GPTConfig.from_dict(load_json(self.path / "config.json"))
         for name, value in dataclasses.asdict(began).items():
             asked = getattr(config, name)
@@ -245,7 +247,7 @@ def saved_generation(run: str | Path) -> dict[str, Any]:
     """Return the generation settings of a run; empty if it has no run.yaml.
 
     Raises:
-        InputError: run.yaml is damaged.
+        InputError: if run.yaml is damaged.
     """
     path = Path(run) / "run.yaml"
     if not path.exists():

@@ -43,7 +43,7 @@ class RunLock:
         """Take the lock.
 
         Raises:
-            InputError: a process on this host or on another one holds it, or the folder cannot be written to.
+            InputError: if a process on this host or another one holds it, or the folder cannot be written to.
         """
         try:
             file = self._open_locked()

@@ -33,7 +33,7 @@ def plot_loss(
         train: (step, loss of that step's batch) in nats per token.
         val: (step, validation loss) in nats per token.
         vocab_size: V; a line shows ln V, the loss of a uniform guess.
-        val_label: the text that the evaluations use, e.g. "held-out".
+        val_label: the text that the evaluations use, "validation" or "whole-text".
         floor: the entropy of the source in nats per token, if known: the lowest loss that is possible.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -81,9 +81,9 @@ def plot_comparison(path: str | Path, measure: str, panels: Mapping[str, Mapping
     _save(figure, path)
 
 
-def _held_out(axes: Axes, x: Array, losses: Array, colour: str, label: str) -> None:
+def _held_out(axes: Axes, x: Array, losses: Array, color: str, label: str) -> None:
     """Plot evaluations, with a dot each if there are few."""
-    axes.plot(x, losses, color=colour, marker="o" if len(x) <= MAX_DOTS else "", markersize=4, label=label)
+    axes.plot(x, losses, color=color, marker="o" if len(x) <= MAX_DOTS else "", markersize=4, label=label)
 
 
 def _finish(axes: Axes, quantity: str, least: float, largest: float) -> None:

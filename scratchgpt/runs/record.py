@@ -40,7 +40,7 @@ class RunRecord:
         """Read the metrics on disk, up to the step of a checkpoint.
 
         Raises:
-            InputError: the file is missing or damaged.
+            InputError: if the file is missing or damaged.
         """
         self.saved_step = saved_step
         records = read_records(self._folder / METRICS_FILE)
@@ -68,7 +68,7 @@ class RunRecord:
             why: the cause, if known.
 
         Raises:
-            InputError: one of the numbers is NaN or infinite.
+            InputError: if one of the numbers is NaN or infinite.
         """
         for name, number in numbers.items():
             if not math.isfinite(number):
@@ -89,7 +89,8 @@ class RunRecord:
                 skipped, with the cause and the number of steps skipped so far.
 
         Raises:
-            InputError: a step is not finite, see `must_be_finite`; with "skip", before any step was finite.
+            InputError: if a step is not finite, see `must_be_finite`; with "skip", only if no step has been
+                finite yet.
         """
         for number, taken in enumerate(steps, start=last + 1 - len(steps)):
             if taken.why_not_finite is None:
@@ -108,7 +109,7 @@ class RunRecord:
         """Record an evaluation after a step: its loss in nats per token, and other metrics by name.
 
         Raises:
-            InputError: the loss is not finite, see `must_be_finite`.
+            InputError: if the loss is not finite, see `must_be_finite`.
         """
         self.must_be_finite(step, {f"{label} loss": val_loss})
         self.log(step=step, val_loss=val_loss, **others)

@@ -14,7 +14,7 @@ from scratchgpt.runs.svg_chart import Level, Line, chart
 from scratchgpt.utils.files import atomic_path, load_json, load_yaml
 from scratchgpt.utils.html import STYLE, section, table
 
-BLUE, ORANGE, GREEN, GREY = "var(--blue)", "var(--orange)", "var(--green)", "var(--grey)"
+BLUE, ORANGE, GREEN, GRAY = "var(--blue)", "var(--orange)", "var(--green)", "var(--grey)"
 MAX_SAMPLES = 12  # if there are more, every n-th is shown
 METRICS = {  # metrics of an evaluation: how the page names them, and whether more is better
     "val_loss": ("{label} loss, nats per token", False),
@@ -40,19 +40,19 @@ PAGE = """<!doctype html>
 
 
 def write_report(
-    folder: str | Path, records: Sequence[Record], about: str, val_label: str, floor: float | None = None
+    folder: str | Path, records: Sequence[Record], summary: str, val_label: str, floor: float | None = None
 ) -> None:
     """Write report.html of a run.
 
     Args:
         folder: the folder of the run; the page shows its run.yaml and config.json.
         records: the lines of metrics.jsonl, in the order of the steps.
-        about: a few lines on what is trained.
-        val_label: the text that the evaluations use, e.g. "held-out".
+        summary: a few lines on what is trained.
+        val_label: the text that the evaluations use, "validation" or "whole-text".
         floor: the entropy of the source in nats per token, if known.
 
     Raises:
-        InputError: the settings cannot be read, or the page cannot be written.
+        InputError: if the settings cannot be read, or the page cannot be written.
     """
     folder = Path(folder)
     settings, config = load_yaml(folder / "run.yaml"), load_json(folder / "config.json")
@@ -64,7 +64,7 @@ def write_report(
         style=STYLE,
         name=escape(folder.absolute().name),
         refresh=REFRESH if step < training.get("max_steps", 0) else "",
-        about=escape(f"{about}\n{progress}"),
+        about=escape(f"{summary}\n{progress}"),
         charts=_loss_chart(records, evaluations, val_label, config.get("vocab_size"), floor)
         + _small_charts(records, evaluations),
         sections=_metrics_table(evaluations, val_label)
@@ -102,7 +102,7 @@ def _loss_chart(
 ) -> str:
     levels = [] if floor is None else [Level("entropy of the source", floor, GREEN)]
     if vocab_size:
-        levels.append(Level(f"uniform guess, ln {vocab_size}", math.log(vocab_size), GREY))
+        levels.append(Level(f"uniform guess, ln {vocab_size}", math.log(vocab_size), GRAY))
     held_out = Line(val_label, curve(evaluations, "val_loss"), ORANGE, dots=True)
     lines = [*_noisy("training", curve(records, "loss")), held_out]
     return chart("loss, nats per token", lines, levels, width=720, height=300)

@@ -20,7 +20,7 @@ NOT_COMPARED = (
     "logger",
     "model.vocab_size",
 )  # the last may be null; the one in config.json is compared
-FACTS = ("steps", "best loss", "at step", "tokens", "time")  # the columns of `RunSummary.facts`
+FACTS = ("steps", "best validation loss", "at step", "tokens", "time")  # the columns of `RunSummary.facts`
 MAX_SECONDS = 1e10  # 300 years: more means that the record is damaged
 
 
@@ -65,7 +65,7 @@ class RunSummary:
         return curve(self.records, "val_loss")
 
     def facts(self) -> list[str]:
-        """Return steps, best loss, its step, tokens seen and training time, with a ~ if that is estimated."""
+        """Return the columns of FACTS: its time begins with ~ if it is estimated."""
         best = self.losses.best() if len(self.losses.steps) else None
         time = "" if self.seconds is None else str(timedelta(seconds=round(self.seconds)))
         about = "" if len(curve(self.records, "seconds").steps) or not time else "~"
@@ -92,7 +92,7 @@ def read_summary(folder: str | Path) -> RunSummary:
     """Return the summary of the run in a folder.
 
     Raises:
-        InputError: the folder is not a run, or one of its files is missing or damaged.
+        InputError: if the folder is not a run, or one of its files is missing or damaged.
     """
     folder = Path(folder)
     if not is_run(folder):

@@ -22,14 +22,14 @@ class Line:
     Attributes:
         label: its name in the legend.
         data: the points; may be empty.
-        colour: a CSS color.
+        color: a CSS color.
         dots: whether to mark the points, if there are few.
         band: whether to fill the area between minimum and maximum instead of drawing a line.
     """
 
     label: str
     data: Curve
-    colour: str
+    color: str
     dots: bool = False
     band: bool = False
 
@@ -40,7 +40,7 @@ class Level:
 
     label: str
     value: float
-    colour: str
+    color: str
 
 
 def chart(
@@ -78,8 +78,8 @@ def chart(
         low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
     axes = _Axes(max(int(line.data.steps[-1]) for line in lines), low, high, log, width, height)
     marks = [_level(axes, level) for level in levels] + [_line(axes, line) for line in lines]
-    legend = [_entry(line.label, line.colour, "faint" if line.band else "") for line in lines]
-    legend += [_entry(f"{level.label}, {level.value:.4g}", level.colour) for level in levels]
+    legend = [_entry(line.label, line.color, "faint" if line.band else "") for line in lines]
+    legend += [_entry(f"{level.label}, {level.value:.4g}", level.color) for level in levels]
     if len(legend) == 1:
         legend = []  # the title suffices
     return (
@@ -151,13 +151,13 @@ def _line(axes: _Axes, line: Line) -> str:
         steps, low, high = envelope(line.data, n_columns)
         x = axes.x(steps)
         outline = _path(np.append(x, x[::-1]), np.append(axes.y(high), axes.y(low)[::-1]))
-        return f'<path class=band style="fill:{line.colour};stroke:{line.colour}" d="{outline}Z"/>'
+        return f'<path class=band style="fill:{line.color};stroke:{line.color}" d="{outline}Z"/>'
     data = thin(line.data, n_columns)
     x, y = axes.x(data.steps), axes.y(data.values)
-    drawn = f'<path class=line style="stroke:{line.colour}" d="{_path(x, y)}"/>'
+    drawn = f'<path class=line style="stroke:{line.color}" d="{_path(x, y)}"/>'
     if (line.dots and len(x) <= MAX_DOTS) or len(x) == 1:
         drawn += "".join(
-            f'<circle style="fill:{line.colour}" cx={a:.1f} cy={b:.1f} r=3 />'
+            f'<circle style="fill:{line.color}" cx={a:.1f} cy={b:.1f} r=3 />'
             for a, b in zip(x.tolist(), y.tolist(), strict=True)
         )
     return drawn
@@ -165,7 +165,7 @@ def _line(axes: _Axes, line: Line) -> str:
 
 def _level(axes: _Axes, level: Level) -> str:
     y = float(axes.y(np.array(level.value)))
-    return f'<path class=level style="stroke:{level.colour}" d="M{LEFT} {y:.1f}H{axes.width - RIGHT}"/>'
+    return f'<path class=level style="stroke:{level.color}" d="M{LEFT} {y:.1f}H{axes.width - RIGHT}"/>'
 
 
 def _path(x: Array, y: Array) -> str:
@@ -173,5 +173,5 @@ def _path(x: Array, y: Array) -> str:
     return "M" + "L".join(points)
 
 
-def _entry(label: str, colour: str, kind: str = "") -> str:
-    return f'<span><i class="{kind}" style="background:{colour}"></i>{escape(label)}</span>'
+def _entry(label: str, color: str, kind: str = "") -> str:
+    return f'<span><i class="{kind}" style="background:{color}"></i>{escape(label)}</span>'

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.bpe import BPETokenizer
-from scratchgpt.tokenizers.byte_letters import LETTERS, letters_of
+from scratchgpt.tokenizers.bytes_to_unicode import LETTERS, letters_of
 from scratchgpt.tokenizers.special_tokens import check_names
 from scratchgpt.tokenizers.split_patterns import compile_pattern, split
 from scratchgpt.tokenizers.utf8 import utf8_bytes

@@ -12,7 +12,7 @@ from typing import Any
 
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.bpe import BPETokenizer
-from scratchgpt.tokenizers.byte_letters import LETTERS, bytes_of
+from scratchgpt.tokenizers.bytes_to_unicode import LETTERS, bytes_of
 from scratchgpt.tokenizers.file_content import json_object, prefix_errors, read_content
 from scratchgpt.tokenizers.split_patterns import GPT2
 

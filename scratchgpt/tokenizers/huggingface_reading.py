@@ -12,7 +12,7 @@ from typing import Any
 from scratchgpt.errors import InputError
 from scratchgpt.tokenizers.bpe import BPETokenizer
 from scratchgpt.tokenizers.bpe_merging import merge
-from scratchgpt.tokenizers.byte_letters import letters_of
+from scratchgpt.tokenizers.bytes_to_unicode import letters_of
 from scratchgpt.tokenizers.file_content import json_object, prefix_errors
 from scratchgpt.tokenizers.gpt2_files import build_tokenizer, checked_vocabulary
 from scratchgpt.tokenizers.split_patterns import GPT2

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from scratchgpt.errors import InputError
-from scratchgpt.tokenizers.byte_letters import letters_of
+from scratchgpt.tokenizers.bytes_to_unicode import letters_of
 from scratchgpt.tokenizers.split_patterns import GPT2
 
 

@@ -24,7 +24,7 @@ def activation_bytes(
                     probs, H T [mask and dropped probs, 2 H T];  input of attention's c_proj, C;
                     GELU's x and tanh u or Φ(x), 2 F;  input of the MLP's c_proj, F  [two masks, 2 C]
         ln_f        x̂ and 1/σ, C + 1
-        head        its input C, probs V, the target's id and whether it counts (9 bytes)
+        head        its input C, probs V, the target's id and whether it is not IGNORE_INDEX (9 bytes)
 
     The peak is at the end of forward. With `recompute`, a block saves C numbers, and the peak may also come
     in backward, when the last block has been recomputed and head and ln_f have been freed.
@@ -68,13 +68,11 @@ def activation_summary(model: GPT, backend: Backend, batch_size: int, *, accumul
     n_rows = sum(sizes[-(backend.threads or 1) :])
     itemsize = backend.to_compute(np.zeros(1, np.float32)).itemsize
 
-    def up_to(recompute: bool) -> str:
+    def size(recompute: bool) -> str:
         n_bytes = activation_bytes(model.config, n_rows, n_time, itemsize=itemsize, recompute=recompute)
-        return f"up to {memory_size(n_bytes)}"
+        return memory_size(n_bytes)
 
+    summary = f"peak activation memory: at most {size(model.recompute)} (batch {n_rows} x {n_time}"
     if model.recompute:
-        return f"activations {up_to(True)} ({n_rows} x {n_time} tokens at once, blocks recomputed)"
-    return (
-        f"activations {up_to(False)} ({n_rows} x {n_time} tokens at once); "
-        f"with --training.recompute true {up_to(True)}"
-    )
+        return f"{summary}, blocks recomputed)"
+    return f"{summary}); {size(recompute=True)} with --training.recompute true"

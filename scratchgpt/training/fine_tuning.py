@@ -73,7 +73,7 @@ def initial_weights(model: GPT, seed: int, source: LanguageModel | None = None) 
 
 def save_starting_point(run: Run, state: TrainingState, held_out: HeldOut, name: str) -> str:
     """Evaluate the model to fine-tune and save it as the best so far; return a line with its loss."""
-    figures = held_out.evaluate(state.evaluated())
-    run.record.log_evaluation(0, held_out.label, **figures)
-    run.save(state, 0, figures["val_loss"])
-    return f"{name} starts with a {held_out.label} loss of {figures['val_loss']:.4f}"
+    metrics = held_out.evaluate(state.eval_model())
+    run.record.log_evaluation(0, held_out.label, **metrics)
+    run.save(state, 0, metrics["val_loss"])
+    return f"{name} starts with a {held_out.label} loss of {metrics['val_loss']:.4f}"

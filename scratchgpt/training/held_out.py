@@ -5,7 +5,7 @@ import math
 from scratchgpt.corpora import Corpus
 from scratchgpt.data import Part, rows_of
 from scratchgpt.evaluation.metrics import in_other_units
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.nn.bound_model import BoundModel
 from scratchgpt.tokenizers import Tokenizer
 from scratchgpt.training.settings import TrainingSettings
@@ -22,12 +22,12 @@ class HeldOut:
         training: has the batch size and the number of tokens to evaluate on.
 
     Attributes:
-        label: "held-out" or "whole-text", for messages and plots.
+        label: "validation" or "whole-text", for messages and plots.
         floor: the entropy of the text in nats per token, if known; no model can have a lower loss.
     """
 
     def __init__(self, corpus: Corpus, part: Part, tokenizer: Tokenizer, training: TrainingSettings) -> None:
-        self.label = "held-out" if training.val_fraction else "whole-text"
+        self.label = training.val_label
         self.floor = entropy_per_token(corpus, part)
         self._part = part
         self._tokenizer = tokenizer
@@ -36,12 +36,13 @@ class HeldOut:
     def evaluate(self, bound: BoundModel) -> dict[str, float]:
         """Return the metrics by name.
 
-        val_loss is in nats per token; perplexity and bits_per_byte are the same loss in other units; accuracy
+        val_loss is in nats per token; perplexity and bits_per_byte are the same loss in other units (with
+        the bytes per token of the whole part, even if `eval_tokens` leaves some of it out); accuracy
         is the share of targets that were the most likely token; bits_above_floor, only if the entropy of the
         text is known, is how far the loss is above it, in bits per token.
         """
         training = self._training
-        val_loss, accuracy, _ = score(
+        val_loss, accuracy, _ = text_loss(
             bound,
             rows_of(self._part, bound.config.block_size),
             batch_size=-(-training.batch_size // training.accumulate),

@@ -6,7 +6,7 @@ Text becomes tokens, tokens become batches, and every batch becomes one optimize
     x, y = batches.draw(rng)              token ids (B, T); y is x shifted by one token
     take_step(x, y, lr, rng)              forward, backward, clip the gradient, update the weights
 
-Every few steps the loop evaluates the model on held-out text, writes a sample, and saves a checkpoint from
+Every few steps the loop evaluates the model on held-out text, generates a sample, and saves a checkpoint from
 which the run can be resumed bit for bit.
 """
 
@@ -25,16 +25,16 @@ from scratchgpt.nn.model import GPT
 from scratchgpt.nn.passes import quiet_overflow
 from scratchgpt.ops.rng import step_rng
 from scratchgpt.optim import EMA, learning_rate, make_optimizer
-from scratchgpt.training.about import describe
 from scratchgpt.training.fine_tuning import initial_weights, model_config, save_starting_point
 from scratchgpt.training.held_out import HeldOut
 from scratchgpt.training.loggers import open_loggers
-from scratchgpt.training.matrix_rate import ideal_seconds_per_token
+from scratchgpt.training.mfu import ideal_seconds_per_token
 from scratchgpt.training.progress import TrainingProgress
 from scratchgpt.training.run import Run
 from scratchgpt.training.settings import RunSettings
 from scratchgpt.training.state import TrainingState
 from scratchgpt.training.step import TrainingStep
+from scratchgpt.training.summary import describe
 from scratchgpt.training.text import load_or_train_tokenizer, resolve_settings, tokenize
 from scratchgpt.training.update_ratio import update_ratio
 from scratchgpt.utils.signals import signals_request_stop
@@ -78,26 +78,26 @@ def train(settings: RunSettings, corpus: Corpus, run: Run, backend: Backend, con
 
     # Fail now, not an hour later, if the backend does not support the model or the prompt cannot be encoded.
     backend.check_supports(config)
-    writer = LanguageModel(model, params, tokenizer, backend, *bos_and_eos_of(corpus, tokenizer))
-    writer.stream(**dataclasses.asdict(settings.generation))
+    lm = LanguageModel(model, params, tokenizer, backend, *bos_and_eos_of(corpus, tokenizer))
+    lm.stream(**dataclasses.asdict(settings.generation))
 
     # The run: a new folder, or the state and the metrics of the last checkpoint.
     if settings.resume:
         run.resume(settings, state)
     else:
         run.begin(settings, model, tokenizer, corpus)
-    run.about = describe(settings, model, train_text, val_text, backend)
-    console.print(f"{run.about}\nrun folder {run.path}")
+    run.summary = describe(settings, model, train_text, val_text, backend)
+    console.print(f"{run.summary}\nrun folder {run.path}")
     if source:
         console.print(save_starting_point(run, state, held_out, str(settings.init_from)))
-    return loop(settings, state, held_out, writer, run, console)
+    return loop(settings, state, held_out, lm, run, console)
 
 
 def loop(
     settings: RunSettings,
     state: TrainingState,
     held_out: HeldOut,
-    writer: LanguageModel,
+    lm: LanguageModel,
     run: Run,
     console: Console,
 ) -> int:
@@ -105,9 +105,9 @@ def loop(
 
     Args:
         settings: everything the user can set.
-        state: model, optimizer and position in the text, all of which the loop advances.
+        state: optimizer, EMA and position in the text, which the loop updates.
         held_out: the text to evaluate on.
-        writer: the same model and weights, to generate samples with.
+        lm: the same model and weights, to generate samples with.
         run: where checkpoints and metrics go.
         console: where to report progress.
 
@@ -116,7 +116,7 @@ def loop(
     """
     training, model, params = settings.training, state.model, state.params
     sampling = settings.generation.shortened(training.sample_tokens)
-    write_sample = partial(writer.generate, **dataclasses.asdict(sampling), seed=training.seed)
+    generate_sample = partial(lm.generate, **dataclasses.asdict(sampling), seed=training.seed)
     take_step = TrainingStep(model, state.optimizer, training.grad_clip, training.accumulate)
     with (
         signals_request_stop(training.max_minutes) as stop,
@@ -124,7 +124,7 @@ def loop(
         TrainingProgress(console, training.max_steps, run.step, run.record.seconds) as progress,
         quiet_overflow(),  # no NumPy warnings: run.record checks every loss and gradient norm
     ):
-        progress.ideal_seconds = ideal_seconds_per_token(model.config, writer.backend)
+        progress.ideal_seconds = ideal_seconds_per_token(model.config, lm.backend)
         for step in range(run.step, training.max_steps):
             n_done = step + 1
             is_planned = n_done % training.eval_interval == 0 or n_done == training.max_steps
@@ -138,7 +138,7 @@ def loop(
             take_step(x, y, lr, rng)
             state.update_ema()
 
-            # Read the losses since the last reading. A GPU runs ahead of Python; only here does Python wait.
+            # Read the losses since the last reading, which waits for a GPU to finish the queued steps.
             evaluate_now = is_planned or stop.is_set()
             if evaluate_now or n_done % training.log_interval == 0:
                 loss = run.record.log_steps(n_done, take_step.read(), training.on_not_finite)
@@ -148,13 +148,13 @@ def loop(
                 continue
 
             # Evaluate, sample, save a checkpoint and redraw the curves, in this order.
-            figures = held_out.evaluate(state.evaluated())
+            metrics = held_out.evaluate(state.eval_model())
             moved: dict[str, Any] = {"update_ratio": update_ratio(before, params)} if before else {}
-            run.record.log_evaluation(n_done, held_out.label, **figures, **moved, **progress.pace)
-            progress.sampled(run.record.log_sample(n_done, write_sample))
-            is_best = run.save(state, n_done, figures["val_loss"], keep=training.keep_checkpoints)
-            run.draw(model.config.vocab_size, held_out.label, held_out.floor)
-            progress.evaluated(n_done, loss, figures["val_loss"], held_out.label, is_best)
+            run.record.log_evaluation(n_done, held_out.label, **metrics, **moved, **progress.pace)
+            progress.show_sample(run.record.log_sample(n_done, generate_sample))
+            is_best = run.save(state, n_done, metrics["val_loss"], keep=training.keep_checkpoints)
+            run.plot(model.config.vocab_size, held_out.label, held_out.floor)
+            progress.show_evaluation(n_done, loss, metrics["val_loss"], held_out.label, is_best)
 
             # Stop early on Ctrl-C or SIGTERM, at the time limit, or when the loss has stopped improving.
             if stop.is_set() or run.has_stalled(training.patience):

@@ -32,7 +32,7 @@ class TrainingProgress:
         seconds_before: training time of these steps.
 
     Attributes:
-        ideal_seconds: seconds per token at an MFU of 1, see `matrix_rate`; 0 if unknown.
+        ideal_seconds: seconds per token at an MFU of 1, see `mfu`; 0 if unknown.
     """
 
     def __init__(self, console: Console, max_steps: int, start: int = 0, seconds_before: float = 0.0) -> None:
@@ -99,7 +99,9 @@ class TrainingProgress:
             self._live.update(self._display(), refresh=True)
             self._drawn = time.perf_counter()
 
-    def evaluated(self, step: int, train_loss: float, val_loss: float, label: str, is_best: bool) -> None:
+    def show_evaluation(
+        self, step: int, train_loss: float, val_loss: float, label: str, is_best: bool
+    ) -> None:
         """Print the losses after an evaluation on one line."""
         self._step = step
         self._evaluation = f"{label} {val_loss:.4f} at step {step:,}"
@@ -112,7 +114,7 @@ class TrainingProgress:
             f"  {self.tokens_per_second:,.0f} tokens/s{'  best' if is_best else ''}"
         )
 
-    def sampled(self, text: str) -> None:
+    def show_sample(self, text: str) -> None:
         """Show the beginning of a generated sample."""
         beginning = Text(printable(text[: SAMPLE_LINES * MAX_WIDTH]))
         self._sample = list(beginning.wrap(self.console, max(1, self._width - LABEL_WIDTH))[:SAMPLE_LINES])

@@ -42,12 +42,12 @@ class Run(Protocol):
     Attributes:
         path: the folder.
         step: optimizer steps taken up to the last checkpoint.
-        about: a few lines that describe model, text and backend.
+        summary: a few lines that describe model, text and backend.
     """
 
     path: Path
     step: int
-    about: str
+    summary: str
 
     @property
     def record(self) -> Record:
@@ -62,7 +62,7 @@ class Run(Protocol):
     def save(self, state: TrainingState, step: int, val_loss: float, *, keep: int = 0) -> bool:
         """Write a checkpoint; return whether `val_loss` is the lowest so far."""
 
-    def draw(self, vocab_size: int, val_label: str, floor: float | None) -> None:
+    def plot(self, vocab_size: int, val_label: str, floor: float | None) -> None:
         """Plot the curves so far."""
 
     def has_stalled(self, patience: int | None) -> bool:

@@ -82,9 +82,10 @@ class TrainingSettings:
         max_epochs: train for this many passes over the text, e.g. 0.5; null: max_steps decides.
         max_tokens: train on this many tokens, padding included; null: max_steps decides. If max_epochs is
             set, too, whichever is reached first decides.
-        batch_size: sequences of block_size tokens per optimizer step.
+        batch_size: sequences of block_size tokens per optimizer step, in total; accumulate splits them.
         batches: how to draw sequences: "random" windows of the text, or "epochs", each once per epoch.
-        accumulate: gradient accumulation: split each batch into this many parts, one after the other.
+        accumulate: gradient accumulation: split the batch_size sequences of a step into this many parts,
+            computed one after the other.
         recompute: activation checkpointing: recompute each block's activations in backward to save memory.
         optimizer: "adamw", "lion" or "muon".
         learning_rate: peak learning rate.
@@ -92,18 +93,19 @@ class TrainingSettings:
         schedule: learning rate schedule: "constant", "linear", "cosine" or "wsd" (warm-up, stable, decay).
         warmup_steps: steps of linear learning rate warm-up.
         weight_decay: decoupled weight decay, on matrices only; null: the optimizer's default (0.1, Lion 0.3).
-        beta1: decay rate of the mean gradient (Lion: in the update); null: the optimizer's default (0.9).
-        beta2: decay rate of the mean squared gradient (Lion: of the mean gradient); null: the optimizer's
-            default (0.95, Lion 0.99).
+        beta1: decay of the running mean of the gradient; for Lion, the weight of the momentum in the update
+            direction; null: the optimizer's default (0.9).
+        beta2: decay of the running mean of the squared gradient; for Lion, of the gradient; null: the
+            optimizer's default (0.95, Lion 0.99).
         adam_eps: AdamW's epsilon, also Muon's; null: the optimizer's default (1e-8). Lion has none.
         ema_decay: decay of an EMA of the weights, used by evaluations and the best checkpoint; null: no EMA.
         on_not_finite: what to do if a step's loss or gradient is NaN or inf: "stop", or "skip" the step.
-        patience: early stopping after this many evaluations without a new best loss; null: never.
+        patience: early stopping after this many evaluations without a new best validation loss; null: never.
         max_minutes: time limit of this process, after which it saves and stops; null: none.
         grad_clip: clip the global gradient norm to this value; null: no clipping.
         val_fraction: share of the text to hold out, taken from its end; 0: evaluate on the training text.
         eval_interval: steps between evaluations; each also saves a checkpoint.
-        keep_checkpoints: keep this many training states, the newest, as step-*.safetensors besides the last.
+        keep_checkpoints: also keep the N most recent training states, as step-*.safetensors.
         sample_tokens: length in tokens of the sample generated at every evaluation; 0: no sample.
         log_interval: steps between readings of the loss; a GPU is synchronized only then.
         eval_tokens: evaluate on this many tokens, in evenly spaced sequences (at least one); null: all.
@@ -160,6 +162,11 @@ class TrainingSettings:
         expect_if_set(positive, lambda value: value > 0, "a positive number")
 
     @property
+    def val_label(self) -> str:
+        """The name of the text that a run is evaluated on, for messages and plots."""
+        return "validation" if self.val_fraction else "whole-text"
+
+    @property
     def schedule_settings(self) -> dict[str, Any]:
         """The keyword arguments of `optim.learning_rate`."""
         return {
@@ -207,7 +214,8 @@ class RunSettings:
         graph: capture the training step as a CUDA graph and replay it.
         device: index of the GPU; None means the first.
         resume: folder of a run to resume, or None.
-        init_from: a model to fine-tune (anything `sg.load` takes), or None. Its shape and tokenizer are kept.
+        init_from: a model to fine-tune (anything `sg.load` takes), or None. Its configuration and tokenizer
+            are kept.
         logger: loggers that also receive the metrics: "none", "tensorboard", "wandb", or "tensorboard,wandb".
         corpus: how to read the text.
         tokenizer: how to tokenize it.

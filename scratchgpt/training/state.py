@@ -37,7 +37,7 @@ class TrainingState:
         if self.ema:
             self.ema.update()
 
-    def evaluated(self) -> BoundModel:
+    def eval_model(self) -> BoundModel:
         """Return the model with the weights to evaluate, see `weights`, on the optimizer's backend."""
         return BoundModel(self.model, self.weights(), self.optimizer.backend)
 

@@ -99,7 +99,7 @@ def resolve_settings(
 def with_default_prompt(
     settings: RunSettings, corpus: Corpus, tokenizer: Tokenizer, block_size: int
 ) -> RunSettings:
-    """Return the settings with the corpus's own prompt if they have none and it fits into a block."""
+    """Return the settings with the corpus's own prompt if they have none and it fits into block_size."""
     prompt = corpus.prompt
     if settings.generation.prompt is not None or prompt is None:
         return settings

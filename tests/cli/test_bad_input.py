@@ -36,8 +36,8 @@ def text(tmp_path: Path) -> str:
     [
         (None, ["missing.txt' does not exist: no file, folder or built-in text"]),
         (b"", ["is empty; expected text"]),
-        (b"too short", ["the text has 9 tokens, of which 8 are training text", "a block of 16"]),
-        (b"x" * 100, ["of which 10 are held-out text", "--training.val_fraction 0"]),
+        (b"too short", ["the text has 9 tokens, and its training part has 8", "expected at least 16"]),
+        (b"x" * 100, ["its validation part has 10", "--training.val_fraction 0"]),
         (b"abc \xff" + b"x" * 999, ["byte 0xff at offset 4", "expected UTF-8"]),
     ],
 )
@@ -130,8 +130,8 @@ def run(trained: Path, command: Command, tmp_path: Path) -> Path:
         (["--prompt", "Zebra"], ["'Z'", "is not in the tokenizer's vocabulary"]),
         (["--prompt", "the quick brown fox"], ["the prompt has 19 tokens; expected 1 to block_size = 16"]),
         (["--prompt", ""], ["the prompt has no tokens"]),
-        (["--temperature", "-1"], ["temperature is -1"]),
-        (["--top-k", "-1"], ["top_k is -1"]),
+        (["--temperature", "-1"], ["--temperature is -1"]),
+        (["--top-k", "-1"], ["--top-k is -1"]),
         (["--num-samples", "0"], ["--num-samples is 0; expected at least 1"]),
         (["--checkpoint", "middle"], ["--checkpoint is 'middle'; expected best or last"]),
         (["--tempreature", "1"], ["unknown option '--tempreature'; did you mean '--temperature'?"]),

@@ -19,16 +19,16 @@ LM = sg.LanguageModel(MODEL, MODEL.init(0), sg.CharTokenizer("abcdefgh"), sg.get
         (lambda: LM.generate("a", seed=np.random.default_rng(0)), "seed is Generator"),  # type: ignore[arg-type]
         (lambda: LM.generate("a", seed="a"), "seed is 'a'; expected a whole number"),  # type: ignore[arg-type]
         (lambda: LM.generate("a", seed=-1), "seed is -1; expected a whole number of at least 0"),
-        (lambda: LM.generate(5), "expected text"),  # type: ignore[arg-type]
+        (lambda: LM.generate(5), "expected a string"),  # type: ignore[arg-type]
         (lambda: LM.generate_batch(["a"], num_samples=1.5), "num_samples is 1.5"),  # type: ignore[arg-type]
         (lambda: LM.generate_batch(["a"], num_samples=True), "num_samples is True"),
         (lambda: LM.generate_batch("abc"), "prompts is 'abc'; expected a list of texts"),
-        (lambda: LM.generate_batch([1]), "expected text"),  # type: ignore[list-item]
+        (lambda: LM.generate_batch([1]), "expected a string"),  # type: ignore[list-item]
         (lambda: LM.stream_tokens("a", n_alternatives=1.5), "n_alternatives is 1.5"),  # type: ignore[arg-type]
-        (lambda: LM.score(None), "the text is None; expected text"),  # type: ignore[arg-type]
-        (lambda: LM.perplexity(5), "the text is 5; expected text"),  # type: ignore[arg-type]
-        (lambda: LM.embed(b"a"), "the text is b'a'; expected text"),  # type: ignore[arg-type]
-        (lambda: LM.attention(None), "the text is None; expected text"),  # type: ignore[arg-type]
+        (lambda: LM.score(None), "the text is None; expected a string"),  # type: ignore[arg-type]
+        (lambda: LM.perplexity(5), "the text is 5; expected a string"),  # type: ignore[arg-type]
+        (lambda: LM.embed(b"a"), "the text is b'a'; expected a string"),  # type: ignore[arg-type]
+        (lambda: LM.attention(None), "the text is None; expected a string"),  # type: ignore[arg-type]
         (lambda: sg.load(None), "the model is None; expected a folder"),  # type: ignore[arg-type]
         (
             lambda: LM.generate("a", frequency_penalty=-1e308),

@@ -162,7 +162,7 @@ def test_without_a_run_it_talks_with_the_newest_that_can(talk: Talk, run: Path) 
     assert "cannot chat: its tokenizer lacks <s>, <sep> and </s>" in done.err
     assert f"these can: {Path('runs', 'small')}\n" in done.err
     done = talk("abc\n", "--runs", "nowhere", folder=None)
-    assert done.code == 2 and "there is no run in 'nowhere' that can chat" in done.err
+    assert done.code == 2 and "no run in 'nowhere' can chat; use a model trained on dialogues" in done.err
     assert "scratchgpt train --config configs/talk.yaml" in done.err
     assert (ROOT / "configs" / "talk.yaml").is_file()
 
@@ -174,10 +174,7 @@ def test_a_message_that_cannot_be_encoded_does_not_end_the_chat(talk: Talk) -> N
     assert len(others) == 5 and others[1:3] == ["", ""]
     errors = done.err.splitlines()
     assert errors[0].startswith("(character 'x'") and "expected at most 55, to leave room" in errors[1]
-    assert (
-        "'\ufffd'" in errors[2]
-        and errors[3] == "(generation.temperature is 'cold'; expected a finite number)"
-    )
+    assert "'\ufffd'" in errors[2] and errors[3] == "(temperature is 'cold'; expected a finite number)"
 
 
 def test_commands(talk: Talk) -> None:
@@ -212,7 +209,7 @@ def test_commands(talk: Talk) -> None:
         ("/rest", "there is no command '/rest'; did you mean '/reset'?"),
         ("/set top_q 1", "there is no setting 'top_q'; did you mean 'top_"),
         ("/set prompt a", "there is no setting 'prompt'"),
-        ("/set top_p 2", "generation.top_p is 2.0; expected a number in (0, 1], or null"),
+        ("/set top_p 2", "(top_p is 2.0; expected a number in (0, 1], or null"),
         ("/set stop [a", "stop is '[a'; expected a YAML value"),
         ("/save", "missing file name; type /save FILE"),
         ("/save x", "there is no conversation to save yet"),

@@ -13,7 +13,7 @@ import scratchgpt as sg
 from scratchgpt import __main__ as program
 from scratchgpt import data
 from scratchgpt.cli.commands import evaluate as evaluate_run
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.language_model.replies import bleu
 from tests.support.project import Outcome
 from tests.support.runs import copy_run, train_run
@@ -94,7 +94,7 @@ def test_the_measures_are_those_of_the_held_out_text(
     assert found["tokens"] == round(0.1 * 39 * 30) - 1  # nothing predicts the first
     shown = capsys.readouterr().out
     for word in (
-        "run, best: text, held-out",
+        "run (best checkpoint) on text, validation part",
         f"{found['loss']:.4f} nats per token",
         f"{found['accuracy']:.2%}",
     ):
@@ -108,7 +108,7 @@ def test_every_part_and_checkpoint_can_be_chosen(text_run: str, flags: Sequence[
     model = sg.load(text_run, checkpoint="last")
     tokens = model.tokenizer.encode(Path("text.txt").read_text(encoding="utf-8"))
     rows = data.rows_of(data.Part.of(data.split(tokens, 0.1, 32)[part]), 32)
-    expected = score(sg.BoundModel(model.model, model.params, model.backend), rows, batch_size=9)
+    expected = text_loss(sg.BoundModel(model.model, model.params, model.backend), rows, batch_size=9)
     assert (found["loss"], found["accuracy"], found["tokens"]) == pytest.approx(tuple(expected), rel=1e-6)
 
 
@@ -176,7 +176,7 @@ def test_a_block_too_short_for_any_prompt_is_reported(
     Path("long.jsonl").write_text(json.dumps({"dialog": ["now" * 50, "Gone."]}) + "\n", encoding="utf-8")
     assert json.loads(config.read_text(encoding="utf-8"))["block_size"] == 99
     assert measured(bot_run, "--data=long.jsonl")["replies"] == {"number": 0}
-    assert "no turn of the bot has a prompt that fits into a block" in capsys.readouterr().out
+    assert "no turn of the bot has a prompt that fits into the context window" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

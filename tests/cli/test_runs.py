@@ -79,10 +79,9 @@ def test_on_a_narrow_terminal_every_name_and_fact_is_whole(
     assert runs.main([str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "…" not in out
-    facts = "steps 10/20, best loss 2.2500, at step 10, tokens 640, time ~0:00:10"
-    words = (
-        f"a-run-with-quite-a-long-name {facts} begun steps 0/20, best loss none yet, tokens 0 broken damaged"
-    )
+    facts = "steps 10/20, best validation loss 2.2500, at step 10, tokens 640, time ~0:00:10"
+    begun = "steps 0/20, best validation loss none yet, tokens 0"
+    words = f"a-run-with-quite-a-long-name {facts} begun {begun} broken damaged"
     assert " ".join(out.split()).startswith(words)
 
 
@@ -97,7 +96,7 @@ def test_runs_that_are_alike_have_no_differences(tmp_path: Path, capsys: pytest.
     for name in "ab":
         make_run(tmp_path / name, {20: 2.0})
     heading, line, *rows = listed(capsys, str(tmp_path))
-    assert heading == ["run", "steps", "best", "loss", "at", "step", "tokens", "time"]
+    assert heading == ["run", "steps", "best", "validation", "loss", "at", "step", "tokens", "time"]
     assert set("".join(line)) == {"─"}
     assert sorted(rows) == [[name, "20/20", "2.0000", "20", "1.3k", "~0:00:20"] for name in "ab"]
 
@@ -176,8 +175,8 @@ def test_whatever_a_run_holds_is_a_run_or_an_input_error(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere", "nowhere is not a folder"),
-        (".", "there is no run in .; expected a folder that holds runs"),
+        ("nowhere", "there is no folder 'nowhere' yet; train a model first"),
+        (".", "there is no run in '.'; train a model first, or name the folder"),
     ],
 )
 def test_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str) -> None:
@@ -216,7 +215,7 @@ def test_a_comparison_is_a_plot_and_a_table(tmp_path: Path, capsys: pytest.Captu
     for color in ("C0", "C1"):  # a curve for each run
         assert (np.abs(pixels[..., :3] - to_rgb(color)).max(axis=-1) < 0.02).sum() > 100, color
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["best", "loss", "2.0000", "1.7500"] in lines
+    assert ["best", "validation", "loss", "2.0000", "1.7500"] in lines
     assert ["batch_size", "4", "8"] in lines
     assert not [line for line in lines if line[:1] == ["learning_rate"]]
 

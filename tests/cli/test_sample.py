@@ -20,7 +20,7 @@ from scratchgpt.cli.options.generation import chosen_settings, unescaped
 from scratchgpt.cli.options.sample import parse_sample_args
 from scratchgpt.cli.samples import batches
 from scratchgpt.cli.samples.plain import RULE, print_texts
-from scratchgpt.cli.samples.probabilities import LEVELS, coloured, print_probabilities, quoted
+from scratchgpt.cli.samples.probabilities import LEVELS, colored, print_probabilities, quoted
 from scratchgpt.generation import GenerationSettings
 from scratchgpt.generation.token_stream import GeneratedToken
 from tests.support.project import ROOT, Outcome
@@ -68,7 +68,7 @@ def test_every_setting_of_generation_has_a_flag_that_its_docstring_explains(comm
     help_ = " ".join(command("sample.py", "--help").out.split())
     for name in FIELDS:
         assert f"--{name.replace('_', '-')} " in help_
-    assert "sample among the k likeliest tokens; 0 or null means all" in help_
+    assert "sample among the k most likely tokens; 0 or null means all" in help_
 
 
 def test_flags_override_what_the_run_has(run: str) -> None:
@@ -118,7 +118,10 @@ def test_a_flag_wins_over_settings_that_it_does_not_go_with(
     assert parsed(run, "--length-penalty", "0").beams == 3
     save(run, top_k=20)
     capsys.readouterr()
-    refused(command("sample.py", run, "--beams", "2", "--top-p", "0.5"), "top_p is 0.5; expected null with 2")
+    refused(
+        command("sample.py", run, "--beams", "2", "--top-p", "0.5"),
+        "--top-p is 0.5, but beam search does not sample; leave it out",
+    )
 
 
 SOME = st.fixed_dictionaries(
@@ -247,20 +250,20 @@ def test_probabilities_over_a_pipe_are_a_table(command: Command, run: str) -> No
         language_model().stream_tokens("abc", max_new_tokens=3, temperature=1.5, seed=3, n_alternatives=2)
     )
     assert out.startswith("abc" + "".join(token.text.replace("\n", "↵\n") for token in tokens))
-    assert "\x1b" not in out and "token" in out and "likeliest" in out
+    assert "\x1b" not in out and "token" in out and "1st" in out
     for token in tokens:
         assert f"{math.exp(token.logprob):.3f}" in out and quoted(token.text) in out
         assert all(f"{quoted(text)} {math.exp(lp):.3f}" in out for text, lp in token.alternatives)
     two = command("sample.py", run, "--show-probabilities", "--num-samples", "2", "--seed", "3").out
-    assert two.count("probability") == 2 and RULE in two and "likeliest" not in two
+    assert two.count("probability") == 2 and RULE in two and "1st" not in two
 
 
-def test_probabilities_on_a_terminal_are_colours() -> None:
+def test_probabilities_on_a_terminal_are_colors() -> None:
     tokens = [
         GeneratedToken(0, text, math.log(p), []) for text, p in [("a", 0.9), ("\n", 0.3), ("\x1b", 0.001)]
     ]
     for token, level in zip(tokens, (0, 1, 4), strict=True):
-        assert str(coloured(token).style) == LEVELS[level][1]
+        assert str(colored(token).style) == LEVELS[level][1]
     file = io.StringIO()
     out = Console(file=file, force_terminal=True, color_system="truecolor", highlight=False, width=200)
     print_probabilities(out, [("x", tokens)])
@@ -317,11 +320,14 @@ def test_a_terminal_obeys_nothing_that_a_model_writes(monkeypatch: pytest.Monkey
         ("--prompts none.jsonl", ["line 1: the prompt has no tokens; expected at least 1\n"]),
         ("--prompts long.txt --prompt a", ["--prompts long.txt and --prompt exclude each other"]),
         ("--json --show-probabilities", ["--json writes the probability of each token anyway"]),
-        ("--json --beams 2 --temperature 0", ["generation.beams is 2; expected 1 with --json"]),
+        ("--json --beams 2 --temperature 0", ["--beams is 2; expected 1 with --json"]),
         ("--alternatives -1", ["alternatives is -1; expected at least 0"]),
-        ("--num-samples 3 --beams 2 --temperature 0", ["num_samples is 3; expected at most beams = 2"]),
+        (
+            "--num-samples 3 --beams 2 --temperature 0",
+            ["--num-samples is 3; expected at most --beams, which is 2"],
+        ),
         ("--top-q 0.5", ["did you mean '--top-"]),
-        ("--top-p 2", ["generation.top_p is 2.0; expected a number in (0, 1]"]),
+        ("--top-p 2", ["--top-p is 2.0; expected a number in (0, 1]"]),
         ("--beams x", ["--beams is 'x'; expected a whole number"]),
     ],
 )

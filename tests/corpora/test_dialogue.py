@@ -60,23 +60,23 @@ def test_a_dialogue_is_written_with_special_tokens_between_the_turns() -> None:
     assert written(pieces) == "<s> User: How are you?<sep> Bot: Fine.<sep> User: Good.</s>"
     assert [piece.text for piece in pieces if piece.special] == ["<s>", "<sep>", "<sep>", "</s>"]
     assert [piece.ends for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-    assert all(piece.learned for piece in pieces)
+    assert all(piece.in_loss for piece in pieces)
 
 
 def test_with_bot_only_the_bots_turns_and_their_end_tokens_count() -> None:
     pieces = list(dialogue_pieces(["a", "b", "c", "d"], bot_only=True))
-    assert [piece.text for piece in pieces if piece.learned] == [" b", "<sep>", " d", "</s>"]
+    assert [piece.text for piece in pieces if piece.in_loss] == [" b", "<sep>", " d", "</s>"]
 
 
 def test_the_token_after_the_users_last_turn_does_not_count() -> None:
     pieces = list(dialogue_pieces(["a", "b", "c"], bot_only=True))
-    assert [piece.text for piece in pieces if piece.learned] == [" b", "<sep>"]
+    assert [piece.text for piece in pieces if piece.in_loss] == [" b", "<sep>"]
 
 
 def test_a_silent_bot_learns_to_stop() -> None:
     pieces = list(dialogue_pieces(["a", "", "c"], bot_only=True))
     assert written(pieces) == "<s> User: a<sep> Bot:<sep> User: c</s>"
-    assert [piece.text for piece in pieces if piece.learned] == ["<sep>"]
+    assert [piece.text for piece in pieces if piece.in_loss] == ["<sep>"]
 
 
 @given(st.lists(st.text(), min_size=1, max_size=6))
@@ -136,7 +136,7 @@ def test_dialogues_from_a_file_are_separate_examples(
     pieces = list(corpus.pieces())
     assert sum(piece.ends for piece in pieces) == 2
     assert {piece.text for piece in pieces if piece.special} <= set(corpus.specials)
-    assert not any(piece.learned for piece in pieces if piece.text in (" Bot:", " User:", "<s>"))
+    assert not any(piece.in_loss for piece in pieces if piece.text in (" Bot:", " User:", "<s>"))
 
 
 @pytest.mark.peers

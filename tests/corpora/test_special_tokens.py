@@ -45,7 +45,7 @@ def test_documents_and_the_loss_mask_do_not_change(parts: list[tuple[str, bool, 
     def documents(pieces: list[Piece]) -> list[list[tuple[str, bool]]]:
         made: list[list[tuple[str, bool]]] = [[]]
         for piece in pieces:
-            made[-1] += [(character, piece.learned) for character in piece.text]
+            made[-1] += [(character, piece.in_loss) for character in piece.text]
             if piece.ends:
                 made.append([])
         return made

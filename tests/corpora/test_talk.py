@@ -187,9 +187,9 @@ def test_talk_is_a_built_in_text_of_dialogues(monkeypatch: pytest.MonkeyPatch) -
     both, bot = (open_corpus("talk", bot_only=bot_only) for bot_only in (False, True))
     assert (bot.padded, bot.bos, bot.eos) == (True, "<s>", ("</s>", "<sep>"))
     assert [piece.text for piece in both.pieces()] == [piece.text for piece in bot.pieces()]
-    assert all(piece.learned for piece in both.pieces())
+    assert all(piece.in_loss for piece in both.pieces())
     first = next(dialogues(1, seed=0))
-    learned = [piece.text for piece in bot.pieces() if piece.learned and not piece.special]
+    learned = [piece.text for piece in bot.pieces() if piece.in_loss and not piece.special]
     assert learned[: len(first) // 2] == [f" {turn}" for turn in first[1::2]]
     assert sum(piece.ends for piece in bot.pieces()) == 3
 

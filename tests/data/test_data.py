@@ -30,8 +30,8 @@ def test_without_held_out_text_both_parts_are_the_whole_text() -> None:
 @pytest.mark.parametrize(
     ("n", "fraction", "words"),
     [
-        (50, 0.0, "has 50 tokens, of which 50 are training text; expected at least a block of 64"),
-        (100, 0.1, "of which 10 are held-out text.*--training.val_fraction 0"),
+        (50, 0.0, "has 50 tokens, and its training part has 50; expected at least 64"),
+        (100, 0.1, "its validation part has 10;.*--training.val_fraction 0"),
         (1, 0.0, "has 1 token, of which 1 are training text"),
         (100, 0.5, "of which 50 are training text"),
     ],
@@ -131,15 +131,15 @@ def test_a_part_keeps_the_loss_mask_and_the_ends_of_documents() -> None:
     part = text.between(2, 8)
     assert part.tokens.tolist() == [2, 3, 4, 5, 6, 7]
     assert part.ends.tolist() == [2, 4, 6]
-    assert part.learned is not None
-    assert part.learned.tolist() == [1, 1, 0, 0, 1, 1]
+    assert part.loss_mask is not None
+    assert part.loss_mask.tolist() == [1, 1, 0, 0, 1, 1]
     assert part.padded
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.5])
 def test_padded_documents_of_one_token_are_not_enough(fraction: float) -> None:
     text = Part(np.arange(9), np.arange(1, 10), padded=True)
-    with pytest.raises(InputError, match=r"has 9 tokens.*expected at least a document of 2 there"):
+    with pytest.raises(InputError, match=r"has 9 tokens.*expected at least a document of 2 tokens there"):
         data.split(text, fraction, 4)
 
 

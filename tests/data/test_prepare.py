@@ -96,7 +96,7 @@ def test_ids_take_no_more_bits_than_the_vocabulary_needs(tmp_path: Path, vocab_s
     folder = tmp_path / "text"
     ids = np.array([0, vocab_size - 1], dtype=np.int32)
     with token_writer(
-        folder, name="test", padded=False, vocab_size=vocab_size, n_characters=2, all_learned=True
+        folder, name="test", padded=False, vocab_size=vocab_size, n_characters=2, all_in_loss=True
     ) as writer:
         writer.append(ids, np.array([1]), np.ones(2, dtype=bool), 2)
     assert (folder / "tokens.bin").stat().st_size == 2 * bits // 8
@@ -108,7 +108,7 @@ def test_a_token_that_the_vocabulary_lacks_is_refused(tmp_path: Path, token: int
     with (
         pytest.raises(InputError, match=rf"token id is {token}; expected one in \[0, 300\)"),
         token_writer(
-            tmp_path / "text", name="test", padded=False, vocab_size=300, n_characters=2, all_learned=True
+            tmp_path / "text", name="test", padded=False, vocab_size=300, n_characters=2, all_in_loss=True
         ) as writer,
     ):
         writer.append(np.array([5, token]), np.array([2]), np.ones(2, dtype=bool), 2)

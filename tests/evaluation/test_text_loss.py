@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.data import Examples, Part, Windows
-from scratchgpt.evaluation.text_loss import score, spread_evenly
+from scratchgpt.evaluation.text_loss import spread_evenly, text_loss
 from scratchgpt.ops.cross_entropy import IGNORE_INDEX
 
 MODEL = sg.GPT(sg.GPTConfig(11, 8, n_layer=2, n_head=2, n_embd=12))
@@ -36,7 +36,7 @@ def test_windows_weight_every_target_equally(backend: Backend, batch_size: int, 
     text = Part(TOKENS, np.array([61]), learned)
     starts = list(range(0, 60, 8))
     expected = losses_one_by_one(backend, text, starts, [min(start + 9, 61) for start in starts])
-    loss = score(sg.BoundModel(MODEL, PARAMS, backend), Windows(text, 8), batch_size=batch_size).loss
+    loss = text_loss(sg.BoundModel(MODEL, PARAMS, backend), Windows(text, 8), batch_size=batch_size).loss
     assert loss == pytest.approx(np.mean(expected), rel=1e-12)
 
 
@@ -48,7 +48,7 @@ def test_padding_never_counts(backend: Backend, padding: int, monkeypatch: pytes
     expected = losses_one_by_one(backend, text, [0, *ends[:-1]], ends)
     assert len(expected) == 13
     rows = Examples(text, 8)
-    loss = score(sg.BoundModel(MODEL, PARAMS, backend), rows, batch_size=50).loss
+    loss = text_loss(sg.BoundModel(MODEL, PARAMS, backend), rows, batch_size=50).loss
     assert loss == pytest.approx(np.mean(expected), rel=1e-12)
     x, y = rows.batch(np.arange(len(rows)))
     assert sg.loss(MODEL, PARAMS, x, y, backend=backend) == pytest.approx(np.mean(expected), rel=1e-12)
@@ -115,7 +115,7 @@ def test_accuracy_is_the_share_of_targets_that_are_the_likeliest_token(
                 total += np.log(np.exp(logits[0, place]).sum()) - logits[0, place, target]
     mean_loss = total / n_targets
     for batch_size in (3, 50):
-        found = score(sg.BoundModel(model, params, backend), rows, batch_size=batch_size)
+        found = text_loss(sg.BoundModel(model, params, backend), rows, batch_size=batch_size)
         assert found.accuracy == n_right / n_targets
         assert found.loss == pytest.approx(mean_loss, rel=1e-12)
     assert 0 < n_right < n_targets
@@ -128,6 +128,6 @@ def test_a_memorized_text_has_accuracy_1(backend: Backend) -> None:
     params["wte.weight"][...], params["ln_f.weight"][...] = np.eye(8), 1
     params["lm_head.weight"][...] = np.roll(np.eye(8), 1, axis=0)
     rows = Windows(Part.of(np.arange(20) % 8), 8)
-    assert score(sg.BoundModel(model, params, backend), rows, batch_size=2).accuracy == 1.0
+    assert text_loss(sg.BoundModel(model, params, backend), rows, batch_size=2).accuracy == 1.0
     backwards = Windows(Part.of(-np.arange(20) % 8), 8)
-    assert score(sg.BoundModel(model, params, backend), backwards, batch_size=2).accuracy == 0.0
+    assert text_loss(sg.BoundModel(model, params, backend), backwards, batch_size=2).accuracy == 0.0

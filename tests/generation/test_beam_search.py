@@ -16,7 +16,7 @@ from scratchgpt.generation import GenerationSettings, generate_tokens
 from scratchgpt.generation.beam_search import Hypothesis, Process, beam_search
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.nn.context import Context
-from scratchgpt.nn.kv_cache import NextTokens
+from scratchgpt.nn.kv_cache import CacheSlots
 from scratchgpt.shapes import Array
 from tests.support import gpu
 
@@ -195,7 +195,7 @@ def test_one_prefill_and_then_one_row_per_running_beam(monkeypatch: pytest.Monke
     shapes = []
     next_logits = MODEL.next_logits
 
-    def counted(ctx: Context, tokens: np.ndarray, places: NextTokens) -> np.ndarray:
+    def counted(ctx: Context, tokens: np.ndarray, places: CacheSlots) -> np.ndarray:
         shapes.append(tokens.shape)
         return next_logits(ctx, tokens, places)
 

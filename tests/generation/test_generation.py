@@ -174,12 +174,12 @@ def test_a_bad_prompt_raises_before_the_first_token() -> None:
         ({"early_stopping": True}, "generation.early_stopping is True; expected false without beams"),
         (
             {"beams": 4, "temperature": 0.7},
-            "temperature is 0.7; expected 0 with 4 beams",
+            "temperature is 0.7, but beam search does not sample; leave it out",
         ),
-        ({"beams": 4, "top_k": 5}, "generation.top_k is 5; expected null with 4 beams"),
-        ({"beams": 4, "top_p": 0.9}, "generation.top_p is 0.9; expected null with 4 beams"),
-        ({"beams": 4, "min_p": 0.1}, "generation.min_p is 0.1; expected null with 4 beams"),
-        ({"beams": 4, "typical_p": 0.9}, "generation.typical_p is 0.9; expected null with 4 beams"),
+        ({"beams": 4, "top_k": 5}, "generation.top_k is 5, but beam search does not sample; leave it out"),
+        ({"beams": 4, "top_p": 0.9}, "generation.top_p is 0.9, but beam search does not sample"),
+        ({"beams": 4, "min_p": 0.1}, "generation.min_p is 0.1, but beam search does not sample"),
+        ({"beams": 4, "typical_p": 0.9}, "generation.typical_p is 0.9, but beam search does not sample"),
         ({"tempature": 0.9}, "unknown option 'generation.tempature'; did you mean 'generation.temperature'?"),
     ],
 )
@@ -253,7 +253,10 @@ def test_a_batch_with_settings_equals_its_prompts_alone(backend: Backend) -> Non
         ({"seed": [-1]}, "seed is -1; expected a whole number of at least 0"),
         ({"seed": ["x"]}, "seed is 'x'; expected a whole number"),
         ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
-        ({"banned": ["a"]}, "generation.banned has the text 'a' but no tokenizer; use token ids"),
+        (
+            {"banned": ["a"]},
+            "generation.banned has the text 'a' but no tokenizer; use LanguageModel.generate",
+        ),
         ({"no_repeat_ngram": 1, "n": 30}, "generation.no_repeat_ngram forbids every token after 10 new"),
     ],
 )
@@ -262,9 +265,16 @@ def test_bad_settings_for_token_ids_are_named(settings: dict, words: str) -> Non
         tokens(sg.get_backend(), [1], **settings)
 
 
-@pytest.mark.parametrize("name", ["prompt", "stop", "beams"])
-def test_settings_that_need_text_are_refused_for_token_ids(name: str) -> None:
-    with pytest.raises(sg.InputError, match=f"{name} needs text, not token ids; use LanguageModel.generate"):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("prompt", "prompt is a text, but prompts are token ids here; use LanguageModel.generate"),
+        ("stop", "stop is compared with text, so it needs a tokenizer; use LanguageModel.generate"),
+        ("beams", "beams cannot be generated token by token.*use LanguageModel.generate, or beam_search"),
+    ],
+)
+def test_settings_that_token_ids_alone_cannot_serve_are_refused(name: str, words: str) -> None:
+    with pytest.raises(sg.InputError, match=words):
         generate_batch(sg.BoundModel(MODEL, PARAMS, sg.get_backend()), [[1]], **{name: 1})
 
 

@@ -55,8 +55,8 @@ def test_a_token_in_vectors_is_a_token_in_arrays(name: str, recompute: bool, dty
         token = int(RNG.integers(11))
         before = [array.copy() for array in (*found.keys, *found.values)]
         logits = next_token(2, token)
-        places = expected.next([2], 1)
-        wanted = model.next_logits(textbook, np.array([[token]]), places)[0, 0]
+        slots = expected.next([2], 1)
+        wanted = model.next_logits(textbook, np.array([[token]]), slots)[0, 0]
         assert logits.dtype == dtype
         atol = TOLERANCE[dtype] * max(1.0, float(np.abs(wanted).max()))
         np.testing.assert_allclose(logits, wanted, rtol=0, atol=atol)

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.cli.commands.inspect import main
-from scratchgpt.evaluation.scoring import log_probs_of
+from scratchgpt.evaluation.log_probs import log_probs_of
 from scratchgpt.gradcheck.model_cases import ADAPTIVE_CONFIGS, CONFIGS, awkward_params
 from scratchgpt.inspection import figures, residual
 from scratchgpt.inspection.attention_maps import attention_maps
@@ -32,9 +32,9 @@ IDS = np.array([3, 1, 4, 1, 5, 9, 2], dtype=np.int32)
 
 
 def layer_norm(x: np.ndarray, name: str) -> np.ndarray:
-    centred = x - x.mean(-1, keepdims=True)
-    scale = np.sqrt((centred**2).mean(-1, keepdims=True) + CONFIG.layer_norm_epsilon)
-    return PARAMS[f"{name}.weight"] * centred / scale + PARAMS[f"{name}.bias"]
+    centered = x - x.mean(-1, keepdims=True)
+    scale = np.sqrt((centered**2).mean(-1, keepdims=True) + CONFIG.layer_norm_epsilon)
+    return PARAMS[f"{name}.weight"] * centered / scale + PARAMS[f"{name}.bias"]
 
 
 def by_hand() -> tuple[list[np.ndarray], np.ndarray]:

@@ -21,7 +21,7 @@ from scratchgpt.language_model.formats.gguf_export import export_gguf  # noqa: E
 from scratchgpt.language_model.formats.tokenizer_json import as_bpe  # noqa: E402
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, Tokenizer  # noqa: E402
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe  # noqa: E402
-from scratchgpt.tokenizers.byte_letters import letters_of  # noqa: E402
+from scratchgpt.tokenizers.bytes_to_unicode import letters_of  # noqa: E402
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4  # noqa: E402
 
 pytestmark = pytest.mark.peers

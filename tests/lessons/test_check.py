@@ -2,9 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 
-from lessons.kit import check, files, report
+from lessons.kit import check, compare, files, report, variants
 from lessons.specs import EXERCISES
 from tests.lessons.learner import answer, checked, names
 
@@ -149,11 +150,28 @@ def test_the_four_verdicts() -> None:
     text = report.text_of(check.check(EXERCISES[8], source=other))
     assert "your calculus is right, but for another formula" in text
     assert "not one of the known mistakes" in text
-    both = other.replace("(h - shift - x_hat * scale)", "(h - shift)")
+    both = other.replace("(dx_hat - mean - x_hat * projection)", "(dx_hat - mean)")
     text = report.text_of(check.check(EXERCISES[8], source=both))
     assert "fix the forward first" in text
     assert "LN-VARIANCE" not in text
-    wrong = answer(8).replace("(h - shift - x_hat * scale)", "(h - 0.5 * shift - x_hat * scale)")
+    wrong = answer(8).replace("(dx_hat - mean -", "(dx_hat - 0.5 * mean -")
     text = report.text_of(check.check(EXERCISES[8], source=wrong))
-    assert "term B is multiplied by 0.5, which is 1/2" in text  # not a known mistake, but terms describe it
+    assert (
+        "the mean term is multiplied by 0.5, which is 1/2" in text
+    )  # not a known mistake, but terms describe it
     assert re.search("Violated .* each row of dx must sum to 0", text)
+
+
+def test_no_more_digits_are_claimed_than_a_number_has() -> None:
+    right = np.array([1.0, 2.0, 3.0])
+
+    def said(error: float, case: str) -> str:
+        (line,) = compare.compare({"y": right + error}, {"y": right}, case, 1e-10)
+        return line.text
+
+    assert said(0.0, "first") == "equal"
+    assert said(0.0, variants.FLOAT32) == "equal (in float32)"
+    assert said(1e-12, "first") == "agrees to 12 digits"
+    assert said(4e-16, "first") == "agrees to 15 digits"
+    assert said(1e-12, variants.FLOAT32) == "agrees to 7 digits (in float32)"
+    assert said(1e-5, variants.FLOAT32) == "agrees to 5 digits (in float32)"

@@ -10,7 +10,7 @@ from tests.lessons.learner import answer, checked
 
 
 def test_a_line_that_changes_an_input_in_place_is_shown() -> None:
-    source = answer(8).replace("    centred = x - x.mean", "    x -= 1.0\n    centred = x - x.mean")
+    source = answer(8).replace("    centered = x - x.mean", "    x -= 1.0\n    centered = x - x.mean")
     found = check.check(EXERCISES[8], source=source)
     text = report.text_of(found)
     assert found.state == check.CRASHED
@@ -67,7 +67,8 @@ def test_a_syntax_error_and_a_missing_function_are_reported() -> None:
 
 def test_conflict_markers_of_git_are_explained() -> None:
     source = answer(8).replace(
-        "    h = dy * weight\n", "<<<<<<< HEAD\n    h = dy\n=======\n    h = dy * weight\n>>>>>>> mine\n"
+        "    dx_hat = dy * weight\n",
+        "<<<<<<< HEAD\n    dx_hat = dy\n=======\n    dx_hat = dy * weight\n>>>>>>> mine\n",
     )
     text = report.text_of(check.check(EXERCISES[8], source=source))
     assert re.search(r"08_layernorm\.py:\d+: <<<<<<< HEAD\n", text)

@@ -129,6 +129,37 @@ def test_results_in_another_order_are_recognized(number: int, old: str, new: str
     assert names(found) == []
 
 
+def test_a_second_wrong_result_that_the_mistake_does_not_explain_is_mentioned() -> None:
+    noise = (
+        "(dx_hat - mean - x_hat * projection) * rstd",
+        "(dx_hat - mean - x_hat * projection) * rstd + x_hat**2",
+    )
+    mistake = ("dweight = (dy * x_hat).sum", "dweight = (dx_hat * x_hat).sum")
+    found, text = checked(8, noise, mistake)
+    assert names(found) == ["LN-DGAMMA-H"]
+    assert "Unexplained dx is wrong, too, and not explained by this" in text
+    _, text = checked(8, mistake)
+    assert "Unexplained" not in text
+    _, text = checked(8, noise)
+    assert "not one of the known mistakes" in text
+    assert "Unexplained" not in text
+
+
+@pytest.mark.parametrize("number", [number for number, exercise in EXERCISES.items() if exercise.terms])
+def test_no_term_is_called_by_a_letter_that_stands_for_a_size(number: int) -> None:
+    exercise = EXERCISES[number]
+    assert all(len(term) > 1 for term in exercise.equations)
+    for terms in exercise.terms.values():
+        assert set(terms(exercise.cases()[0])) <= set(exercise.equations)
+
+
+def test_a_mean_over_the_whole_array_is_recognized() -> None:
+    for name, id_ in (("dx_hat", "LN-MEAN-WHOLE"), ("(dx_hat * x_hat)", "LN-PROJECTION-WHOLE")):
+        found, text = checked(8, (f"= {name}.mean(axis=-1, keepdims=True)", f"= {name}.mean()"))
+        assert names(found) == [id_]
+        assert "over the whole array instead of each row" in text
+
+
 def test_two_mistakes_at_once_are_both_named() -> None:
     chosen = [fault for fault in files.faults(8) if fault.id in ("LN-SUM", "LN-GAMMA")]
     found = check.check(EXERCISES[8], source=files.patched(answer(8), *chosen))

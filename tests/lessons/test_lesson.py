@@ -50,13 +50,13 @@ def test_a_crash_in_a_lesson_with_mine_shows_the_learners_line(
     with_mine: Lesson, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = files.exercise_path(8)
-    path.write_text(answer(8).replace("x_hat = centred", "x_hat = centered"), encoding="utf-8")
+    path.write_text(answer(8).replace("x_hat = centered", "x_hat = cantered"), encoding="utf-8")
     functions = with_mine.functions(layernorm)
     with pytest.raises(NameError) as caught:
         functions.forward(np.ones((2, 3)), np.ones(3))
     sys.excepthook(NameError, caught.value, caught.tb)
     shown = capsys.readouterr().err
-    assert "lessons/exercises/08_layernorm.py:19: x_hat = centered * rstd" in shown
+    assert "lessons/exercises/08_layernorm.py:19: x_hat = cantered * rstd" in shown
     assert "run: python -m lessons check 8" in shown
 
 

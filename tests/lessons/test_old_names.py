@@ -72,7 +72,7 @@ def test_an_old_file_that_was_not_started_is_deleted(
 def test_work_in_both_files_is_kept_and_the_learner_is_told_what_to_do(
     desk: Path, capsys: pytest.CaptureFixture[str], old: str
 ) -> None:
-    mine = WORK.replace("x_hat = centred", "x_hat = 2.0 * centred")
+    mine = WORK.replace("x_hat = centered", "x_hat = 2.0 * centered")
     (desk / "ex08.py").write_text(old, encoding="utf-8")
     (desk / "08_layernorm.py").write_text(mine, encoding="utf-8")
     for _ in range(2):  # until the learner has done it

@@ -8,7 +8,7 @@ from tests.lessons.learner import answer, checked
 
 
 def test_a_change_of_what_forward_saved_is_reported() -> None:
-    source = answer(8).replace("    h = dy * weight\n", "    x_hat *= 1.5\n    h = dy * weight\n")
+    source = answer(8).replace("    dx_hat = dy * weight\n", "    x_hat *= 1.5\n    dx_hat = dy * weight\n")
     text = report.text_of(check.check(EXERCISES[8], source=source))
     assert "it modifies what forward saved" in text
 
@@ -17,7 +17,7 @@ def test_a_change_of_what_forward_saved_is_reported() -> None:
     ("number", "old", "new"),
     [
         (5, "dwte = np.zeros_like(wte)", "dwte = np.random.default_rng().standard_normal(wte.shape)"),
-        (8, "h = dy * weight\n", "h = dy * weight * np.random.default_rng().random()\n"),
+        (8, "dx_hat = dy * weight\n", "dx_hat = dy * weight * np.random.default_rng().random()\n"),
     ],
 )
 def test_random_numbers_are_not_called_a_change_of_what_was_saved(number: int, old: str, new: str) -> None:

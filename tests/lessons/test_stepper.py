@@ -1,5 +1,7 @@
 """The command line: progress, hints, the answer, starting again."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +38,7 @@ def test_hints_grow_and_reveal_leads_to_the_answer(desk: Path, capsys: pytest.Ca
         lengths.append(len(capsys.readouterr().out))
     assert lengths[0] < lengths[1] < lengths[2]
     stepper.main(["reveal", "8"])
-    assert "+    dx = (h - shift - x_hat * scale) * rstd" in capsys.readouterr().out
+    assert "+    dx = (dx_hat - mean - x_hat * projection) * rstd" in capsys.readouterr().out
     (desk / "08_layernorm.py").write_text(answer(8), encoding="utf-8")
     stepper.main(["reveal", "8"])
     assert "identical to the answer" in capsys.readouterr().out
@@ -45,3 +47,17 @@ def test_hints_grow_and_reveal_leads_to_the_answer(desk: Path, capsys: pytest.Ca
 def test_unknown_lessons_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert stepper.main(["check", "99"]) == 2
     assert "there is no lesson 99; expected one from 0 to 15" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", ["reveal 8", "list", "hint 8", "--help"])
+def test_a_reader_that_stops_reading_ends_the_command_quietly(course: Path, arguments: str) -> None:
+    command = [sys.executable, "-m", "lessons", *arguments.split()]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=course.parent
+    ) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        started.stdout.close()  # before the command has written anything
+        errors = started.stderr.read().decode()
+    assert errors == ""
+    assert started.returncode == (0 if arguments == "--help" else 141)  # argparse ignores it

@@ -40,8 +40,8 @@ def test_a_gpt_is_trained_with_a_learners_functions(train: Callable[..., Outcome
     done = train("4,5,8", *SMALL)
     assert done.code == 0, done.err
     assert (
-        "your lessons 4,5,8: over 10 steps in float64 the loss differs from the engine's by at most"
-        in done.out
+        "with your functions of lessons 4, 5, 8, over 10 steps in float64 the loss differs from the "
+        "engine's by at most" in done.out
     )
     assert Path("runs/fables/best.safetensors").exists()
     assert "more text: python sample.py runs/fables" in done.out
@@ -51,7 +51,7 @@ def test_all_takes_every_exercise_that_is_started(train: Callable[..., Outcome])
     for number in (2, 6, 10, 11, 13, 14):
         files.reset(number)
     assert train("all", *SMALL, "--print-config").out.startswith("data: ")
-    assert "your lessons 4,5,8: " in train("all", *SMALL).out
+    assert "with your functions of lessons 4, 5, 8, " in train("all", *SMALL).out
 
 
 def test_the_learners_functions_are_the_ones_that_run(
@@ -150,7 +150,7 @@ def test_ctrl_c_saves_and_says_how_to_continue(train: Callable[..., Outcome]) ->
 def test_an_exception_in_the_middle_of_training_shows_the_learners_line(
     train: Callable[..., Outcome],
 ) -> None:
-    line = "    x_hat = centred * rstd\n"
+    line = "    x_hat = centered * rstd\n"
     wrong = f"{line}    if x.dtype == 'float32':\n        x_hat.nope()\n"  # the comparison is in float64
     files.exercise_path(8).write_text(answer(8).replace(line, wrong), encoding="utf-8")
     done = train("8", *SMALL)

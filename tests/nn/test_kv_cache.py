@@ -15,7 +15,7 @@ from scratchgpt.generation.decoder import Decoder
 from scratchgpt.generation.next_token import NextToken
 from scratchgpt.gradcheck.model_cases import CONFIGS, awkward_params
 from scratchgpt.nn.context import NO_GRADS, Context
-from scratchgpt.nn.kv_cache import KVCache, NextTokens
+from scratchgpt.nn.kv_cache import CacheSlots, KVCache
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 RNG = np.random.default_rng(0)
@@ -71,9 +71,9 @@ def test_several_tokens_can_follow_what_is_cached(backend: Backend) -> None:
     ctx = Context(params, NO_GRADS, backend.ops)
     expected = sg.logits(model, params, tokens, backend=backend)
     for first, last in ((0, 3), (3, 4), (4, 8)):
-        places = cache.next([0, 1, 2], last - first)
-        assert places.positions.tolist() == [list(range(first, last))] * 3
-        found = model.next_logits(ctx, tokens[:, first:last], places)
+        slots = cache.next([0, 1, 2], last - first)
+        assert slots.positions.tolist() == [list(range(first, last))] * 3
+        found = model.next_logits(ctx, tokens[:, first:last], slots)
         np.testing.assert_allclose(found[:, 0], expected[:, last - 1], rtol=1e-12, atol=1e-12)
     assert cache.lengths == [8, 8, 8]
     with pytest.raises(sg.InputError, match="row 0 of the cache has 8 tokens, and 1 more do not fit"):
@@ -207,9 +207,9 @@ def test_nothing_is_computed_before_it_is_asked_for(
     shapes, calls = [], []
     next_logits, next_token = model.next_logits, NextToken.__call__
 
-    def counted(ctx: Context, tokens: np.ndarray, places: NextTokens) -> np.ndarray:
+    def counted(ctx: Context, tokens: np.ndarray, slots: CacheSlots) -> np.ndarray:
         shapes.append(tokens.shape)
-        return next_logits(ctx, tokens, places)
+        return next_logits(ctx, tokens, slots)
 
     def counted_vector(self: NextToken, row: int, token: int) -> np.ndarray:
         calls.append((row, token))

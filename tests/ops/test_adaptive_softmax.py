@@ -16,7 +16,7 @@ from scratchgpt.backends import Backend
 from scratchgpt.backends.numpy import workers
 from scratchgpt.checkpoint import load_training_state, save_training_state
 from scratchgpt.data import Part, Windows
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.generation import generate_tokens
 from scratchgpt.generation.decoder import Decoder
 from scratchgpt.gradcheck import check, check_model
@@ -291,7 +291,7 @@ def test_evaluation_is_the_mean_of_minus_log_p(backend: Backend) -> None:
     for start in (0, 8):
         log_probs = sg.logits(model, params, tokens[None, start : start + 8], backend=backend)[0]
         losses += [-log_probs[t, tokens[start + t + 1]] for t in range(8)]
-    found = score(sg.BoundModel(model, params, backend), windows, batch_size=2).loss
+    found = text_loss(sg.BoundModel(model, params, backend), windows, batch_size=2).loss
     assert found == pytest.approx(np.mean(losses), rel=1e-12)
 
 

@@ -38,11 +38,11 @@ def falling(n: int) -> Points:
 
 
 def test_the_loss_of_a_run(figures: list[Figure]) -> None:
-    plot_loss("x", falling(100), [(50, 1.5), (100, 1.75)], 65, "held-out", 1.25)
+    plot_loss("x", falling(100), [(50, 1.5), (100, 1.75)], 65, "validation", 1.25)
     (axes,) = figures[0].axes
     assert legend(figures[0]) == [
         "training (smoothed)",
-        "held-out",
+        "validation",
         "best, 1.5 at step 50",
         "uniform guess, ln 65",
         "entropy of the source, 1.25",
@@ -67,12 +67,12 @@ def test_only_losses_of_very_different_size_get_a_logarithmic_axis(figures: list
 
 @pytest.mark.parametrize(("n", "marker"), [(1, "o"), (60, "o"), (61, "")])
 def test_evaluations_have_dots_unless_they_are_many(figures: list[Figure], n: int, marker: str) -> None:
-    plot_loss("x", falling(n), falling(n), 65, "held-out")
+    plot_loss("x", falling(n), falling(n), 65, "validation")
     assert figures[0].axes[0].lines[1].get_marker() == marker
 
 
 def test_a_run_of_one_step_can_be_seen(figures: list[Figure]) -> None:
-    plot_loss("x", [(1, 3.0)], [(1, 3.1)], 65, "held-out")
+    plot_loss("x", [(1, 3.0)], [(1, 3.1)], 65, "validation")
     assert figures[0].axes[0].lines[0].get_marker() == "."
 
 
@@ -89,10 +89,15 @@ def test_the_names_of_runs_are_shown_as_they_are(figures: list[Figure]) -> None:
 
 
 def test_the_file_is_a_png_that_shows_the_curves(tmp_path: Path) -> None:
-    plot_loss(tmp_path / "loss.png", falling(300), falling(3), 65, "held-out", floor=0.5)
+    plot_loss(tmp_path / "loss.png", falling(300), falling(3), 65, "validation", floor=0.5)
     assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
     pixels = imread(tmp_path / "loss.png")
     assert pixels.shape == (540, 960, 4)
-    for color in ("white", "tab:blue", "tab:orange", "tab:green"):  # background, training, held-out, entropy
+    for color in (
+        "white",
+        "tab:blue",
+        "tab:orange",
+        "tab:green",
+    ):  # background, training, val, entropy
         is_color = np.abs(pixels[..., :3] - to_rgb(color)).max(axis=-1) < 0.02
         assert is_color.sum() > 100, color

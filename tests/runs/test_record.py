@@ -27,7 +27,7 @@ def test_what_was_recorded_after_the_checkpoint_is_dropped_when_a_run_resumes(tm
     record = RunRecord(tmp_path)
     for step in (1, 2, 3):
         record.log(step=step, loss=1.0 / step)
-    record.log_evaluation(2, "held-out", 2.5, accuracy=0.5)
+    record.log_evaluation(2, "validation", 2.5, accuracy=0.5)
     record.write(3)
     again = RunRecord(tmp_path)
     again.read(2)

@@ -115,7 +115,7 @@ def test_a_page_has_everything_that_was_recorded(run: Path) -> None:
     layers = {"h.0": 1e-3, "h.1": 2e-3}
     everything += [{"step": 100, "update_ratio": layers}]
     everything += [{"step": 50, "sample": "the first"}, {"step": 100, "sample": "the second"}]
-    text, page = report(run, everything, "804,096 parameters\nbackend numpy", "held-out", floor=1.1)
+    text, page = report(run, everything, "804,096 parameters\nbackend numpy", "validation", floor=1.1)
     assert "<h1>tales</h1>" in text
     progress = "step 100 of 100, 6,400 tokens seen, 61 s of training"
     assert f"804,096 parameters\nbackend numpy\n{progress}" in page.texts
@@ -132,7 +132,7 @@ def test_a_page_has_everything_that_was_recorded(run: Path) -> None:
     assert loss.legend == [
         "training, every step",
         "training, mean",
-        "held-out",
+        "validation",
         "entropy of the source, 1.1",
         "uniform guess, ln 65, 4.174",
     ]
@@ -146,7 +146,7 @@ def test_a_page_has_everything_that_was_recorded(run: Path) -> None:
     cells = rows(text)
     for row in (
         ["", "last", "best", "at step"],
-        ["held-out loss, nats per token", "1.25", "1.25", "100"],
+        ["validation loss, nats per token", "1.25", "1.25", "100"],
         ["perplexity", "3.49", "3.49", "100"],
         ["bits per byte", "1.8", "1.8", "100"],
         ["training tokens per second", "1,000", "1,000", "100"],
@@ -182,12 +182,12 @@ def test_a_page_of_an_older_run_leaves_out_what_is_missing(run: Path) -> None:
 
 def test_steps_that_were_skipped_are_counted(run: Path) -> None:
     skipped = [{"step": step, "lr": 1e-3, "skipped": step, "why": "the loss is nan"} for step in (1, 2)]
-    text, _ = report(run, [*skipped, {"step": 3, "loss": 2.0}], "", "held-out")
+    text, _ = report(run, [*skipped, {"step": 3, "loss": 2.0}], "", "validation")
     assert "step 3 of 100, 192 tokens seen, 2 steps skipped" in text
 
 
 def test_a_page_before_anything_is_recorded(run: Path) -> None:
-    text, page = report(run, [], "about", "held-out")
+    text, page = report(run, [], "about", "validation")
     assert page.count("svg") == page.count("details") == 0
     assert "about\nstep 0 of 100" in page.texts
     assert ["data", "tales.txt"] in rows(text)
@@ -223,13 +223,13 @@ def test_no_text_of_a_user_becomes_markup(tmp_path_factory: pytest.TempPathFacto
 
 
 def test_half_of_a_surrogate_pair_is_shown_as_a_replacement_character(run: Path) -> None:
-    text, page = report(run, [{"step": 1, "sample": "a\ud800b"}], "about", "held-out")
+    text, page = report(run, [{"step": 1, "sample": "a\ud800b"}], "about", "validation")
     assert "<pre dir=auto>a&#55296;b</pre>" in text
     assert "a\ufffdb" in page.texts
 
 
 def test_a_page_needs_no_network_and_no_script(run: Path) -> None:
-    text, page = report(run, [*records(), {"step": 100, "sample": "x"}], "about", "held-out")
+    text, page = report(run, [*records(), {"step": 100, "sample": "x"}], "about", "validation")
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
     assert not {"src", "href"} & {name for _, attributes in page.tags for name in attributes}
     assert "url(" not in text and "@import" not in text
@@ -237,13 +237,13 @@ def test_a_page_needs_no_network_and_no_script(run: Path) -> None:
 
 
 def test_a_page_reloads_itself_until_training_has_ended(run: Path) -> None:
-    assert 'http-equiv="refresh"' in report(run, records(50), "", "held-out")[0]
-    assert 'http-equiv="refresh"' not in report(run, records(100), "", "held-out")[0]
+    assert 'http-equiv="refresh"' in report(run, records(50), "", "validation")[0]
+    assert 'http-equiv="refresh"' not in report(run, records(100), "", "validation")[0]
 
 
 def test_many_samples_are_thinned_out_and_the_page_says_so(run: Path) -> None:
     samples = [{"step": step, "sample": f"[{step}]"} for step in range(1, 101)]
-    text, page = report(run, samples, "", "held-out")
+    text, page = report(run, samples, "", "validation")
     assert "Samples, 12 of 100" in text
     assert page.count("details") == 12
     assert re.findall(r"<pre dir=auto>\[(\d+)\]</pre>", text) == [str(100 - 9 * i) for i in range(12)]
@@ -252,17 +252,17 @@ def test_many_samples_are_thinned_out_and_the_page_says_so(run: Path) -> None:
 def test_a_long_run_does_not_make_a_long_page(run: Path) -> None:
     sizes = []
     for n_steps in (2_000, 20_000):
-        write_report(run, records(n_steps), "", "held-out")
+        write_report(run, records(n_steps), "", "validation")
         sizes.append((run / "report.html").stat().st_size)
     assert sizes[1] < 1.5 * sizes[0]
 
 
 def test_settings_that_cannot_be_read_are_named_and_the_old_page_stays(run: Path) -> None:
-    write_report(run, records(), "", "held-out")
+    write_report(run, records(), "", "validation")
     before = (run / "report.html").read_bytes()
     (run / "run.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(InputError, match=r"run.yaml is not valid YAML"):
-        write_report(run, records(), "", "held-out")
+        write_report(run, records(), "", "validation")
     assert (run / "report.html").read_bytes() == before
 
 

@@ -11,7 +11,7 @@ import pytest
 from scratchgpt import InputError, tokenizers
 from scratchgpt.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer
 from scratchgpt.tokenizers.bpe_training import count_chunks, train_bpe
-from scratchgpt.tokenizers.byte_letters import LETTERS, bytes_of, letters_of
+from scratchgpt.tokenizers.bytes_to_unicode import LETTERS, bytes_of, letters_of
 from scratchgpt.tokenizers.gpt2_files import load_gpt2
 from scratchgpt.tokenizers.huggingface_reading import from_json
 from scratchgpt.tokenizers.split_patterns import GPT2, GPT4

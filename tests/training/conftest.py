@@ -29,4 +29,4 @@ def placeholder_plots(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.fixture(autouse=True)
 def small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure the machine's rate of matrix products, for the MFU, with small ones."""
-    monkeypatch.setattr("scratchgpt.training.matrix_rate.MATRIX_SIZE", 128)
+    monkeypatch.setattr("scratchgpt.training.mfu.MATRIX_SIZE", 128)

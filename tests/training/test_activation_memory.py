@@ -128,21 +128,21 @@ def test_the_summary_for_gpt2() -> None:
     gpt2 = sg.GPTConfig(vocab_size=50257)
     reference = sg.get_backend("reference")
     assert activation_summary(sg.GPT(gpt2), reference, 12) == (
-        "activations up to 17.6 GiB (12 x 1024 tokens at once); with --training.recompute true up to 2.8 GiB"
+        "peak activation memory: at most 17.6 GiB (batch 12 x 1024); 2.8 GiB with --training.recompute true"
     )
     bf16 = gpu.backend("bf16")
     assert activation_summary(sg.GPT(gpt2, recompute=True), bf16, 12) == (
-        "activations up to 1.4 GiB (12 x 1024 tokens at once, blocks recomputed)"
+        "peak activation memory: at most 1.4 GiB (batch 12 x 1024, blocks recomputed)"
     )
 
 
 def test_only_rows_in_memory_at_the_same_time_count(monkeypatch: pytest.MonkeyPatch) -> None:
     model = sg.GPT(BASE)
-    assert "(12 x 24 tokens at once)" in activation_summary(model, sg.get_backend("reference"), 12)
+    assert "(batch 12 x 24)" in activation_summary(model, sg.get_backend("reference"), 12)
     in_groups = activation_summary(model, sg.get_backend("reference"), 12, accumulate=5)
-    assert "(3 x 24 tokens at once)" in in_groups
+    assert "(batch 3 x 24)" in in_groups
     monkeypatch.setattr(workers, "MIN_WORK_FOR_THREADS", 0)
     monkeypatch.setattr(workers, "TOKENS_PER_MICRO_BATCH", 48)  # micro-batches of 2 rows or less
     for threads in (1, 3):
         summary = activation_summary(model, sg.get_backend("numpy", threads), 12)
-        assert f"({2 * threads} x 24 tokens at once)" in summary
+        assert f"(batch {2 * threads} x 24)" in summary

@@ -158,7 +158,7 @@ def test_the_starting_point_is_evaluated_and_remains_the_best_until_it_is_beaten
     ruin = ("--training.learning_rate=5", "--training.min_learning_rate=5", "--training.grad_clip=null")
     done = command("train.py", "--init-from", "a", "--data", "a.txt", "--out", "b", *SHORT, *ruin)
     assert done.code == 0, done.err
-    assert "starts with a held-out loss of" in done.out
+    assert "starts with a validation loss of" in done.out
     assert "at step 0 of 6" in done.out
     assert np.array_equal(sg.load("a").params.flat, sg.load("b").params.flat)
     assert sg.load("b", checkpoint="last").params.flat.std() > sg.load("a").params.flat.std()

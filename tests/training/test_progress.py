@@ -73,15 +73,15 @@ def test_the_display_shows_step_loss_pace_evaluation_and_sample(clock: Clock) ->
             progress.step_ends(600)
         for loss in (4.0, 3.0, 2.0):
             progress.show(100, loss, 1e-3)
-        progress.evaluated(50, 2.0, 1.75, "held-out", True)
-        progress.evaluated(100, 2.0, 1.8, "held-out", False)
-        progress.sampled("The fox\nsaw a crow")
+        progress.show_evaluation(50, 2.0, 1.75, "validation", True)
+        progress.show_evaluation(100, 2.0, 1.8, "validation", False)
+        progress.show_sample("The fox\nsaw a crow")
         text = progress._display().plain
     assert "100 of 1,000" in text
     assert "0:07:30 left" in text  # 900 steps at 0.5 s
     assert "█▅▁ 2.0000" in text
     assert "learning rate 1.0e-03, 1,200 tokens/s" in text
-    assert "held-out 1.8000 at step 100, best 1.7500 at step 50" in text
+    assert "validation 1.8000 at step 100, best 1.7500 at step 50" in text
     assert "sample      The fox\n            saw a crow" in text
     n_cells = text.count("━")
     assert n_cells and len(text.splitlines()[0]) == 80
@@ -118,8 +118,8 @@ def test_no_line_is_wider_than_the_terminal_and_a_sample_has_no_control_characte
 ) -> None:
     progress = TrainingProgress(terminal(width), max_steps=10**6)
     progress.show(123_456, 1.0, 1e-3)
-    progress.evaluated(123_000, 1.0, 1.0, "whole-text", True)
-    progress.sampled(text)
+    progress.show_evaluation(123_000, 1.0, 1.0, "whole-text", True)
+    progress.show_sample(text)
     lines = lines_of(progress)
     assert all(cell_len(line) <= min(width, 80) for line in lines)
     assert len(lines) <= 4 + 3
@@ -151,8 +151,8 @@ def test_the_terminal_is_restored_however_training_ends(end: type[BaseException]
 def test_a_display_higher_than_the_terminal_is_cut() -> None:
     console = terminal(height=3)
     with TrainingProgress(console, max_steps=10) as progress:
-        progress.sampled("a\nb\nc")
-        progress.evaluated(1, 1.0, 1.0, "held-out", True)
+        progress.show_sample("a\nb\nc")
+        progress.show_evaluation(1, 1.0, 1.0, "validation", True)
     last = written(console).split("best\n")[1].split("\x1b")[0]
     assert last.count("\n") <= 2
 
@@ -163,7 +163,7 @@ def test_a_terminal_without_unicode_gets_plain_characters() -> None:
     with TrainingProgress(console, max_steps=10) as progress:
         progress.show(5, 1.0, 1e-3)
         progress.show(6, 2.0, 1e-3)
-        progress.evaluated(6, 1.0, 1.0, "held-out", True)
+        progress.show_evaluation(6, 1.0, 1.0, "validation", True)
     file.flush()
 
 
@@ -179,10 +179,10 @@ def test_without_a_terminal_each_evaluation_prints_one_line_and_nothing_else(
             clock.now += 2.0
             progress.step_ends(100)
             progress.show(step, 2.5, 1e-3)
-            progress.sampled("not here")
-            progress.evaluated(step, 2.5, 2.25, "held-out", step == 50)
+            progress.show_sample("not here")
+            progress.show_evaluation(step, 2.5, 2.25, "validation", step == 50)
     assert file.getvalue() == (
-        "step     50  training loss 2.5000  held-out loss 2.2500  50 tokens/s  best\n"
-        "step    100  training loss 2.5000  held-out loss 2.2500  50 tokens/s\n"
+        "step     50  training loss 2.5000  validation loss 2.2500  50 tokens/s  best\n"
+        "step    100  training loss 2.5000  validation loss 2.2500  50 tokens/s\n"
     )
     assert progress.pace == {"tokens_per_second": 50.0, "matrix_share": 0.0, "seconds": 4.0}

@@ -68,7 +68,7 @@ def test_a_run_writes_all_its_files(command: Command, text: str) -> None:
     height, width, _ = plt.imread("run/loss.png").shape
     assert width > height > 300
     assert Path("run/sample.txt").read_text(encoding="utf-8") in done.out
-    assert "held-out loss" in done.out
+    assert "validation loss" in done.out
     curve = losses("run")
     assert [step for step, _ in curve].count(40) == 2  # the step and its evaluation
     assert curve[-1][1] < curve[0][1] - 0.5
@@ -277,7 +277,7 @@ def test_a_run_without_held_out_text_learns_the_whole_text(command: Command) -> 
     done = command("train.py", "--data", "short.txt", "--out", "run", *SMALL, "--training.val_fraction=0",
                    "--generation.prompt=to")  # fmt: skip
     assert done.code == 0, done.err
-    assert "whole-text loss" in done.out and "held-out" not in done.out
+    assert "whole-text loss" in done.out and "validation" not in done.out
     evaluations = [loss for step, loss in losses("run") if step % 10 == 0][1::2]
     assert len(evaluations) == 4 and evaluations[-1] < evaluations[0] - 0.5
 
@@ -344,7 +344,7 @@ def test_the_commands_at_the_top_of_train_py_work(command: Command) -> None:
         outputs.append(done.out)
     assert [step for step, _ in losses("runs/mine")][-1] == 4
     assert "more text: python sample.py runs/fables" in outputs[0]
-    assert "held-out loss" in outputs[3]
+    assert "validation loss" in outputs[3]
     assert "--training.learning_rate" in outputs[4]
 
 

@@ -1,4 +1,4 @@
-"""The `cupy` backend: the textbook on CuPy arrays, with CUDA kernels in place of the expensive pairs.
+"""The `cupy` backend: the reference ops on CuPy arrays, with CUDA kernels in place of the expensive pairs.
 
 CuPy is imported only when the backend is created, so the other backends work without it.
 """

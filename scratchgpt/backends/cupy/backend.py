@@ -86,9 +86,9 @@ class CupyBackend(Backend):
         )
 
     def memory(self) -> str:
-        """Return how much of the GPU's memory is in use."""
+        """Return how much of the GPU's memory is in use, as a line."""
         free, total_bytes = cupy.cuda.runtime.memGetInfo()
-        return f", GPU memory: {(total_bytes - free) / 2**30:.2f} of {total_bytes / 2**30:.2f} GiB in use"
+        return f"GPU memory: {(total_bytes - free) / 2**30:.2f} of {total_bytes / 2**30:.2f} GiB in use\n"
 
     def to_device(self, array: Array) -> Array:
         """Return the array on the GPU."""

@@ -6,7 +6,7 @@ import cupy
 import numpy as np
 
 from scratchgpt.backends.cupy.kernels import blocks_for, contiguous, index, launch, number, size
-from scratchgpt.ops import dropout as textbook
+from scratchgpt.ops import dropout as reference
 from scratchgpt.ops.rng import RowStreams, UniformSource
 from scratchgpt.shapes import AnyShape, Array
 
@@ -16,7 +16,7 @@ NUMBERS_PER_THREAD = 8  # NUMBERS in philox.cuh
 class Saved(NamedTuple):
     """What backward needs to draw the mask again: the streams' state, and how many numbers were drawn before.
 
-    Without dropout the state is None. A mask that was drawn on the host is stored, as in the textbook.
+    Without dropout the state is None. A mask that was drawn on the host is stored, as in the reference op.
     """
 
     state: Array | None
@@ -33,7 +33,7 @@ def forward(x: AnyShape, p: float, rng: UniformSource | None) -> tuple[AnyShape,
     if rng is None or p == 0.0:
         return x, Saved(None, 0, p)
     if not isinstance(rng, RowStreams):
-        mask = textbook.draw_mask(x.shape, p, rng, like=x)
+        mask = reference.draw_mask(x.shape, p, rng, like=x)
         return x * mask, Saved(None, 0, p, mask)
     saved = Saved(on_device(rng), rng.skip(x.size // len(x)), p)
     return _dropped(x, saved), saved

@@ -2,7 +2,7 @@
 
 from scratchgpt.backends.cupy.kernels import address
 from scratchgpt.backends.packed_heads import packed
-from scratchgpt.ops import split_heads as textbook
+from scratchgpt.ops import split_heads as reference
 from scratchgpt.ops.split_heads import Saved, forward
 from scratchgpt.shapes import BHTD, QKV
 
@@ -12,4 +12,4 @@ __all__ = ["Saved", "backward", "forward"]
 def backward(saved: Saved, dqkv: tuple[BHTD, BHTD, BHTD]) -> tuple[QKV]:
     """Return the gradient of the fused projection; no copy if the three are views of such an array."""
     whole = packed(dqkv, address)
-    return textbook.backward(saved, dqkv) if whole is None else (whole,)
+    return reference.backward(saved, dqkv) if whole is None else (whole,)

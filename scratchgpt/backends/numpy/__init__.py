@@ -1,4 +1,4 @@
-"""The `numpy` backend, the default: NumPy on a CPU, with faster pairs in place of some of the textbook's."""
+"""The `numpy` backend, the default: NumPy on a CPU, with faster pairs in place of some reference ops."""
 
 import dataclasses
 import functools

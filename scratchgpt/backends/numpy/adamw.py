@@ -12,7 +12,7 @@ MAX_PARTS = 8  # that `map` gets: one, or an even number of equal parts, which t
 
 
 def update(step: Update, workers: Workers) -> None:
-    """Update w, m and v in place; the formula is the textbook's, `ops.updates.adamw`."""
+    """Update w, m and v in place; the formula is that of `ops.updates.adamw`."""
     size = step.w.size
     n_blocks = math.ceil(size / ELEMENTS_PER_BLOCK)
     n_parts = 1 if n_blocks == 1 else min(MAX_PARTS, n_blocks + n_blocks % 2)

@@ -10,7 +10,7 @@ from scratchgpt.shapes import AnyShape
 
 
 class Saved(NamedTuple):
-    """What backward needs: the slope y'(x), instead of the textbook's x and tanh u."""
+    """What backward needs: the slope y'(x), instead of the reference op's x and tanh u."""
 
     slope: AnyShape
 

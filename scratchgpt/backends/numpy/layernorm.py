@@ -26,7 +26,7 @@ def forward(x: AnyC, weight: VectorC, bias: VectorC | None = None, eps: float = 
 
 
 def backward(saved: Saved, dy: AnyC) -> tuple[AnyC, VectorC, VectorC | None]:
-    """Return dx, dweight, dbias (None without a bias); the formula is the textbook's."""
+    """Return dx, dweight, dbias (None without a bias); the formula is the reference op's."""
     C = dy.shape[-1]
     rows, x_hat, rstd = dy.reshape(-1, C), saved.x_hat.reshape(-1, C), saved.rstd.reshape(-1, 1)
     ones = filled((len(rows),), 1.0, dy.dtype)

@@ -1,7 +1,7 @@
 """Run a batch on several cores: split it into micro-batches and work on them in threads.
 
 NumPy releases the GIL while it computes, so threads that each run a whole pass keep all cores busy, including
-with element-wise work; BLAS uses a single thread in each. Every NumPy call releases and reacquires the GIL;
+with element-wise work; BLAS uses a single thread in each. A large NumPy call releases and reacquires the GIL;
 that is the cost of threading, and a reason to make few, large calls. The split depends on the shapes alone,
 never on the number of threads, and so do the results.
 """

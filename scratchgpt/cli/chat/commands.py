@@ -19,7 +19,7 @@ def run_command(line: str, session: Session) -> str:
     """Run the command in a line that starts with /; return the text to show the user.
 
     Raises:
-        InputError: an unknown command, or one that fails.
+        InputError: if the command is unknown or fails.
     """
     name, _, rest = line.partition(" ")
     if name not in COMMANDS:

@@ -31,7 +31,7 @@ class Conversation:
             limit: maximum number of tokens.
 
         Raises:
-            InputError: unknown characters, or a turn that is too long on its own.
+            InputError: if the turn has unknown characters, or is too long on its own.
         """
         for first in range(self.n_forgotten, len(self.turns) + 1, 2):
             ids = prompt_ids([*self.turns[first:], said], tokenizer)

@@ -23,7 +23,7 @@ class Transcripts:
             path: a new file, or one written by this chat and not changed since.
 
         Raises:
-            InputError: all conversations are empty, the file exists, or it cannot be read or written.
+            InputError: if all conversations are empty, the file exists, or it cannot be read or written.
         """
         lines = [
             json.dumps({"dialog": each.turns}, ensure_ascii=False) for each in conversations if each.turns

@@ -51,7 +51,7 @@ class Session:
 
     @property
     def limit(self) -> int:
-        """Maximum number of prompt tokens; up to a quarter of the block is left for the reply."""
+        """Maximum number of prompt tokens; up to a quarter of the context window is left for the reply."""
         block_size = self._model.model.config.block_size
         return block_size - min(self.settings.max_new_tokens, block_size // 4)
 
@@ -59,7 +59,7 @@ class Session:
         """Yield the model's reply piece by piece, until it ends its turn; the conversation is unchanged.
 
         Raises:
-            InputError: the tokenizer cannot encode the message or a text in the settings.
+            InputError: if the tokenizer cannot encode the message or a text in the settings.
         """
         model, tokenizer = self._model, self._model.tokenizer
         ids = self.conversation.prompt(said, tokenizer, self.limit)

@@ -7,6 +7,7 @@ import sys
 
 from scratchgpt.cli.chat.commands import run_command
 from scratchgpt.cli.chat.session import Session
+from scratchgpt.cli.options.generation import without_section
 from scratchgpt.errors import InputError
 from scratchgpt.utils.signals import signals_request_stop
 from scratchgpt.utils.terminal import printable
@@ -24,7 +25,7 @@ def talk(session: Session) -> int:
     Ctrl-C ends the program. Everything else goes to standard error.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C with piped input.
+        KeyboardInterrupt: if the user presses Ctrl-C and the input is piped.
     """
     on_terminal = sys.stdin.isatty()
     if on_terminal:
@@ -57,7 +58,7 @@ def _answer(line: str, session: Session, on_terminal: bool) -> int:
         elif line:
             return _say(line, session, on_terminal)
     except InputError as error:
-        print(f"({error})", file=sys.stderr)
+        print(f"({without_section(str(error))})", file=sys.stderr)
         if not on_terminal and not line.startswith("/"):
             print(flush=True)
     return 0

@@ -51,13 +51,17 @@ def _suggestion(folder: Path) -> str:
     """Return which runs can chat, or how to train one."""
     if found := runs_that_chat(folder):
         return f"these can: {', '.join(map(str, found))}"
-    return "one that was trained on dialogues, as scratchgpt train --config configs/talk.yaml makes it"
+    return "use a model trained on dialogues, e.g. with `scratchgpt train --config configs/talk.yaml`"
 
 
 def _parser() -> Parser:
     parser = Parser(prog=PROG, description="Chat with a model trained on dialogues.")
     parser.add_argument(
-        "run", type=str | None, nargs="?", help="the folder of the run; default: the newest that can chat"
+        "run",
+        metavar="RUN",
+        type=str | None,
+        nargs="?",
+        help="the folder of the run; default: the newest that can chat",
     )
     parser.add_argument("--runs", type=str, default="runs", help="the folder to look for the newest run in")
     add_checkpoint_argument(parser)

@@ -21,7 +21,8 @@ def main(argv: Sequence[str]) -> int:
     """Plot the validation losses of several runs and print a table; return the exit code.
 
     Raises:
-        InputError: bad options, fewer than two runs, or one that is damaged or has no evaluation yet.
+        InputError: if an option is invalid, there are fewer than two runs, or one is damaged or has no
+            evaluation yet.
     """
     parser = Parser(prog=PROG, description="Plot the curves of several runs and compare their settings.")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`scratchgpt evaluate`: measure how well a model predicts a text, and how well it replies in dialogues."""
+"""`scratchgpt evaluate`: measure the loss on a text and, for dialogues, the quality of replies."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from scratchgpt.cli.options.evaluate import corpus_for, parse_evaluate_args, sav
 from scratchgpt.cli.options.model import load_model
 from scratchgpt.corpora import Corpus
 from scratchgpt.evaluation.metrics import in_other_units
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.language_model import replies
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers.special_tokens import SEP
@@ -25,13 +25,14 @@ from scratchgpt.utils.validation import from_mapping
 
 PROG = "scratchgpt evaluate"
 N_EXAMPLES = 5  # replies to print
+PARTS = {"held-out": "validation part", "training": "training part", "whole": "whole text"}  # by --split
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the measures of a model on a text, and with --json write them to a file; return the exit code.
+    """Print the metrics of a model on a text, and with --json write them to a file; return the exit code.
 
     Raises:
-        InputError: bad options, or a run or a text that cannot be read.
+        InputError: if an option is invalid, or the run or the text cannot be read.
     """
     options, corpus_options = parse_evaluate_args(argv, PROG)
     if options.json:
@@ -46,8 +47,8 @@ def main(argv: Sequence[str]) -> int:
     part = _part(corpus, model, split, training.val_fraction, out)
 
     measures = predict(model, corpus, part, training.batch_size, options.tokens)
-    model_name = ", ".join(filter(None, (run.name, checkpoint)))
-    out.print(printable(f"{model_name}: {corpus.name}, {split}"), soft_wrap=True)
+    model_name = f"{run.name} ({checkpoint} checkpoint)" if checkpoint else run.name
+    out.print(printable(f"{model_name} on {corpus.name}, {PARTS[split]}"), soft_wrap=True)
     out.print(measures_table(measures))
 
     result: dict[str, Any] = {
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
 def predict(
     model: LanguageModel, corpus: Corpus, part: data.Part, batch_size: int, max_tokens: int | None
 ) -> dict[str, float]:
-    """Return how well a model predicts a part of a text: the measures by name.
+    """Return how well a model predicts a part of a text: the metrics by name.
 
     Args:
         model: the model.
@@ -77,7 +78,7 @@ def predict(
         batch_size: rows per batch.
         max_tokens: evaluate on at most about this many tokens; None means all.
     """
-    loss, accuracy, n_targets = score(
+    loss, accuracy, n_targets = text_loss(
         model.bound,
         data.rows_of(part, model.bound.config.block_size),
         batch_size=batch_size,
@@ -97,7 +98,7 @@ def reply(model: LanguageModel, part: data.Part, n: int, out: Console) -> dict[s
     """Generate up to `n` replies in dialogues; print and return how they compare with those in the text."""
     asked = replies.replies(part, model.tokenizer, model.model.config.block_size, n)
     if not asked:
-        out.print("no turn of the bot has a prompt that fits into a block")
+        out.print("no turn of the bot has a prompt that fits into the context window")
         return {"number": 0}
     references, said = [each.reference for each in asked], replies.answers(model, asked)
     measures = {"number": len(asked), "exact_match": replies.exact_match(references, said)}

@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> int:
     """Write a model as Hugging Face's transformers or llama.cpp reads it; return the exit code.
 
     Raises:
-        InputError: bad options, a model that cannot be loaded, or one that the format cannot hold.
+        InputError: if an option is invalid, or the model cannot be loaded or does not fit the format.
     """
     arguments = _parser().parse_args(argv)
     options = arguments[arguments.subcommand]

@@ -14,7 +14,7 @@ def main(argv: Sequence[str]) -> int:
     """Check every op and whole models, and print a table; return 0 if every gradient is right, else 1.
 
     Raises:
-        InputError: bad options, or a backend that is not available.
+        InputError: if an option is invalid, or the backend is not available.
     """
     parser = Parser(prog=PROG, description="Check every gradient against finite differences.")
     parser.add_argument("--backend", type=str, default="numpy", help=f"the ops to check: {any_of(BACKENDS)}")

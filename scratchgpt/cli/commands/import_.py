@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     """Write a folder that `sg.load` and `scratchgpt sample` open; return the exit code.
 
     Raises:
-        InputError: bad options, or a model or tokenizer that cannot be loaded.
+        InputError: if an option is invalid, or the model or tokenizer cannot be loaded.
     """
     arguments = _parser().parse_args(argv)
     options = arguments[arguments.subcommand]

@@ -32,9 +32,9 @@ TOP_IN_TABLE = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Draw what happens inside a model, and print the likeliest next tokens; return the exit code."""
+    """Draw what happens inside a model, and print the most likely next tokens; return the exit code."""
     parser = Parser(prog=PROG, description="Look inside a model while it reads a text.")
-    parser.add_argument("run", type=str, help="the folder of a run")
+    parser.add_argument("run", metavar="RUN", type=str, help="the folder of a run")
     parser.add_argument("--text", type=str, required=True, help="the text to read, at least 2 tokens")
     parser.add_argument("--out", type=str | None, help="the folder for the pictures; default: RUN/inspect")
     add_checkpoint_argument(parser)
@@ -73,7 +73,7 @@ def _about(lm: LanguageModel, n_tokens: int, n_read: int, loss: float) -> str:
     """Return lines that describe the model and the text."""
     config = lm.model.config
     read = (
-        f"the last {n_read} of {n_tokens:,} tokens (a full block)"
+        f"the last {n_read} of {n_tokens:,} tokens (a full context window)"
         if n_read < n_tokens
         else counted(n_read, "token")
     )
@@ -93,16 +93,15 @@ def _pictures(lm: LanguageModel, ids: Array, lens: Lens, norms: dict[str, float]
     yield Picture(
         "next-tokens",
         "Next token",
-        f"The {len(best)} likeliest next tokens, out of {counted(len(lens.last), 'token')}.",
+        f"The {len(best)} most likely next tokens, out of {counted(len(lens.last), 'token')}.",
         figures.next_tokens(drawable(labels(lm.tokenizer, best)), lens.last[best].tolist()),
     )
     yield Picture(
         "logit-lens",
         "Logit lens",
-        "The prediction after each token if the model stopped after a layer: the likeliest next token and "
-        "its probability, by the model's final LayerNorm and head. The last column is the prediction itself."
-        + (" Not all layers are shown." if len(lens.ids) > figures.MAX_COLUMNS else "")
-        + shown,
+        "The prediction after each token if the model stopped after a layer: the most likely next token "
+        "and its probability, by the model's final LayerNorm and head. The last column is the prediction "
+        "itself." + (" Not all layers are shown." if len(lens.ids) > figures.MAX_COLUMNS else "") + shown,
         figures.logit_lens(
             [drawable(labels(lm.tokenizer, layer)) for layer in lens.ids[:, -T:]], lens.probs[:, -T:], words
         ),
@@ -134,7 +133,7 @@ def _pictures(lm: LanguageModel, ids: Array, lens: Lens, norms: dict[str, float]
 
 
 def _table(lm: LanguageModel, lens: Lens) -> Table:
-    """Return a table of the likeliest next tokens."""
+    """Return a table of the most likely next tokens."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("next token", "id", "probability"):
         table.add_column(name, justify="left" if name == "next token" else "right")

@@ -30,18 +30,20 @@ def main(argv: Sequence[str]) -> int:
     """List the runs in a folder, the most recent first; return the exit code.
 
     Raises:
-        InputError: bad options, no such folder, or no run in it.
+        InputError: if an option is invalid, the folder does not exist, or there is no run in it.
     """
     parser = Parser(prog=PROG, description="List the runs in a folder and how their settings differ.")
     parser.add_argument(
         "folder", metavar="FOLDER", nargs="?", type=str, default="runs", help="the folder that holds the runs"
     )
     folder = Path(parser.parse_args(argv).folder)
+    if not folder.exists():
+        raise InputError(f"there is no folder {str(folder)!r} yet; train a model first, or name the folder")
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; expected one that holds runs")
+        raise InputError(f"{folder} is a file; expected a folder that holds runs")
     found = sorted(filter(is_run, folder.iterdir()), key=last_changed, reverse=True)
     if not found:
-        raise InputError(f"there is no run in {folder}; expected a folder that holds runs")
+        raise InputError(f"there is no run in {str(folder)!r}; train a model first, or name the folder")
     print_table(console(), [(path, _read(path)) for path in found])
     return 0
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 
+from scratchgpt.cli.options.generation import errors_name_options
 from scratchgpt.cli.options.model import load_model
 from scratchgpt.cli.options.sample import parse_sample_args
 from scratchgpt.cli.samples.batches import requests, samples
@@ -32,12 +33,13 @@ def main(argv: Sequence[str], prog: str = PROG) -> int:
     prompts: list[str | None] = [prompt.text for prompt in listed] or [settings.prompt]
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     asked = requests(prompts, options.num_samples, seed)
-    if options.json:
-        print_json(samples(model, asked, settings, options.alternatives))
-    elif options.show_probabilities:
-        print_probabilities(console(), scored_texts(model, asked, settings, options.alternatives))
-    elif settings.beams > 1:
-        print_texts(best_texts(model, prompts, options.num_samples, settings))
-    else:
-        print_texts(texts(model, asked, settings))
+    with errors_name_options():
+        if options.json:
+            print_json(samples(model, asked, settings, options.alternatives))
+        elif options.show_probabilities:
+            print_probabilities(console(), scored_texts(model, asked, settings, options.alternatives))
+        elif settings.beams > 1:
+            print_texts(best_texts(model, prompts, options.num_samples, settings))
+        else:
+            print_texts(texts(model, asked, settings))
     return 0

@@ -54,7 +54,7 @@ def train(options: Namespace) -> None:
     """Train a tokenizer, write its file, and print its size.
 
     Raises:
-        InputError: the output file exists or cannot be written, there is no text, or a setting is invalid.
+        InputError: if the output file exists or cannot be written, there is no text, or a setting is invalid.
     """
     out = Path(options.out or ("tokenizer.model" if options.kind == "sentencepiece" else "tokenizer.json"))
     if out.exists():
@@ -91,7 +91,7 @@ def encode(tokenizer: Tokenizer, text: str, options: Namespace) -> Array:
     """Return the ids of a text as an int32 array (N,), with the dropout that the options ask for.
 
     Raises:
-        InputError: dropout is set and the tokenizer is not BPE, or the text cannot be encoded.
+        InputError: if dropout is set and the tokenizer is not BPE, or the text cannot be encoded.
     """
     if not options.dropout:
         return tokenizer.encode(text, allow_special=options.allow_special)
@@ -120,8 +120,8 @@ def _text(argument: str) -> str:
     """Return the text of a file, of standard input for `-`, or else the argument itself.
 
     Raises:
-        InputError: the file or standard input cannot be read, or the argument looks like the path of a file
-            that does not exist.
+        InputError: if the file or standard input cannot be read, or the argument looks like the path of a
+            file that does not exist.
     """
     if argument != "-":
         if os.path.isfile(argument):  # noqa: PTH113 - pathlib raises for a text that is too long for a path

@@ -26,7 +26,7 @@ def main(argv: Sequence[str], prog: str = PROG) -> int:
         prog: the program's name as the user typed it: "scratchgpt train" or "train.py".
 
     Raises:
-        InputError: settings, text or checkpoint that cannot be used, or a loss that is not finite.
+        InputError: if the settings, the text or a checkpoint cannot be used, or a loss is not finite.
     """
     settings = parse_train_args(argv, prog)
     backend = get_backend(settings.backend, **settings.backend_settings)
@@ -66,8 +66,10 @@ def run_training(settings: RunSettings, backend: Backend, train_command: str, sa
     console.print(sample)
     console.rule()
     console.print(
-        f"best loss {run.best_loss:.4f} nats per token at step {run.best_step} of {run.step}, "
-        f"{time.perf_counter() - started:.0f} s in total{backend.memory()}\n"
+        f"best {settings.training.val_label} loss {run.best_loss:.4f} nats per token at step {run.best_step} "
+        f"of {run.step}, "
+        f"{time.perf_counter() - started:.0f} s in total\n"
+        f"{backend.memory()}"
         f"run folder: {run.path}\n"
         f"plots: {run.path / 'loss.png'}, {run.path / 'report.html'}\n"
         f"more text: {sample_command} {folder}"

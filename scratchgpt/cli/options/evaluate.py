@@ -23,7 +23,7 @@ def parse_evaluate_args(argv: Sequence[str], prog: str) -> tuple[Namespace, Mapp
     """Return the options, and those of section `corpus` that the user typed.
 
     Raises:
-        InputError: an unknown option or a bad value.
+        InputError: if an option is unknown or a value is invalid.
     """
     parser = _parser(prog)
     options = parser.parse_args(argv)
@@ -40,7 +40,7 @@ def saved_settings(run: Path) -> dict[str, Any]:
     A model without a run.yaml, such as one from Hugging Face, has none.
 
     Raises:
-        InputError: run.yaml is damaged.
+        InputError: if run.yaml is damaged.
     """
     path = run / "run.yaml"
     saved = load_yaml(path) if path.exists() else {}
@@ -62,7 +62,7 @@ def corpus_for(run: Path, saved: Mapping[str, Any], data: str | None, typed: Map
         typed: the options of section `corpus` that the user typed; they override the run's.
 
     Raises:
-        InputError: no text is named, or it cannot be read.
+        InputError: if no text is named, or it cannot be read.
     """
     settings = from_mapping(CorpusSettings, {**saved["corpus"], **typed}, "corpus.")
     name = data or saved.get("data")
@@ -76,7 +76,9 @@ def corpus_for(run: Path, saved: Mapping[str, Any], data: str | None, typed: Map
 
 
 def _parser(prog: str) -> Parser:
-    parser = Parser(prog=prog, description="Measure how well a model predicts a text and replies.")
+    parser = Parser(
+        prog=prog, description="Measure the loss on a text and, for dialogues, the quality of replies."
+    )
     parser.add_argument(
         "run", metavar="RUN", type=str, help="the folder of a run, or any model that sg.load opens"
     )
@@ -98,9 +100,7 @@ def _parser(prog: str) -> Parser:
     parser.add_argument(
         "--replies", type=int, metavar="N", default=200, help="generate N replies, if the text is dialogues"
     )
-    parser.add_argument(
-        "--json", type=str | None, metavar="FILE", help="write the measures to this file, too"
-    )
+    parser.add_argument("--json", type=str | None, metavar="FILE", help="also write the metrics to this file")
     parser.add_class_arguments(CorpusSettings, "corpus")
     add_backend_arguments(parser)
     return parser

@@ -3,7 +3,8 @@
 import dataclasses
 import re
 from argparse import SUPPRESS
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from typing import Any, get_origin, get_type_hints
 
@@ -13,12 +14,14 @@ from scratchgpt.generation import GenerationSettings
 from scratchgpt.utils.validation import from_mapping
 
 HINTS = get_type_hints(GenerationSettings)
+SETTING = re.compile(rf"\bgeneration\.({'|'.join(HINTS)})\b")  # as error messages name it
 ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
 REPEATABLE = {  # fields that are lists or mappings: the placeholder of one item, and how to write it
     list: ("TEXT", r"Repeat the option for more texts, '' for none; \n, \t and \\ are escapes."),
     dict: (
         "TOKEN=NUMBER",
-        "Repeat the option for more tokens, '' for none; 13 is an id, the or 'the' is text, and so is '13'.",
+        "Repeat the option for more tokens, '' for none. A bare number is a token id; anything else, or a "
+        "quoted number, is text.",
     ),
 }
 
@@ -51,6 +54,21 @@ def typed_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
     return typed
 
 
+@contextmanager
+def errors_name_options() -> Iterator[None]:
+    """Name settings as the user types them in the messages of errors: `--top-k` for `generation.top_k`."""
+    try:
+        yield
+    except InputError as error:
+        options = SETTING.sub(lambda match: "--" + match[1].replace("_", "-"), str(error))
+        raise InputError(options) from None
+
+
+def without_section(message: str) -> str:
+    """Return an error message with settings named as `/set` in a chat names them, without "generation."."""
+    return SETTING.sub(r"\1", message)
+
+
 def chosen_settings(
     saved: Mapping[str, Any], typed: Mapping[str, Any]
 ) -> tuple[GenerationSettings, Sequence[str]]:
@@ -60,7 +78,7 @@ def chosen_settings(
     As few saved settings as possible are dropped.
 
     Raises:
-        InputError: the options are invalid whatever the run's settings are.
+        InputError: if the options are invalid whatever the run's settings are.
     """
     try:
         return from_mapping(GenerationSettings, {**saved, **typed}, "generation."), []
@@ -74,7 +92,8 @@ def chosen_settings(
                 return from_mapping(GenerationSettings, {**kept, **typed}, "generation."), names
             except InputError:
                 continue
-    return from_mapping(GenerationSettings, typed, "generation."), changed
+    with errors_name_options():
+        return from_mapping(GenerationSettings, typed, "generation."), changed
 
 
 def unescaped(text: str) -> str:

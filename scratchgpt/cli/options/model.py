@@ -51,7 +51,7 @@ def chosen_backend(options: BackendOptions) -> Backend:
     """Return the backend that the options choose.
 
     Raises:
-        InputError: it does not exist, is not available here, or lacks a setting.
+        InputError: if the backend does not exist, is not available here, or lacks a setting.
     """
     return get_backend(options.backend, options.threads, precision=options.precision, device=options.device)
 
@@ -60,6 +60,6 @@ def load_model(run: str | Path, checkpoint: str | None, options: BackendOptions)
     """Load a checkpoint of a run, or any other model that `sg.load` opens, on the backend of the options.
 
     Raises:
-        InputError: the run, the checkpoint or the backend cannot be used.
+        InputError: if the run, the checkpoint or the backend cannot be used.
     """
     return load(run, checkpoint=checkpoint, backend=chosen_backend(options))

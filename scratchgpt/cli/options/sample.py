@@ -28,7 +28,7 @@ class SampleOptions:
         generation: the run's own settings, overridden by the options typed.
         json: whether to write JSON lines.
         show_probabilities: whether to show the probability of each token, if the output is not JSON.
-        alternatives: how many of the likeliest tokens to list for each token.
+        alternatives: how many of the most likely tokens to list for each token.
         backend: the backend that computes.
         threads: number of CPU threads; None means one per core.
         precision: of the arithmetic on a GPU.
@@ -54,7 +54,7 @@ def parse_sample_args(argv: Sequence[str], prog: str = "sample.py") -> SampleOpt
     """Return the options of `scratchgpt sample`; the default run is the newest one in `--runs`.
 
     Raises:
-        InputError: bad options, or no run.
+        InputError: if an option is invalid, or there is no run.
     """
     parser, argv = _sample_parser(prog), list(argv)
     flags = parser.parse_args(argv, defaults=False).as_dict()
@@ -101,11 +101,15 @@ def _check(values: Mapping[str, Any], flags: Mapping[str, Any]) -> None:
 
 
 def _check_beam_search(beams: int, values: Mapping[str, Any]) -> None:
+    if values["num_samples"] > beams:
+        raise InputError(
+            f"--num-samples is {values['num_samples']}; expected at most --beams, which is {beams}"
+        )
     for name in ("json", "show_probabilities", "alternatives"):
         if values[name]:
             option = "--" + name.replace("_", "-")
             raise InputError(
-                f"generation.beams is {beams}; expected 1 with {option}, because a beam search yields whole "
+                f"--beams is {beams}; expected 1 with {option}, because a beam search yields whole "
                 "texts and no probability of each token"
             )
 
@@ -131,7 +135,7 @@ def _sample_parser(prog: str) -> Parser:
     )
     parser.add_argument("--num-samples", type=int, default=1, help="number of texts per prompt")
     parser.add_argument("--seed", type=int | None, help="same seed, same text; default: a random seed")
-    parser.add_argument("--json", action="store_true", help="print one JSON object per text and line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line, one per text")
     parser.add_argument(
         "--show-probabilities", action="store_true", help="color each token by its probability"
     )
@@ -139,7 +143,7 @@ def _sample_parser(prog: str) -> Parser:
         "--alternatives",
         type=int,
         default=0,
-        help="number of likeliest tokens to list next to each token, in a table or in the JSON",
+        help="number of most likely tokens to list next to each token, in a table or in the JSON",
     )
     add_generation_arguments(parser)
     add_backend_arguments(parser)

@@ -43,7 +43,7 @@ def parse_train_args(
         ignore: settings of earlier versions that the files may still have, see RETIRED; they have no effect.
 
     Raises:
-        InputError: an unknown option, a bad value, or options that exclude each other.
+        InputError: if an option is unknown, a value is invalid, or options exclude each other.
     """
     parser, root = _train_parser(prog), shipped.folder()
     argv = list(argv)
@@ -61,7 +61,9 @@ def parse_train_args(
     values = parser.parse_args(argv, namespace=settings).as_dict()
     if not values["data"]:
         raise InputError("--data is missing; expected the text to train on")
-    if values["init_from"] and not values["resume"]:  # that model has a shape: keep what the user set
+    if (
+        values["init_from"] and not values["resume"]
+    ):  # that model has its configuration: keep what the user set
         values["model"] = {**[*files.values()][-1].get("model", {}), **flags.get("model", {})}
     run_settings = _run_settings(values, root)
     if values["print_config"]:
@@ -74,7 +76,7 @@ def _refuse_retired(settings: Mapping[str, Any], prefix: str) -> None:
     """Refuse options of earlier versions; null is accepted: the run did not use them.
 
     Raises:
-        InputError: such an option is set; the message says what to do instead.
+        InputError: if such an option is set; the message says what to do instead.
     """
     for name, instead in RETIRED.items():
         if settings.get(name) is not None:
@@ -109,6 +111,9 @@ def _check_compatible(flags: Mapping[str, Any]) -> None:
 def _files(flags: Mapping[str, Any], root: Path) -> list[Path]:
     """Return the YAML files to read; later ones override earlier ones."""
     config = [find(flags["config"], root)] if flags.get("config") else []
+    for file in config:
+        if not file.exists():
+            raise InputError(f"{file} does not exist; expected a YAML file of settings")
     if flags.get("resume") is not None:
         return [Path(flags["resume"], "run.yaml"), *config]
     return config or [find(f"configs/{'fine-tune' if flags.get('init_from') else 'default'}.yaml", root)]
@@ -170,13 +175,17 @@ def _sections(file: Path, ignore: Collection[str]) -> dict[str, Any]:
 def _train_parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
-        description="Train a GPT on a text and generate a sample. Options override the settings in a YAML "
-        "file, by default configs/default.yaml (configs/fine-tune.yaml with --init-from); these override the "
-        "defaults below.",
+        description="Train a GPT on a text and generate a sample. Precedence: command line, then the YAML "
+        "file, then the defaults shown here. Without --config the file is configs/default.yaml "
+        "(configs/fine-tune.yaml with --init-from), so many of the defaults below are not in effect; "
+        "--print-config shows the settings in effect.",
     )
     parser.add_argument("--data", type=str, metavar="TEXT", help=DATA_HELP)
     parser.add_argument(
-        "--out", type=str | None, metavar="RUN", help="the folder of the run; default: runs/TEXT"
+        "--out",
+        type=str | None,
+        metavar="RUN",
+        help="the folder of the run; if it already holds one, RUN-2, RUN-3, ... is used; default: runs/TEXT",
     )
     parser.add_argument("--config", type=str, metavar="FILE", help="a YAML file of settings, see configs/")
     parser.add_argument("--resume", type=str, metavar="RUN", help="continue the run in this folder")
@@ -184,7 +193,7 @@ def _train_parser(prog: str) -> Parser:
         "--init-from",
         type=str | None,
         metavar="MODEL",
-        help="fine-tune: start from the weights, shape and tokenizer of this run or model",
+        help="fine-tune: start from the weights, configuration and tokenizer of this run or model",
     )
     parser.add_argument("--print-config", action="store_true", help="print the settings as YAML and exit")
     add_backend_arguments(parser)

@@ -61,10 +61,10 @@ def samples(
         model: generates them.
         asked: the requests.
         settings: how to generate, without a beam search.
-        n_alternatives: how many of the likeliest tokens to report with each token.
+        n_alternatives: how many of the most likely tokens to report with each token.
 
     Raises:
-        InputError: what `LanguageModel.stream_tokens` raises.
+        InputError: as `LanguageModel.stream_tokens` does.
     """
     for group in groups(asked):
         prompts = [model.prompt_ids(one.prompt) for one in group]

@@ -29,7 +29,7 @@ def print_probabilities(out: Console, texts: Iterable[tuple[str | None, Iterable
     In color, each token appears as soon as it is generated, after the dimmed prompt. The table is for a file,
     a pipe or a terminal without color, and for alternatives.
     """
-    if has_colours(out):
+    if has_colors(out):
         out.print(legend())
     for i, (prompt, tokens) in enumerate(texts):
         if i:
@@ -38,14 +38,14 @@ def print_probabilities(out: Console, texts: Iterable[tuple[str | None, Iterable
         shown = []
         for token in tokens:
             shown.append(token)
-            out.print(coloured(token), end="", soft_wrap=True)
+            out.print(colored(token), end="", soft_wrap=True)
         out.print()
-        if shown and (not has_colours(out) or any(token.alternatives for token in shown)):
+        if shown and (not has_colors(out) or any(token.alternatives for token in shown)):
             side_by_side = table(shown)
             out.print(side_by_side if fits(out, side_by_side) else table(shown, stacked=True))
 
 
-def has_colours(out: Console) -> bool:
+def has_colors(out: Console) -> bool:
     """Return whether the terminal supports color and NO_COLOR is not set (https://no-color.org)."""
     return out.color_system is not None and not out.no_color
 
@@ -56,7 +56,7 @@ def legend() -> Text:
     return Text.assemble("probability: ", *parts)
 
 
-def coloured(token: GeneratedToken) -> Text:
+def colored(token: GeneratedToken) -> Text:
     """Return a token's text in the color of its probability, with visible newlines."""
     p = math.exp(token.logprob)
     style = next(style for least, style, _ in LEVELS if p >= least)
@@ -73,12 +73,18 @@ def table(tokens: Sequence[GeneratedToken], stacked: bool = False) -> Table:
     rows.add_column("probability", justify="right", no_wrap=True)
     most = max((len(token.alternatives) for token in tokens), default=0)
     for i in range(min(most, 1) if stacked else most):
-        rows.add_column("likeliest" if i == 0 else f"{i + 1}.", overflow="fold")
+        rows.add_column(ordinal(i + 1), overflow="fold")
     for token in tokens:
         others = [f"{quoted(text)} {math.exp(logprob):.3f}" for text, logprob in token.alternatives]
         cells = ["\n".join(others)] if stacked else others
         rows.add_row(quoted(token.text), f"{math.exp(token.logprob):.3f}", *cells)
     return rows
+
+
+def ordinal(n: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th, ..."""
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{'th' if n % 100 in (11, 12, 13) else suffix}"
 
 
 def quoted(text: str) -> str:

@@ -30,7 +30,7 @@ def read_prompts(path: str) -> list[Prompt]:
     Blank lines are skipped; "-" is standard input.
 
     Raises:
-        InputError: the file cannot be read, is empty or not UTF-8, or a row has no prompt.
+        InputError: if the file cannot be read, is empty or not UTF-8, or a row has no prompt.
     """
     return list(_rows(Path(path)) if path.lower().endswith((".jsonl", ".jsonl.gz")) else _lines(path))
 
@@ -39,7 +39,8 @@ def check_prompts(prompts: Sequence[Prompt], language_model: LanguageModel) -> N
     """Check that the model can continue every prompt, before it starts with the first.
 
     Raises:
-        InputError: unknown characters, no token, or more than block_size tokens; the message says where.
+        InputError: if a prompt has unknown characters, no token, or more than block_size tokens; the message
+            says where it was read.
     """
     for prompt in prompts:
         try:

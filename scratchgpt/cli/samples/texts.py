@@ -15,7 +15,7 @@ def texts(
     """Yield the prompt of each request, and the pieces of the text that continues it.
 
     Raises:
-        InputError: what `LanguageModel.generate_batch` raises.
+        InputError: as `LanguageModel.generate_batch` does.
     """
     how = asdict(settings) | {"prompt": None}
     if len(asked) == 1:
@@ -33,7 +33,7 @@ def best_texts(
     """Yield each prompt `num_samples` times, with the best texts that a beam search finds.
 
     Raises:
-        InputError: what `LanguageModel.generate_batch` raises.
+        InputError: as `LanguageModel.generate_batch` does.
     """
     how = asdict(settings) | {"prompt": None}
     for prompt in prompts:
@@ -47,7 +47,7 @@ def scored_texts(
     """Yield the prompt of each request, and the tokens that continue it, with their probabilities.
 
     Raises:
-        InputError: what `LanguageModel.stream_tokens` raises.
+        InputError: as `LanguageModel.stream_tokens` does.
     """
     if len(asked) == 1:
         how = asdict(settings) | asdict(asked[0])

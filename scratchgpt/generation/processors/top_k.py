@@ -1,4 +1,4 @@
-"""Top-k: forbid all but the k likeliest tokens.
+"""Top-k: forbid all but the k most likely tokens.
 
 Source: Fan, Lewis, Dauphin, "Hierarchical Neural Story Generation" (2018), section 5.1,
 https://arxiv.org/abs/1805.04833.

@@ -16,7 +16,7 @@ from scratchgpt.language_model.formats.huggingface_export import weights
 from scratchgpt.language_model.formats.libraries import library
 from scratchgpt.language_model.lm import LanguageModel
 from scratchgpt.tokenizers import BPETokenizer
-from scratchgpt.tokenizers.byte_letters import letters_of
+from scratchgpt.tokenizers.bytes_to_unicode import letters_of
 from scratchgpt.tokenizers.split_patterns import GPT2
 from scratchgpt.utils.files import atomic_path, make_folder
 

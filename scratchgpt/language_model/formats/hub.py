@@ -49,8 +49,9 @@ def fetch(name: str) -> Path:
             raise InputError(f"the Hugging Face Hub's {address} has no {', '.join(missing)}")
         return folder
     except Exception as error:  # the package raises whatever the libraries below it raise
+        reason = " ".join(str(error).split()).rstrip(".")
         files = ", ".join(" or ".join(names) for names in NEEDED)
         raise InputError(
-            f"could not download {name}: {' '.join(str(error).split())}; to work offline, put its files "
+            f"could not download {name}: {reason}; to work offline, put its files "
             f"({files} with merges.txt) into a folder named {name}, which takes precedence"
         ) from error

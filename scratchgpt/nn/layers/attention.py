@@ -4,7 +4,7 @@ from typing import Any
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.nn.context import Context
-from scratchgpt.nn.kv_cache import NextTokens
+from scratchgpt.nn.kv_cache import CacheSlots
 from scratchgpt.nn.layers.dropout import Dropout
 from scratchgpt.nn.layers.linear import Linear
 from scratchgpt.shapes import BTC
@@ -32,11 +32,11 @@ class Attention:
         h, saved_dropout = self.dropout.forward(ctx, h)
         return h, (saved_c_attn, saved_split, saved_attention, saved_merge, saved_c_proj, saved_dropout)
 
-    def forward_cached(self, ctx: Context, h: BTC, layer: int, cache: NextTokens) -> BTC:
+    def forward_cached(self, ctx: Context, h: BTC, layer: int, slots: CacheSlots) -> BTC:
         """Return the branch's output for the next tokens, which also attend to the cached ones."""
         qkv, _ = self.c_attn.forward(ctx, h)
         (q, k, v), _ = ctx.ops.split_heads.forward(qkv, self.n_head)
-        heads = cache.attend(layer, ctx.ops.attention, q, k, v)
+        heads = slots.attend(layer, ctx.ops.attention, q, k, v)
         h, _ = ctx.ops.merge_heads.forward(heads)
         h, _ = self.c_proj.forward(ctx, h)
         return h

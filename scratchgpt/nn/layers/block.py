@@ -5,7 +5,7 @@ from typing import Any
 
 from scratchgpt.config import GPTConfig
 from scratchgpt.nn.context import Context
-from scratchgpt.nn.kv_cache import NextTokens
+from scratchgpt.nn.kv_cache import CacheSlots
 from scratchgpt.nn.layers.attention import Attention
 from scratchgpt.nn.layers.layernorm import LayerNorm
 from scratchgpt.nn.layers.mlp import MLP
@@ -38,10 +38,10 @@ class Block:
         x = x + h
         return x, (saved_ln_1, saved_attn, saved_ln_2, saved_mlp)
 
-    def forward_cached(self, ctx: Context, x: BTC, layer: int, cache: NextTokens) -> BTC:
+    def forward_cached(self, ctx: Context, x: BTC, layer: int, slots: CacheSlots) -> BTC:
         """Return the stream of the next tokens after both branches."""
         h, _ = self.ln_1.forward(ctx, x)
-        x = x + self.attn.forward_cached(ctx, h, layer, cache)
+        x = x + self.attn.forward_cached(ctx, h, layer, slots)
         h, _ = self.ln_2.forward(ctx, x)
         h, _ = self.mlp.forward(ctx, h)
         return x + h

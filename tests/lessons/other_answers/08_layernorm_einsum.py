@@ -4,12 +4,12 @@ import numpy as np
 
 
 def forward(x, weight, bias=None, eps=1e-5):
-    """Normalise with E[x²] of the centred rows, rank 2 inside."""
+    """Normalize with E[x²] of the centered rows, 2-dimensional inside."""
     rows = x.reshape(-1, x.shape[-1])
     C = rows.shape[1]
-    centred = rows - np.einsum("nc->n", rows)[:, None] / C
-    sigma = np.sqrt(np.einsum("nc,nc->n", centred, centred) / C + eps)
-    normal = centred / sigma[:, None]
+    centered = rows - np.einsum("nc->n", rows)[:, None] / C
+    sigma = np.sqrt(np.einsum("nc,nc->n", centered, centered) / C + eps)
+    normal = centered / sigma[:, None]
     y = np.einsum("nc,c->nc", normal, weight)
     y = y if bias is None else y + bias
     return y.reshape(x.shape), {"normal": normal, "sigma": sigma, "weight": weight, "bias": bias}

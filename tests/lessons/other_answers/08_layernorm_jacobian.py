@@ -7,12 +7,12 @@ import numpy as np
 
 
 def forward(x, weight, bias=None, eps=1e-5):
-    """Normalise, and make each row's Jacobian."""
+    """Normalize, and make each row's Jacobian."""
     C = x.shape[-1]
     projection = np.eye(C, dtype=x.dtype) - np.ones((C, C), dtype=x.dtype) / C
-    centred = x @ projection
-    sigma = np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True) + eps)
-    normal = centred / sigma
+    centered = x @ projection
+    sigma = np.sqrt(np.mean(np.square(centered), axis=-1, keepdims=True) + eps)
+    normal = centered / sigma
     jacobian = (projection - normal[..., :, None] * normal[..., None, :] / C) / sigma[..., None]
     y = normal * weight + (0 if bias is None else bias)
     return y, (normal, jacobian @ np.diag(weight), bias is None)

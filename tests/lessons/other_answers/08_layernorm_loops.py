@@ -6,7 +6,7 @@ import numpy as np
 
 
 def forward(x, weight, bias=None, eps=1e-5):
-    """Normalise each row; save the input."""
+    """Normalize each row; save the input."""
     y = np.empty_like(x, subok=False)
     for index in np.ndindex(x.shape[:-1]):
         row = x[index]
@@ -25,13 +25,13 @@ def backward(saved, dy):
     dx, dweight = np.empty_like(x), np.zeros_like(weight)
     dbias = None if bias is None else np.zeros_like(bias)
     for index in np.ndindex(x.shape[:-1]):
-        centred = x[index] - np.mean(x[index])
-        sigma = np.sqrt(np.mean(centred**2) + eps)
-        dweight += dy[index] * centred / sigma
+        centered = x[index] - np.mean(x[index])
+        sigma = np.sqrt(np.mean(centered**2) + eps)
+        dweight += dy[index] * centered / sigma
         if dbias is not None:
             dbias += dy[index]
         dnormal = dy[index] * weight
-        dsigma = -np.sum(dnormal * centred) / sigma**2
-        dcentred = dnormal / sigma + dsigma * centred / (sigma * len(centred))
-        dx[index] = dcentred - np.sum(dcentred) / len(centred)
+        dsigma = -np.sum(dnormal * centered) / sigma**2
+        dcentered = dnormal / sigma + dsigma * centered / (sigma * len(centered))
+        dx[index] = dcentered - np.sum(dcentered) / len(centered)
     return dx, dweight, dbias

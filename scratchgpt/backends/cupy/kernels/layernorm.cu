@@ -13,8 +13,8 @@ extern "C" __global__ void layernorm_forward(
     ACC mu = warp_sum(sum) / C;
     ACC squares = 0;
     for (int c = lane; c < C; c += WARP) {
-        ACC centred = wide(x[c]) - mu;
-        squares += centred * centred;
+        ACC centered = wide(x[c]) - mu;
+        squares += centered * centered;
     }
     ACC r = 1 / sqrt(warp_sum(squares) / C + (ACC)eps);
     for (int c = lane; c < C; c += WARP) {

@@ -13,9 +13,9 @@ import scratchgpt as sg
 from scratchgpt.backends import Backend
 from scratchgpt.data import Part
 from scratchgpt.data.rows import rows_of
-from scratchgpt.evaluation import scoring
-from scratchgpt.evaluation.scoring import windows
-from scratchgpt.evaluation.text_loss import score
+from scratchgpt.evaluation import log_probs
+from scratchgpt.evaluation.log_probs import windows
+from scratchgpt.evaluation.text_loss import text_loss
 from scratchgpt.gradcheck.model_cases import awkward_params
 from scratchgpt.tokenizers.bpe_training import train_bpe
 from scratchgpt.tokenizers.byte import ByteTokenizer
@@ -40,7 +40,7 @@ def lm(request: pytest.FixtureRequest, backend: Backend) -> Iterator[sg.Language
 
 
 def by_hand(lm: sg.LanguageModel, ids: list[int], block_size: int) -> list[float]:
-    """Score a text in windows written as a loop, each token by the first window that ends after it."""
+    """TextLoss a text in windows written as a loop, each token by the first window that ends after it."""
     found = []
     stride = block_size // 2
     for t in range(1, len(ids)):  # ids[t] is predicted
@@ -78,14 +78,14 @@ def test_the_loss_equals_an_evaluation_with_the_same_context(lm: sg.LanguageMode
         TEXT[: BLOCK + 1]
     )  # one row: the windows of an evaluation see nothing before them
     rows = rows_of(Part.of(ids), BLOCK)
-    loss = score(sg.BoundModel(lm.model, lm.params, lm.backend), rows, batch_size=3).loss
+    loss = text_loss(sg.BoundModel(lm.model, lm.params, lm.backend), rows, batch_size=3).loss
     assert lm.score(TEXT[: BLOCK + 1]).loss == pytest.approx(loss, rel=1e-12)
     assert lm.perplexity(TEXT[: BLOCK + 1]) == pytest.approx(math.exp(loss), rel=1e-12)
 
 
 def test_windows_one_at_a_time_or_together(lm: sg.LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     together = lm.score(TEXT * 3).log_probs
-    monkeypatch.setattr(scoring, "MAX_LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(log_probs, "MAX_LOGITS_AT_ONCE", 1)
     np.testing.assert_allclose(lm.score(TEXT * 3).log_probs, together, rtol=0, atol=1e-11)
 
 

@@ -16,7 +16,7 @@ MAX_LOGITS_AT_ONCE = 2**25  # 128 MiB in float32
 
 
 @dataclass(frozen=True)
-class Scored:
+class TokenLogProbs:
     """A text of N tokens and the log-probability of each, given the tokens before it.
 
     Attributes:
@@ -49,7 +49,9 @@ class Scored:
         return perplexity(self.loss)
 
 
-def score_text(bound: BoundModel, tokenizer: Tokenizer, ids: Array, bos_token_id: int | None) -> Scored:
+def token_log_probs(
+    bound: BoundModel, tokenizer: Tokenizer, ids: Array, bos_token_id: int | None
+) -> TokenLogProbs:
     """Return the tokens of a text with their log-probabilities.
 
     Args:
@@ -63,13 +65,13 @@ def score_text(bound: BoundModel, tokenizer: Tokenizer, ids: Array, bos_token_id
     else:
         first, log_probs = 0, log_probs_of(bound, np.append(bos_token_id, ids))
     texts = [token.decode("utf-8", errors="replace") for token in bytes_by_token(tokenizer, ids.tolist())]
-    return Scored(ids, texts, log_probs, first)
+    return TokenLogProbs(ids, texts, log_probs, first)
 
 
 def log_probs_of(bound: BoundModel, ids: Array) -> Array:
-    """Return log p(ids[t + 1] | ids[..t]) for every t: (N - 1,) float64, in nats.
+    """Return log p(ids[t + 1] | ids[: t + 1]) for every t: (N - 1,) float64, in nats.
 
-    A text longer than a block goes through the model in sliding windows, see `windows`.
+    A text longer than the context window goes through the model in sliding windows, see `windows`.
 
     Args:
         bound: the model, its weights and where to compute.
@@ -83,8 +85,8 @@ def log_probs_of(bound: BoundModel, ids: Array) -> Array:
     for i in range(0, len(spans), at_once):
         group = spans[i : i + at_once]
         rows = np.stack([tokens[start:stop] for start, _, stop in group])
-        scores = bound.backend.to_host(bound.logits(rows))
-        for row, (start, first, stop) in zip(scores, group, strict=True):
+        logits = bound.backend.to_host(bound.logits(rows))
+        for row, (start, first, stop) in zip(logits, group, strict=True):
             log_probs[first:stop] = _log_probs(row[first - start :], targets[first:stop])
     return log_probs
 
@@ -92,9 +94,9 @@ def log_probs_of(bound: BoundModel, ids: Array) -> Array:
 def windows(n: int, block_size: int) -> Iterator[tuple[int, int, int]]:
     """Yield sliding windows (start, first, stop): the model reads [start, stop), and [first, stop) is scored.
 
-    Each of n positions is scored once. The first window scores a whole block; each further one advances by
-    half a block, so every token has at least half a block of context. A longer stride would need fewer
-    passes, a shorter one would give every token more context.
+    Each of n positions is scored once. The first window scores all its positions; each further one advances
+    by half its length, so every later token has at least half a window of context. A longer stride would need
+    fewer passes, a shorter one would give every token more context.
     """
     stride = max(1, block_size // 2)
     first = 0
@@ -104,8 +106,8 @@ def windows(n: int, block_size: int) -> Iterator[tuple[int, int, int]]:
         first = stop
 
 
-def _log_probs(scores: Array, targets: Array) -> Array:
-    """Return the log-softmax of scores (T, V) at the targets (T,), in float64."""
-    shifted = scores.astype(np.float64)
+def _log_probs(logits: Array, targets: Array) -> Array:
+    """Return the log-softmax of logits (T, V) at the targets (T,), in float64."""
+    shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=-1, keepdims=True)
     return shifted[np.arange(len(targets)), targets] - np.log(np.exp(shifted).sum(axis=-1))

@@ -11,12 +11,11 @@ def describe(settings: RunSettings, model: GPT, train: Part, val: Part, backend:
     """Return the sizes of model and text, the memory for activations, and the backend, on a few lines."""
     config, training = model.config, settings.training
     n_long = n_longer_than_a_row(train, config.block_size) if train.padded else 0
-    long = f"{n_long:,} examples are longer than a block and continue in the next row\n" if n_long else ""
-    held_out = "held-out" if training.val_fraction else "whole-text"
+    long = f"{n_long:,} examples are longer than block_size and continue in the next row\n" if n_long else ""
     return (
         f"{model.size:,} parameters: n_layer {config.n_layer}, n_head {config.n_head}, "
         f"n_embd {config.n_embd}, block_size {config.block_size}, vocab_size {config.vocab_size}\n"
-        f"{len(train):,} training tokens, {len(val):,} {held_out}, from {settings.data}\n"
+        f"{len(train):,} training tokens, {len(val):,} {training.val_label}, from {settings.data}\n"
         f"{long}"
         f"{activation_summary(model, backend, training.batch_size, accumulate=training.accumulate)}\n"
         f"{backend.describe()}"

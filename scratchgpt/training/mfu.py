@@ -25,7 +25,7 @@ def ideal_seconds_per_token(config: GPTConfig, backend: Backend) -> float:
 
 
 def training_flops(config: GPTConfig) -> float:
-    """Return the FLOPs of all matrix products for one token of a full block, forward and backward.
+    """Return the FLOPs of all matrix products for one token of a full context window, forward and backward.
 
     Multiplying a row by a matrix of n weights takes 2 n FLOPs forward and 4 n backward. The matrices are
     those of the blocks (4 C² in attention, 2 C F in the MLP) and the head (C V). Attention's own products,

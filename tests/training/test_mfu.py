@@ -4,7 +4,7 @@ import pytest
 
 import scratchgpt as sg
 from scratchgpt.backends import Backend
-from scratchgpt.training.matrix_rate import ideal_seconds_per_token, matrix_rate, training_flops
+from scratchgpt.training.mfu import ideal_seconds_per_token, matrix_rate, training_flops
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
@@ -19,7 +19,7 @@ def test_six_flops_per_weight_and_those_of_attention(tie_weights: bool) -> None:
 
 
 def test_the_measured_rate_is_plausible(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scratchgpt.training.matrix_rate.MATRIX_SIZE", 1024)  # not the small ones of conftest
+    monkeypatch.setattr("scratchgpt.training.mfu.MATRIX_SIZE", 1024)  # not the small ones of conftest
     rate = matrix_rate(backend)
     assert 1e8 < rate < 1e16
     config = sg.GPTConfig(vocab_size=65, block_size=64, n_layer=1, n_head=1, n_embd=16)
