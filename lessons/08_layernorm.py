@@ -96,8 +96,8 @@ lesson.holds("rows of dx, each dotted with x̂", (dx * x_hat).sum(axis=1), np.ze
 # %% [markdown]
 # ## Experiment: 32 layers, with and without
 #
-# Each layer multiplies by a random matrix whose entries are 10 % larger than 1/√width, at which a row keeps
-# its norm. So rows grow by a factor of 1.1 per layer. We send a random gradient back through 32 such layers
+# Each layer multiplies by a random matrix. If its entries had standard deviation 1/√width, a row would keep
+# its norm on average; ours is 10 % larger, so rows grow by a factor of about 1.1 per layer. We send a random gradient back through 32 such layers
 # and measure its norm at every depth.
 
 # %%
@@ -162,7 +162,7 @@ left.semilogy(with_it, label="with LayerNorm")
 left.set(
     xlabel="layers the gradient has passed through",
     ylabel="norm of the gradient",
-    title="32 layers, entries 10 % above 1/√width",
+    title="32 layers, standard deviation 10 % above 1/√width",
 )
 left.legend()
 places = np.arange(4)

@@ -78,8 +78,8 @@ lesson.holds(
 #
 # **B** pulls each weight toward 0, all of them by the same fraction. The older way, L2 regularization, adds
 # λw to the gradient. Then the pull passes through m and v, where it is divided by √v̂, and weights with large
-# gradients are hardly pulled at all. In AdamW, m and v know nothing of the decay: it is **decoupled**. Biases
-# and LayerNorm weights are left out, because a LayerNorm weight near 0 would switch its channel off.
+# gradients are hardly pulled at all. In AdamW, m and v know nothing of the decay: it is **decoupled**. LayerNorm
+# weights are left out, because one near 0 would switch its channel off; biases are left out by convention.
 
 # %%
 lesson.title("The code under study")
@@ -232,8 +232,8 @@ lesson.save(
 # %% [markdown]
 # ## Your turn
 #
-# Write `step` and `update` in `lessons/exercises/14_adamw.py`, then run `python -m lessons check 14`. It
-# takes four steps, because a mistake in the correction may be right in step 1 and wrong in step 2.
+# Write `step` and `update` in `lessons/exercises/14_adamw.py`, then run `python -m lessons check 14`. The
+# checker takes four steps: a mistake in the correction may give the right result in step 1, but not in step 2.
 # `python lessons/14_adamw.py --mine` draws the picture with your step, and `python -m lessons train 14`
 # trains a GPT with it.
 #

@@ -20,8 +20,8 @@ GROUP = 2  # micro-batches in a group; all first uses of a parameter in it are a
 def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumulate: int) -> list[slice]:
     """Return the micro-batches of a batch, as slices of rows.
 
-    The batch is split into `accumulate` groups of about equal size, at least one row each, and the backend
-    splits each group into micro-batches. A thread frees the activations of one micro-batch before it starts
+    The batch is split into `accumulate` shares of about equal size, at least one row each, and the backend
+    splits each share into micro-batches. A thread frees the activations of one micro-batch before it starts
     the next.
 
     Raises:
@@ -29,8 +29,8 @@ def cut_batch(n_rows: int, n_time: int, n_params: int, backend: Backend, accumul
     """
     if accumulate < 1:
         raise InputError(f"accumulate is {accumulate}; expected at least 1")
-    n_groups = min(n_rows, accumulate)
-    bounds = [n_rows * group // n_groups for group in range(n_groups + 1)]
+    n_shares = min(n_rows, accumulate)
+    bounds = [n_rows * share // n_shares for share in range(n_shares + 1)]
     return [
         slice(start + part.start, start + part.stop)
         for start, stop in itertools.pairwise(bounds)
@@ -48,9 +48,9 @@ class GradientAccumulator:
     Example: three micro-batches 0, 1, 2 on two threads, and a parameter that each uses once. Its gradient is
     (g0 + g1) + g2.
 
-        g1 arrives      turn is 0, so g1 is put aside                   total = -
-        g0 arrives      turn is 0: set, then g1 is waiting: added       total = g0 + g1
-        g2 arrives      turn is 2: added                                total = g0 + g1 + g2
+        g1 arrives      it is g0's turn, so g1 is put aside             total = -
+        g0 arrives      g0 is set; now it is g1's turn: it is added     total = g0 + g1
+        g2 arrives      it is g2's turn: it is added                    total = g0 + g1 + g2
 
     A parameter that is used twice (the weight of a tied head) has a term per use. Two adjacent
     micro-batches, which two threads compute at the same time, form a group: the first uses of both are added
@@ -84,7 +84,10 @@ class GradientAccumulator:
         return self._grads if self._n_micro_batches == 1 else MicroBatchGradients(self, index)
 
     def add(self, name: str, index: int, use: int, gradient: Array | RowGradient) -> None:
-        """Add the term of use 0, 1, ... of a parameter by a micro-batch, once all earlier terms are added."""
+        """Take the gradient from use 0, 1, ... of a parameter in micro-batch `index`.
+
+        It enters the sum as soon as all earlier terms have; until then it is put aside.
+        """
         with self._lock:
             early = self._early[name]
             early[self._number(name, index, use)] = gradient

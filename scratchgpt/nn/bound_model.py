@@ -109,7 +109,7 @@ class BoundModel:
             targets: (B, T), in the same place.
             streams: draw the dropout masks; None means no dropout.
             with_grads: whether to run backward, too.
-            accumulate: number of groups that the rows are split into, so that micro-batches are smaller
+            accumulate: number of shares that the rows are split into, so that micro-batches are smaller
                 (gradient accumulation). Each part of the loss is divided by the number of targets in the
                 whole batch, so losses and gradients of the parts simply add up.
 

@@ -70,7 +70,7 @@ class CacheSlots:
     def __init__(self, cache: KVCache, rows: Sequence[int], n_tokens: int) -> None:
         self._cache = cache
         self._rows = rows
-        self._n_time = n_tokens
+        self._n_tokens = n_tokens
         # Adjacent rows of equal length share one attention call: (first, last) rows of the pass.
         lengths = [cache.lengths[row] for row in rows]
         starts = [
@@ -84,7 +84,7 @@ class CacheSlots:
     def positions(self) -> Array:
         """The positions (B, T) of the tokens."""
         lengths = [self._cache.lengths[row] for row in self._rows]
-        positions = np.array(lengths)[:, None] + np.arange(self._n_time)
+        positions = np.array(lengths)[:, None] + np.arange(self._n_tokens)
         return np.asarray(positions, like=self._cache.keys[0])
 
     def attend(self, layer: int, attention: Op, q: BHTD, k: BHTD, v: BHTD) -> BHTD:
@@ -93,7 +93,7 @@ class CacheSlots:
         for first, last in self._groups:
             row = self._rows[first]
             n = self._cache.lengths[row]
-            here = (slice(row, row + last - first), slice(None), slice(0, n + self._n_time))
+            here = (slice(row, row + last - first), slice(None), slice(0, n + self._n_tokens))
             keys, values = self._cache.keys[layer][here], self._cache.values[layer][here]
             keys[:, :, n:], values[:, :, n:] = k[first:last], v[first:last]
             y, _ = attention.forward(q[first:last], keys, values)
@@ -103,4 +103,4 @@ class CacheSlots:
     def commit(self) -> None:
         """Mark the tokens as cached, once every layer has stored them."""
         for row in self._rows:
-            self._cache.lengths[row] += self._n_time
+            self._cache.lengths[row] += self._n_tokens

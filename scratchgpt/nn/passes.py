@@ -60,7 +60,7 @@ def loss_and_grads(
             do not count.
         backend: where to compute; None means `get_backend("numpy")`.
         rng: seeds the dropout masks; None means no dropout.
-        accumulate: split the batch into this many groups of rows, so that micro-batches are smaller, to save
+        accumulate: split the batch into this many shares of rows, so that micro-batches are smaller, to save
             memory (gradient accumulation).
 
     Returns:

@@ -33,9 +33,9 @@ def forward(
     """Average, for every query, the values at its own and earlier positions, weighted by similarity.
 
     With S > T keys, the queries are the last T of the S positions: query t sees keys 0 to S - T + t.
-    The scale 1/√D keeps the variance of a score near 1 for any D. A masked score is -inf, so its
-    probability is exactly zero. `p` is the dropout rate of the probabilities; without `rng` it has no
-    effect.
+    If the entries of q and k are independent with mean 0 and variance 1, the scale 1/√D gives a score
+    variance 1 for any D. A masked score is -inf, so its probability is exactly zero. `p` is the dropout rate
+    of the probabilities; without `rng` it has no effect.
     """
     T, S, D = q.shape[2], k.shape[2], q.shape[3]
     scores = (q @ k.swapaxes(2, 3)) * (1.0 / math.sqrt(D))  # (B, H, T, S)

@@ -27,11 +27,11 @@ class Saved(NamedTuple):
 
 
 def forward(logits: AnyV, targets: AnyShape, n_targets: int | None = None) -> tuple[Array, Saved]:
-    """Return the mean loss in nats over all leading dimensions, as an array of rank 0.
+    """Return the loss in nats, a scalar: the sum over all leading dimensions, divided by `n_targets`.
 
-    `targets` holds one integer in [0, V) or `IGNORE_INDEX` for each row of `logits`. The sum of the losses
-    is divided by `n_targets`; None means the number of valid targets here. A micro-batch gets the number
-    in the whole batch, so that losses and gradients of micro-batches add up to those of the batch.
+    `targets` holds one integer in [0, V) or `IGNORE_INDEX` for each row of `logits`. `n_targets` None
+    means the number of valid targets here, which gives the mean. A micro-batch gets the number in the whole
+    batch, so that losses and gradients of micro-batches add up to those of the batch.
 
     Raises:
         ValueError: no target is valid and `n_targets` is not given, so there is nothing to average.

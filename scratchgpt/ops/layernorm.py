@@ -40,7 +40,8 @@ def backward(saved: Saved, dy: AnyC) -> tuple[AnyC, VectorC, VectorC | None]:
     """Return dx, dweight, dbias (None without a bias).
 
     With dx̂ = dy ∘ γ:  dx = (dx̂ - mean(dx̂) - x̂ ∘ mean(dx̂ ∘ x̂)) / σ. The two subtracted terms are there
-    because y does not change when x is shifted or (but for eps) scaled: dx has no component along either.
+    because y does not change when x is shifted or (but for eps) scaled: dx has no component along
+    (1, ..., 1) or, but for eps, along x̂.
     """
     x_hat, rstd, weight, has_bias = saved
     dx_hat = dy * weight

@@ -3,9 +3,8 @@
 Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 2016, arXiv:1508.07909.
 On bytes: Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), 2019.
 
-The corpus is read once, to count its distinct chunks. After that, a merge takes one step per place that it
-changes, so all merges together take at most as many steps as the distinct chunks have bytes. A heap finds the
-most frequent pair.
+The corpus is read once, to count its distinct chunks. After that, a merge visits only the places where its
+pair has been recorded, never the whole corpus. A heap finds the most frequent pair.
 """
 
 from collections import Counter, defaultdict
@@ -65,7 +64,8 @@ def train_bpe(
 
     Raises:
         InputError: the vocabulary is too small for the bytes and the special tokens; a special token's name
-            has fewer than two characters, is repeated, or is how the files write a token that was learned.
+            has fewer than two characters, is repeated, or equals the spelling of a learned token in the
+            tokenizer's files, see `bytes_to_unicode`.
     """
     check_size(vocab_size, special_tokens)
     check_names(special_tokens)

@@ -37,10 +37,14 @@ def test_what_is_printed_is_what_a_run_would_be_given(command: Command) -> None:
     assert Path("c/last.safetensors").read_bytes() == first
 
 
-def test_a_run_started_from_its_own_settings_gets_a_folder_of_its_own(command: Command) -> None:
+def test_a_run_started_from_its_own_settings_gets_a_folder_of_its_own(
+    command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
     Path("text.txt").write_text(TEXT * 40, encoding="utf-8")
     assert command("train.py", "--data", "text.txt", *SMALL, "--out", "runs/a").code == 0
-    assert command("train.py", "--config", "runs/a/run.yaml").code == 0
+    done = command("train.py", "--config", "runs/a/run.yaml")
+    assert done.code == 0
+    assert "already holds a run; writing to runs/a-2" in caplog.text
     assert set(load_file("runs/a/last.safetensors")) == set(load_file("runs/a-2/last.safetensors"))
 
 

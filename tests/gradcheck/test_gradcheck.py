@@ -36,6 +36,21 @@ def test_a_correct_gradient_passes() -> None:
     assert result.error < 1e-9
 
 
+def test_a_gradient_that_must_be_zero_is_marked() -> None:
+    (result,) = check(lambda x: (x - x, x), lambda x, dy: 0 * dy, [X])
+    assert result.passed and result.is_zero
+    (result,) = check(square, lambda x, dy: 2 * x * dy, [X])
+    assert not result.is_zero
+    (result,) = check(square, lambda x, dy: 0 * dy, [X])
+    assert not result.passed and not result.is_zero
+
+
+def test_dy_is_not_what_a_caller_would_draw_as_the_input() -> None:
+    seen = []
+    check(square, lambda x, dy: seen.append(dy) or 2 * x * dy, [np.random.default_rng(0).normal(size=(3, 8))])
+    assert not np.array_equal(seen[0], np.random.default_rng(0).normal(size=(3, 8)))
+
+
 def test_positional_inputs_are_named_after_the_parameters() -> None:
     (result,) = check(square, lambda x, dy: 2 * x * dy, [X])
     assert result.passed
