@@ -82,7 +82,7 @@ def test_a_silent_bot_learns_to_stop() -> None:
 @given(st.lists(st.text(), min_size=1, max_size=6))
 def test_bot_only_changes_no_piece(turns: list[str]) -> None:
     both, bot = (list(dialogue_pieces(turns, bot_only)) for bot_only in (False, True))
-    assert [piece._replace(learned=True) for piece in bot] == both
+    assert [piece._replace(in_loss=True) for piece in bot] == both
 
 
 def test_every_row_of_daily_dialog_is_a_dialogue() -> None:

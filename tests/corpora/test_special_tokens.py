@@ -38,7 +38,7 @@ def test_the_tokens_are_those_of_the_whole_text_wherever_the_pieces_end(
 @given(st.lists(st.tuples(TEXT, st.booleans(), st.booleans(), st.booleans())))
 def test_documents_and_the_loss_mask_do_not_change(parts: list[tuple[str, bool, bool, bool]]) -> None:
     pieces = [
-        Piece(END if special else text, special, learned, ends) for text, special, learned, ends in parts
+        Piece(END if special else text, special, in_loss, ends) for text, special, in_loss, ends in parts
     ]
     found = list(split_pieces(pieces, NAMES))
 

@@ -36,14 +36,16 @@ def texts(draw: st.DrawFn) -> Part:
     lengths = draw(st.lists(st.integers(1, 25), min_size=1, max_size=10))
     ends = np.cumsum(lengths)
     n = int(ends[-1])
-    learned = draw(st.none() | st.lists(st.integers(0, 1), min_size=n, max_size=n))
+    loss_mask = draw(st.none() | st.lists(st.integers(0, 1), min_size=n, max_size=n))
     return Part(
-        np.arange(n, dtype=np.uint16), ends, None if learned is None else np.array(learned, dtype=np.uint8)
+        np.arange(n, dtype=np.uint16),
+        ends,
+        None if loss_mask is None else np.array(loss_mask, dtype=np.uint8),
     )
 
 
 def is_learned(text: Part, token: int) -> bool:
-    return text.learned is None or bool(text.learned[token])
+    return text.loss_mask is None or bool(text.loss_mask[token])
 
 
 def check_rows(rows: Rows, text: Part, expected_targets: list[int]) -> None:
@@ -67,7 +69,7 @@ def test_windows_hold_every_target_that_counts_exactly_once(text: Part, block_si
     rows = Windows(text, block_size)
     check_rows(rows, text, targets)
     assert (rows.batch(np.arange(len(rows)))[0][:, 0] % block_size == 0).all()
-    if text.learned is None:
+    if text.loss_mask is None:
         assert len(rows) == -(-(len(text) - 1) // block_size)
         assert rows.n_tokens == len(text) - 1
 
@@ -87,8 +89,8 @@ def test_examples_hold_every_target_that_counts_exactly_once(text: Part, block_s
 
 
 def test_examples_by_hand() -> None:
-    learned = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0])
-    text = Part(np.arange(100, 112), np.array([3, 8, 9, 10, 12]), learned, padded=True)
+    loss_mask = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0])
+    text = Part(np.arange(100, 112), np.array([3, 8, 9, 10, 12]), loss_mask, padded=True)
     rows = rows_of(text, 3)
     x, y = rows.batch(np.arange(len(rows)))
     assert x.tolist() == [
@@ -106,7 +108,7 @@ def test_examples_by_hand() -> None:
         Part.of(np.array([1])),
         Part(np.arange(4), np.array([4]), np.array([1, 0, 0, 0])),
     ],
-    ids=["one token", "none learned"],
+    ids=["one token", "none in the loss"],
 )
 def test_a_text_without_targets_is_refused(kind: type[Windows | Examples], text: Part) -> None:
     with pytest.raises(InputError, match="no target counts"):
@@ -125,9 +127,9 @@ def test_random_batches_of_windows_are_those_of_random_batch(n: int) -> None:
 
 
 def test_a_random_batch_of_windows_always_has_a_target_that_counts() -> None:
-    learned = np.zeros(300, dtype=np.uint8)
-    learned[150] = 1
-    batches = RandomBatches(Windows(Part(np.arange(300), np.array([300]), learned), 8), 2)
+    loss_mask = np.zeros(300, dtype=np.uint8)
+    loss_mask[150] = 1
+    batches = RandomBatches(Windows(Part(np.arange(300), np.array([300]), loss_mask), 8), 2)
     rng = np.random.default_rng(0)
     for _ in range(20):
         _, y = batches.draw(rng)

@@ -126,8 +126,8 @@ def test_a_boundary_far_from_the_fraction_is_not_used() -> None:
 
 
 def test_a_part_keeps_the_loss_mask_and_the_ends_of_documents() -> None:
-    learned = np.array([1, 0, 1, 1, 0, 0, 1, 1, 0, 1])
-    text = Part(np.arange(10), np.array([4, 6, 10]), learned, padded=True)
+    loss_mask = np.array([1, 0, 1, 1, 0, 0, 1, 1, 0, 1])
+    text = Part(np.arange(10), np.array([4, 6, 10]), loss_mask, padded=True)
     part = text.between(2, 8)
     assert part.tokens.tolist() == [2, 3, 4, 5, 6, 7]
     assert part.ends.tolist() == [2, 4, 6]

@@ -48,7 +48,7 @@ def long_text() -> Corpus:
     text = "".join(rng.choice(list("abcdefghij\n é🙂"), 5 * JOB_CHARACTERS // 2))
     cuts = np.sort(rng.integers(0, len(text), 40)).tolist()
     parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    return corpus(*(Piece(part, learned=i % 3 > 0, ends=i % 4 == 0) for i, part in enumerate(parts)))
+    return corpus(*(Piece(part, in_loss=i % 3 > 0, ends=i % 4 == 0) for i, part in enumerate(parts)))
 
 
 def in_cache(cache: Path) -> list[Path]:
@@ -56,8 +56,8 @@ def in_cache(cache: Path) -> list[Path]:
 
 
 def arrays(prepared: TokenFile) -> list[list[int]]:
-    learned = [] if prepared.learned is None else prepared.learned.tolist()
-    return [prepared.tokens.tolist(), prepared.ends.tolist(), learned]
+    loss_mask = [] if prepared.loss_mask is None else prepared.loss_mask.tolist()
+    return [prepared.tokens.tolist(), prepared.ends.tolist(), loss_mask]
 
 
 def test_pieces_become_tokens_ends_of_documents_and_a_loss_mask(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_pieces_become_tokens_ends_of_documents_and_a_loss_mask(tmp_path: Path) 
         Piece("ab"),
         Piece(END, special=True, ends=True),
         Piece("", ends=True),  # a document without tokens is dropped
-        Piece("cab", learned=False),
-        Piece("<sep>", special=True, learned=False),
+        Piece("cab", in_loss=False),
+        Piece("<sep>", special=True, in_loss=False),
         Piece("d"),
         Piece("", ends=True),
         Piece("<sep>"),  # ordinary text that looks like a special token
@@ -77,17 +77,17 @@ def test_pieces_become_tokens_ends_of_documents_and_a_loss_mask(tmp_path: Path) 
     end, sep = tokenizer.special_ids[END], tokenizer.special_ids["<sep>"]
     assert prepared.tokens.tolist() == [*b"ab", end, *b"cab", sep, *b"d", *b"<sep>"]
     assert prepared.ends.tolist() == [3, 8, 13]
-    assert prepared.learned is not None
-    assert prepared.learned.tolist() == [1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
+    assert prepared.loss_mask is not None
+    assert prepared.loss_mask.tolist() == [1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
     assert prepared.padded
     assert (prepared.name, prepared.vocab_size) == ("test", tokenizer.vocab_size)
     assert prepared.n_characters == 11
     assert not prepared.tokens.flags.writeable
 
 
-def test_where_everything_counts_there_is_no_learned_file(tmp_path: Path) -> None:
+def test_where_everything_counts_there_is_no_loss_mask_file(tmp_path: Path) -> None:
     prepared = prepare(corpus(Piece("abc")), CHARS, cache=tmp_path)
-    assert prepared.learned is None
+    assert prepared.loss_mask is None
     assert {path.name for path in prepared.folder.iterdir()} == {"tokens.bin", "documents.bin", "info.json"}
 
 
@@ -132,7 +132,7 @@ def test_whatever_changes_the_tokens_changes_the_cache_key(tmp_path: Path) -> No
         (corpus(Piece("abd")), CHARS),
         (corpus(Piece("a"), Piece("bc")), CHARS),
         (corpus(Piece("ab"), Piece("c")), CHARS),
-        (corpus(Piece("abc", learned=False), Piece("a")), CHARS),
+        (corpus(Piece("abc", in_loss=False), Piece("a")), CHARS),
         (corpus(Piece("abc"), Piece("a")), CHARS),
         (corpus(Piece("abc", ends=True), Piece("a")), CHARS),
         (corpus(Piece("abc"), padded=True), CHARS),
@@ -174,7 +174,7 @@ def delete(path: Path) -> str:
 def test_damaged_files_are_named_and_rebuilt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: Callable[[Path], str]
 ) -> None:
-    text = corpus(Piece("abc", ends=True), Piece("de", learned=False))
+    text = corpus(Piece("abc", ends=True), Piece("de", in_loss=False))
     prepared = prepare(text, CHARS, cache=tmp_path)
     expected, folder = arrays(prepared), prepared.folder
     del prepared

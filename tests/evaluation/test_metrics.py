@@ -33,8 +33,8 @@ def test_special_tokens_have_no_bytes_and_what_is_not_learned_does_not_count() -
     tokenizer = ByteTokenizer(["<s>"])
     ids = np.array([256, *tokenizer.encode("abc"), 256])
     assert bytes_per_token(tokenizer, Part.of(ids)) == 3 / 5
-    learned = np.array([0, 1, 1, 0, 1])
-    assert bytes_per_token(tokenizer, Part(ids, np.array([5]), learned)) == 2 / 3
+    loss_mask = np.array([0, 1, 1, 0, 1])
+    assert bytes_per_token(tokenizer, Part(ids, np.array([5]), loss_mask)) == 2 / 3
 
 
 @given(loss=st.floats(0, 1e6))

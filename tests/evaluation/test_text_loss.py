@@ -22,7 +22,7 @@ def losses_one_by_one(backend: Backend, text: Part, starts: list[int], ends: lis
     for start, end in zip(starts, ends, strict=True):
         x, y = text.tokens[None, start : end - 1], text.tokens[None, start + 1 : end]
         for place in range(y.shape[1]):
-            if text.learned is None or text.learned[start + 1 + place]:
+            if text.loss_mask is None or text.loss_mask[start + 1 + place]:
                 only = np.full_like(y, IGNORE_INDEX)
                 only[0, place] = y[0, place]
                 found.append(sg.loss(MODEL, PARAMS, x, only, backend=backend))
@@ -32,8 +32,8 @@ def losses_one_by_one(backend: Backend, text: Part, starts: list[int], ends: lis
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
 @pytest.mark.parametrize("some_learned", [False, True])
 def test_windows_weight_every_target_equally(backend: Backend, batch_size: int, some_learned: bool) -> None:
-    learned = (np.arange(61) % 5 < 2) if some_learned else None
-    text = Part(TOKENS, np.array([61]), learned)
+    loss_mask = (np.arange(61) % 5 < 2) if some_learned else None
+    text = Part(TOKENS, np.array([61]), loss_mask)
     starts = list(range(0, 60, 8))
     expected = losses_one_by_one(backend, text, starts, [min(start + 9, 61) for start in starts])
     loss = text_loss(sg.BoundModel(MODEL, PARAMS, backend), Windows(text, 8), batch_size=batch_size).loss

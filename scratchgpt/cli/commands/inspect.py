@@ -99,7 +99,7 @@ def _pictures(lm: LanguageModel, ids: Array, lens: Lens, norms: dict[str, float]
     yield Picture(
         "logit-lens",
         "Logit lens",
-        "The prediction after each token if the model stopped after a layer: the most likely next token "
+        "The prediction after each token if the model stopped after a block: the most likely next token "
         "and its probability, by the model's final LayerNorm and head. The last column is the prediction "
         "itself." + (" Not all layers are shown." if len(lens.ids) > figures.MAX_COLUMNS else "") + shown,
         figures.logit_lens(
