@@ -74,7 +74,7 @@ def chart(
         margin = 2 * (high - low) or math.inf
         levels = [level for level in levels if low - margin <= level.value <= high + margin]
     low, high = min([low, *(each.value for each in levels)]), max([high, *(each.value for each in levels)])
-    if low == high:
+    if high - low < 1e-300:  # equal, or so close that the distance of ticks would underflow to 0
         low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
     axes = _Axes(max(int(line.data.steps[-1]) for line in lines), low, high, log, width, height)
     marks = [_level(axes, level) for level in levels] + [_line(axes, line) for line in lines]

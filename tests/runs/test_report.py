@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scratchgpt.errors import InputError
@@ -306,6 +306,7 @@ def test_a_level_far_away_does_not_squash_the_lines() -> None:
 
 
 @given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=40), st.booleans())
+@example([0.0, 5e-324], False)
 def test_every_coordinate_is_a_number_in_the_drawing(values: list[float], band: bool) -> None:
     drawing = chart("t", [Line("l", curve_of(*values), "red", band=band)], width=480, height=240)
     numbers = [
