@@ -49,7 +49,8 @@ assert p_raised[0] < 0.25
 # = p_i\,[i=j] - p_i p_j \tag{3.2}$$
 #
 # where [i = j] is 1 if i = j and 0 otherwise. Together these derivatives form a square matrix, the
-# **Jacobian**. It has the probabilities on its diagonal, minus the product of every pair of them:
+# **Jacobian**. It is the diagonal matrix of the probabilities, minus the matrix of all products
+# $p_i p_j$:
 #
 # $$J = \mathrm{diag}(p) - p\,p^{\mathsf T} \tag{3.3}$$
 #

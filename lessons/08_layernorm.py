@@ -47,7 +47,7 @@ for row in ([1.0, 3.0], [101.0, 103.0], [7.0, 21.0]):
 #    The **mean** term:
 #    $$\text{mean}_j = -\frac{1}{\sigma}\,\frac1C\sum_i h_i = -\frac{\mathrm{mean}(h)}{\sigma} \tag{8.3}$$
 # 3. In σ, which includes ε here: differentiate the σ² of (8.1). The centered numbers sum to 0, so the change
-#    of μ does not matter, and from $2\sigma\,\partial\sigma/\partial x_j = \frac2C(x_j-\mu)$ follows
+#    of μ does not matter. So $2\sigma\,\partial\sigma/\partial x_j = \frac2C(x_j-\mu)$, which gives
 #    $\partial\sigma/\partial x_j = \hat x_j / C$. And $\partial \hat x_i/\partial\sigma = -\hat x_i/\sigma$.
 #    The **variance** term:
 #    $$\text{variance}_j = -\frac{\hat x_j}{\sigma}\,\frac1C\sum_i h_i\hat x_i = -\frac{\hat x_j\,\mathrm{mean}(h\hat x)}{\sigma} \tag{8.4}$$
@@ -196,7 +196,7 @@ lesson.save(
 #
 # - Why γ and β exist at all if the next layer is a matrix, which could scale and shift by itself.
 # - Why RMSNorm, which leaves out the mean, works just as well.
-# - Why the *place* of the LayerNorm, before or after the branch, matters as much as its presence. Lesson 12
+# - Why the *place* of the LayerNorm, before or after attention and the MLP, matters as much as its presence. Lesson 12
 #   shows the place; the reason is beyond these lessons.
 #
 # **Sources.** Ba, Kiros, Hinton, "Layer Normalization" (2016). Xu et al., "Understanding and Improving Layer

@@ -31,7 +31,9 @@ functions = lesson.functions(SimpleNamespace(step=engine_step))
 # ## One step, by hand
 #
 # AdamW keeps two running averages for each weight: m of the gradient, and v of its square. Both start at 0,
-# and $\hat m$ and $\hat v$ correct for that. The step is $\hat m$ divided by the root of $\hat v$:
+# and $\hat m$ and $\hat v$ correct for that. The step is $\hat m$ divided by the root of $\hat v$. Here t is the number of the step, 1 in
+# the first; β₁ and β₂ say how slowly the averages forget; ε is tiny and prevents a division by 0; λ is the
+# weight decay.
 #
 # $$m \leftarrow \beta_1 m + (1-\beta_1) g \qquad v \leftarrow \beta_2 v + (1-\beta_2) g^2 \tag{14.1}$$
 # $$\hat m = \frac{m}{1-\beta_1^t} \qquad \hat v = \frac{v}{1-\beta_2^t} \tag{14.2}$$
@@ -158,7 +160,7 @@ print(
 lesson.title("A curved valley")
 STEPS = 200
 lesson.predict(
-    f"which is nearer to (1, 1) after {STEPS} steps, each at its best rate: gradient descent or Adam?"
+    f"which reaches the lower loss after {STEPS} steps, each at its best rate: gradient descent or Adam?"
 )
 
 
@@ -242,7 +244,7 @@ lesson.save(
 #
 # ## What this lesson leaves out
 #
-# - Why the root of the mean square is a good measure of the valley's width (far from a minimum, it is not).
+# - Why the root of the mean square is a good measure of how steep the valley is in each direction (far from a minimum, it is not).
 # - Why β₂ is 0.95 in language models and 0.999 elsewhere.
 # - How to choose lr: AdamW makes steps comparable, but it does not say how long they should be. Lesson 15 has
 #   the usual answer, a schedule.

@@ -2,8 +2,8 @@
 
     loss = mean over valid positions of  log Σ_v exp(z_v) - z_target
 
-Conventions: natural logarithm; positions whose target is `IGNORE_INDEX` count neither in the
-sum nor in the mean. The loss is computed by log-sum-exp, never as the logarithm of a
+Conventions: natural logarithm; positions whose target is `IGNORE_INDEX` add nothing to the loss and
+are not counted in the divisor of the mean. The loss is computed by log-sum-exp, never as the logarithm of a
 probability, which may have underflowed to zero. Source: Goodfellow, Bengio, Courville, "Deep
 Learning" (2016), section 6.2.2.3.
 """

@@ -3,7 +3,8 @@
 Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 2016, arXiv:1508.07909.
 On bytes: Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), 2019.
 
-The corpus is read once, to count its distinct chunks. After that, a merge visits only the places where its
+A regular expression splits the text into chunks, roughly words with the space before them; no token spans
+two. The corpus is read once, to count its distinct chunks. After that, a merge visits only the places where its
 pair has been recorded, never the whole corpus. A heap finds the most frequent pair.
 """
 
@@ -160,7 +161,7 @@ class _Corpus:
         for i in self._places.pop(pair):
             j = after[i]
             if tokens[i] != left or tokens[j] != right:
-                continue  # changed by an earlier merge, or by this one a place before
+                continue  # changed by an earlier merge, or by this one just to the left, as in 'aaa'
             h, k = before[i], after[j]
             tokens[i], tokens[j] = new, GONE
             after[i], before[k] = k, i

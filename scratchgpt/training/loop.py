@@ -138,7 +138,7 @@ def loop(
             take_step(x, y, lr, rng)
             state.update_ema()
 
-            # Read the losses since the last reading, which waits for a GPU to finish the queued steps.
+            # Read the losses of the steps since the last reading. On a GPU this waits for the queued steps.
             evaluate_now = is_planned or stop.is_set()
             if evaluate_now or n_done % training.log_interval == 0:
                 loss = run.record.log_steps(n_done, take_step.read(), training.on_not_finite)
