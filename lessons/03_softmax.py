@@ -136,8 +136,8 @@ lesson.holds("largest difference between the two ways", np.abs(through_softmax -
 # ## When softmax stops learning
 #
 # Multiply the scores by 10. The largest score takes nearly all of the probability, and every entry of J goes
-# to 0, because each entry is either p (1 - p) or minus the product of two different p. The upstream gradient is
-# then multiplied by almost nothing. We say that the softmax is *saturated*.
+# to 0, because each entry is either p (1 - p) or minus the product of two different p. The upstream gradient
+# is then multiplied by almost nothing. We say that the softmax is *saturated*.
 
 # %%
 lesson.title("Saturation")

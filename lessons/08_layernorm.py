@@ -97,8 +97,8 @@ lesson.holds("rows of dx, each dotted with x̂", (dx * x_hat).sum(axis=1), np.ze
 # ## Experiment: 32 layers, with and without
 #
 # Each layer multiplies by a random matrix. If its entries had standard deviation 1/√width, a row would keep
-# its norm on average; ours is 10 % larger, so rows grow by a factor of about 1.1 per layer. We send a random gradient back through 32 such layers
-# and measure its norm at every depth.
+# its norm on average; ours is 10 % larger, so rows grow by a factor of about 1.1 per layer. We send a random
+# gradient back through 32 such layers and measure its norm at every depth.
 
 # %%
 lesson.title("32 layers")
@@ -196,8 +196,8 @@ lesson.save(
 #
 # - Why γ and β exist at all if the next layer is a matrix, which could scale and shift by itself.
 # - Why RMSNorm, which leaves out the mean, works just as well.
-# - Why the *place* of the LayerNorm, before or after attention and the MLP, matters as much as its presence. Lesson 12
-#   shows the place; the reason is beyond these lessons.
+# - Why the *place* of the LayerNorm, before or after attention and the MLP, matters as much as its presence.
+#   Lesson 12 shows the place; the reason is beyond these lessons.
 #
 # **Sources.** Ba, Kiros, Hinton, "Layer Normalization" (2016). Xu et al., "Understanding and Improving Layer
 # Normalization" (2019), which finds that the derivatives of mean and variance matter more than the

@@ -31,9 +31,9 @@ functions = lesson.functions(SimpleNamespace(step=engine_step))
 # ## One step, by hand
 #
 # AdamW keeps two running averages for each weight: m of the gradient, and v of its square. Both start at 0,
-# and $\hat m$ and $\hat v$ correct for that. The step is $\hat m$ divided by the root of $\hat v$. Here t is the number of the step, 1 in
-# the first; β₁ and β₂ say how slowly the averages forget; ε is tiny and prevents a division by 0; λ is the
-# weight decay.
+# and $\hat m$ and $\hat v$ correct for that. The step is $\hat m$ divided by the root of $\hat v$. Here t is
+# the number of the step, 1 in the first; β₁ and β₂ say how slowly the averages forget; ε is tiny and prevents
+# a division by 0; λ is the weight decay.
 #
 # $$m \leftarrow \beta_1 m + (1-\beta_1) g \qquad v \leftarrow \beta_2 v + (1-\beta_2) g^2 \tag{14.1}$$
 # $$\hat m = \frac{m}{1-\beta_1^t} \qquad \hat v = \frac{v}{1-\beta_2^t} \tag{14.2}$$
@@ -80,8 +80,9 @@ lesson.holds(
 #
 # **B** pulls each weight toward 0, all of them by the same fraction. The older way, L2 regularization, adds
 # λw to the gradient. Then the pull passes through m and v, where it is divided by √v̂, and weights with large
-# gradients are hardly pulled at all. In AdamW, m and v know nothing of the decay: it is **decoupled**. LayerNorm
-# weights are left out, because one near 0 would switch its channel off; biases are left out by convention.
+# gradients are hardly pulled at all. In AdamW, m and v know nothing of the decay: it is **decoupled**.
+# LayerNorm weights are left out, because one near 0 would switch its channel off; biases are left out by
+# convention.
 
 # %%
 lesson.title("The code under study")
@@ -235,16 +236,17 @@ lesson.save(
 # ## Your turn
 #
 # Write `step` and `update` in `lessons/exercises/14_adamw.py`, then run `python -m lessons check 14`. The
-# checker takes four steps: a mistake in the correction may give the right result in step 1, but not in step 2.
-# `python lessons/14_adamw.py --mine` draws the picture with your step, and `python -m lessons train 14`
-# trains a GPT with it.
+# checker takes four steps: a mistake in the correction may give the right result in the first step, but not
+# in the second. `python lessons/14_adamw.py --mine` draws the picture with your step, and
+# `python -m lessons train 14` trains a GPT with it.
 #
 # Then go hunting: `python -m lessons hunt 14` plants one or two mistakes in a copy of the answer, and you
 # name them.
 #
 # ## What this lesson leaves out
 #
-# - Why the root of the mean square is a good measure of how steep the valley is in each direction (far from a minimum, it is not).
+# - Why the root of the mean square is a good measure of how steep the valley is in each direction (far from a
+#   minimum, it is not).
 # - Why β₂ is 0.95 in language models and 0.999 elsewhere.
 # - How to choose lr: AdamW makes steps comparable, but it does not say how long they should be. Lesson 15 has
 #   the usual answer, a schedule.

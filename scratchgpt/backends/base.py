@@ -153,8 +153,9 @@ class Backend:
     def capture_step(self, function: Callable[..., None]) -> Callable[..., None]:
         """Return a function that does the same as `function`, one training step, and is called in its place.
 
-        The arguments are host arrays and the dropout streams, or None in place of the streams. A backend may copy them to the device ahead
-        of time, and may record what the step does there and replay the record (a CUDA graph).
+        The arguments are host arrays and the dropout streams, or None in place of the streams. A backend may
+        copy them to the device ahead of time, and may record what the step does there and replay the record
+        (a CUDA graph).
         """
         return function
 

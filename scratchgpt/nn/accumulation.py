@@ -53,9 +53,9 @@ class GradientAccumulator:
         g2 arrives      it is g2's turn: it is added                    total = g0 + g1 + g2
 
     A parameter that is used twice (the weight of a tied head) has a term per use, in the order of backward:
-    first that of the head, a whole matrix, then that of the embedding, a few rows. Two adjacent micro-batches,
-    which two threads compute at the same time, form a group: the first uses of both are added before the
-    second uses, so that no matrix is put aside for long. With three micro-batches the order is
+    first that of the head, a whole matrix, then that of the embedding, a few rows. Two adjacent
+    micro-batches, which two threads compute at the same time, form a group: the first uses of both are added
+    before the second uses, so that no matrix is put aside for long. With three micro-batches the order is
 
         number       0            1            2             3             4            5
         term         0, 1st use   1, 1st use   0, 2nd use    1, 2nd use    2, 1st use   2, 2nd use

@@ -4,8 +4,8 @@ Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", 
 On bytes: Radford et al., "Language Models are Unsupervised Multitask Learners" (GPT-2), 2019.
 
 A regular expression splits the text into chunks, roughly words with the space before them; no token spans
-two. The corpus is read once, to count its distinct chunks. After that, a merge visits only the places where its
-pair has been recorded, never the whole corpus. A heap finds the most frequent pair.
+two. The corpus is read once, to count its distinct chunks. After that, a merge visits only the places where
+its pair has been recorded, never the whole corpus. A heap finds the most frequent pair.
 """
 
 from collections import Counter, defaultdict
