@@ -38,6 +38,7 @@ TOOLS = (*CHANGE_THE_MACHINE, "ruff", "mypy", "jupytext", "make", "bash", *SHELL
 TAKE_LONG = ("pytest", "benchmarks", "lessons", "tests.gpu_emulation", "make", "bash", "notebooks/")
 NEED_PYTORCH = ("nanogpt", "benchmarks", "peers", "torch")
 WITH_SUBCOMMANDS = ("export", "import", "tokenizer")
+WITHOUT_LOGGERS = ("--logger", "none")  # their packages may be missing here
 IMPORTED_AS = {
     "gguf": "gguf",
     "tensorboard": "tensorboardX",
@@ -87,7 +88,7 @@ def check(command: Command) -> None:
             | ["python", "-m", "lessons", "train", _, *arguments]
             | ["python", "-m", "tests.gpu_emulation", "train.py", *arguments]
         ):
-            settings(command, arguments)
+            settings(command, [*arguments, *WITHOUT_LOGGERS])
         case ["python", "-m", module, *arguments]:
             _check_module(command, module, arguments)
         case ["python", program, *arguments]:
