@@ -422,6 +422,7 @@ def test_pytorchs_adaptive_softmax_agrees(backend: Backend, cutoffs: tuple[int, 
         head.logits(ctx, x),
         theirs.log_prob(their_x.reshape(15, 64)).detach().numpy().reshape(3, 5, 11),
         rtol=1e-11,
+        atol=1e-12,  # log-probabilities near 0
     )
     np.testing.assert_allclose(head.backward(ctx, saved), their_x.grad.numpy(), rtol=1e-10, atol=1e-14)
     for name, theirs_of_it in their_params.items():
