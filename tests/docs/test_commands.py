@@ -26,7 +26,7 @@ PAGES = [
     "lessons/README.md",
     "notebooks/README.md",
 ]
-SLOW = ("docs/training.md", "docs/text.md", "docs/generation.md", "lessons/README.md")
+SLOW = ("README.md", "docs/training.md", "docs/text.md", "docs/generation.md", "lessons/README.md")
 RUN = [
     pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
     for page in PAGES
