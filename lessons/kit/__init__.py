@@ -1,7 +1,7 @@
 """The machinery behind the lessons: it runs them, checks a learner's functions and names the mistakes.
 
 A lesson may be run from any folder, so importing this package puts the project's folder on `sys.path`.
-A lesson imports it as `kit`, which lies beside it; everything else imports it as `lessons.kit`.
+A lesson imports it as `kit`, a folder next to the lesson; everything else imports it as `lessons.kit`.
 """
 
 import sys

@@ -23,7 +23,7 @@ STATUS_SECONDS = 10.0  # the same for each lesson when all are checked
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0, 1 if a check did not pass, 2 for bad input.
 
-    It is 141, as that of other programs, if nobody reads the output to its end.
+    The exit code is 141, as shells report it for SIGPIPE, if the reader of the output stops early (`| head`).
     """
     try:
         try:

@@ -95,7 +95,7 @@ def reply(prompt: str, seed: int, temperature: float = 1.5) -> str:
 
 @given(SAID.filter(lambda turns: len(turns) % 2 == 1), st.text("ab é<s>", max_size=9))
 def test_the_model_reads_what_it_has_seen_in_training(turns: list[str], answer: str) -> None:
-    """To the token, for a dialogue that goes on with any answer."""
+    """The prompt has the same tokens as training, whatever answer follows."""
     trained_on = tokenize(dialogue_pieces([*turns, answer]), BYTES).tokens.tolist()
     asked = prompt_ids(turns, BYTES)
     assert asked == trained_on[: len(asked)]

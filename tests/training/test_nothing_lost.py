@@ -141,10 +141,9 @@ def last_step(run: Path) -> int:
     return int(_read_whole(path)[1]["step"]) if path.exists() else 0
 
 
-@pytest.mark.parametrize(("n_kills", "max_steps"), [pytest.param(50, 400, marks=pytest.mark.slow)])
-def test_kills_at_random_moments_change_no_bit(
-    start: Start, text: Path, tmp_path: Path, n_kills: int, max_steps: int
-) -> None:
+@pytest.mark.slow
+def test_kills_at_random_moments_change_no_bit(start: Start, text: Path, tmp_path: Path) -> None:
+    n_kills, max_steps = 50, 400
     first = ["--data", str(text), "--out", "run", *SMALL, f"--training.max_steps={max_steps}"]
     first.append("--training.eval_interval=2")
     (tmp_path / "whole").mkdir()
